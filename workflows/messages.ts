@@ -76,7 +76,6 @@ export interface BudgetUsed {
 }
 
 export type MutatorName = 'builtin' | 'llm';
-export type ProofPolicy = 'unproven' | 'attested' | 'verified';
 
 /** Every setting of an organization's evolution; carried in the workflow's input and validated there. */
 export interface EvolutionSettings {
@@ -95,7 +94,6 @@ export interface EvolutionSettings {
   /** Seconds of one interleaved benchmark. */
   benchmark_seconds: number;
   mutator: MutatorName;
-  proof_policy: ProofPolicy;
   /** Life of a manifest; it is renewed at half of it. */
   manifest_life_ms: number;
   /** How long the aggregators may take to confirm a swap. */
@@ -123,7 +121,6 @@ export const DEFAULT_SETTINGS: EvolutionSettings = {
   capture_poll_ms_max: 30_000,
   benchmark_seconds: 12,
   mutator: 'builtin',
-  proof_policy: 'unproven',
   manifest_life_ms: 7 * 24 * 3_600_000,
   confirm_seconds: 60,
   evolve_on_configure: true,
@@ -242,6 +239,8 @@ export interface GenerationResult {
   ended_ms: number;
   candidates: CandidateOutcome[];
   promoted: ActiveModule | null;
+  /** Published, but no aggregator confirmed it: the organization takes it back. */
+  unconfirmed: ActiveModule | null;
   inputs: Ref | null;
   benchmark: Ref | null;
 }

@@ -1,0 +1,318 @@
+/**
+ * What every stage takes and answers. Workflows import this file's types and nothing else of `activities/`.
+ *
+ * Expected negatives are values of the verdict unions; an activity throws only for operational faults.
+ */
+import type {
+  ActiveModule,
+  CandidateOutcome,
+  CaptureStatus,
+  ConfigurationRef,
+  GenerationOutcome,
+  ManifestKind,
+  MutatorName,
+  Ref,
+} from '../workflows/messages.ts';
+
+/** Names one generation; every idempotency key begins with it. */
+export interface GenerationKey {
+  org: string;
+  generation: number;
+  rerun: number;
+}
+
+/** A candidate before any gate. */
+export interface CandidateSource {
+  id: string;
+  index: number;
+  source: Ref;
+  mutator: MutatorName | 'specialise';
+  operator: string;
+  summary: string;
+  /** Archive id of the parent; null for the first form. */
+  parent: string | null;
+}
+
+// ---- sample -----------------------------------------------------------------------------------
+
+export interface SampleInput extends GenerationKey {
+  configuration: ConfigurationRef;
+  messages_min: number;
+}
+export type SampleVerdict =
+  | { verdict: 'sampled'; corpus: Ref; profile: Ref; messages: number }
+  | { verdict: 'insufficient'; messages: number };
+
+// ---- specialize -------------------------------------------------------------------------------
+
+export interface SpecializeInput extends GenerationKey {
+  configuration: ConfigurationRef;
+}
+export interface Specialization {
+  spec: Ref;
+  seed: Ref;
+}
+
+// ---- mutate -----------------------------------------------------------------------------------
+
+export interface PlanInput extends GenerationKey {
+  configuration: ConfigurationRef;
+  specialization: Specialization;
+  profile: Ref;
+  candidates: number;
+  mutator: MutatorName;
+}
+/** `plan` holds parents, inspirations and random states; a slot is one proposal to make. */
+export interface Plan {
+  plan: Ref;
+  slots: { index: number; mutator: MutatorName | 'specialise'; parent: string | null }[];
+}
+export interface MutateInput extends GenerationKey {
+  plan: Ref;
+  index: number;
+  mutator: MutatorName;
+}
+export type MutateVerdict =
+  | { verdict: 'proposed'; candidate: CandidateSource }
+  | { verdict: 'none'; reason: string };
+
+/** Everything a re-run needs; stored as one document. */
+export interface GenerationInputs {
+  schema: number;
+  configuration: string;
+  corpus: Ref;
+  profile: Ref;
+  messages: number;
+  specialization: Specialization;
+  candidates: CandidateSource[];
+}
+export interface AdmitInput extends GenerationKey {
+  configuration: ConfigurationRef;
+  inputs: GenerationInputs;
+  plan: Ref | null;
+}
+export interface Admitted {
+  inputs: Ref;
+}
+
+// ---- build ------------------------------------------------------------------------------------
+
+export interface CandidateBuildInput extends GenerationKey {
+  candidate: string;
+  source: Ref;
+  spec: Ref;
+}
+export type SourceVerdict =
+  | { verdict: 'pass' }
+  | { verdict: 'refused'; rule: string; reason: string; line: number; column: number };
+export type BuildVerdict =
+  | { verdict: 'built'; component: Ref; seconds: number; kit: string }
+  | { verdict: 'compile-error'; reason: string; log: Ref; seconds: number }
+  | { verdict: 'timeout' | 'out-of-memory' | 'too-large'; reason: string; seconds: number };
+export interface ModuleInput extends GenerationKey {
+  candidate: string;
+  component: Ref;
+}
+export type ModuleVerdict =
+  | { verdict: 'pass' }
+  | { verdict: 'refused'; rule: string; reason: string };
+
+// ---- prove ------------------------------------------------------------------------------------
+
+/** What is admitted is the deployment's policy, not the workflow's. */
+export type ProveInput = GenerationKey;
+export type ProofVerdict =
+  | { verdict: 'unproven' | 'attested' | 'verified'; codec: string; admitted: true }
+  | { verdict: 'unproven' | 'failed'; codec: string; admitted: false; reason: string };
+
+// ---- benchmark --------------------------------------------------------------------------------
+
+export interface BenchmarkInput extends GenerationKey {
+  configuration: ConfigurationRef;
+  corpus: Ref;
+  candidates: { id: string; component: Ref }[];
+  incumbent: ActiveModule | null;
+  seconds: number;
+  promotion_ratio: number;
+}
+export interface Measurement {
+  us_per_message: number;
+  fuel_per_point: number;
+  /** To the incumbent (the reference). */
+  ratio: number;
+  ci95: [number, number];
+  ratio_to_baseline: number;
+  ratio_to_per_point: number | null;
+}
+export type BenchmarkVerdict = { id: string } & (
+  | ({ verdict: 'faster' | 'slow' } & Measurement)
+  | { verdict: 'diverged' | 'trapped' | 'unmeasured'; reason: string }
+);
+export interface BenchmarkResult {
+  evidence: Ref;
+  seconds: number;
+  candidates: BenchmarkVerdict[];
+}
+
+// ---- record -----------------------------------------------------------------------------------
+
+/** One gate's answer for one candidate, as the archive keeps it. */
+export interface AttemptRecord {
+  candidate: string;
+  gate: string;
+  verdict: string;
+  reason: string | null;
+  evidence: string | null;
+  seconds: number | null;
+}
+export interface RecordInput extends GenerationKey {
+  configuration: ConfigurationRef;
+  attempts: AttemptRecord[];
+  candidates: CandidateOutcome[];
+  measurements: BenchmarkVerdict[];
+}
+export interface Recorded {
+  /** Commit of the lineage repository that holds this generation's candidates. */
+  commit: string;
+}
+export interface ConcludeInput extends GenerationKey {
+  configuration: ConfigurationRef;
+  outcome: GenerationOutcome;
+  detail: string | null;
+  attempts: AttemptRecord[];
+  candidates: CandidateOutcome[];
+  promoted: ActiveModule | null;
+}
+
+// ---- shadow -----------------------------------------------------------------------------------
+
+export interface ShadowInput extends GenerationKey {
+  configuration: string;
+  candidate: string;
+  component: Ref;
+}
+export type ShadowVerdict =
+  | { verdict: 'pass' | 'fail' | 'insufficient' }
+  | { verdict: 'refused'; reason: string; detail: string };
+
+// ---- sign and publish -------------------------------------------------------------------------
+
+export interface ActiveReading {
+  active: ActiveModule | null;
+  /** Revision of the active table's entry; 0 = there is none. */
+  revision: number;
+  /** The next version: above the table's and above any that an aggregator accepted. */
+  next_version: number;
+}
+
+/** What a statement says of how a module came to be. */
+export interface Origin {
+  commit: string;
+  mutator: MutatorName | 'specialise';
+  operator: string;
+  prompt: string | null;
+  kit: string;
+  proof: ProofVerdict;
+  benchmark: { evidence: string; ratio: number; ci95: [number, number] };
+}
+export type ManifestSubject =
+  | { kind: 'promote'; module: Ref; origin: Origin }
+  /** The same module again (renewal), or an earlier one: origin and module of that statement. */
+  | { kind: 'promote' | 'rollback'; statement: string }
+  | { kind: 'tombstone' };
+export interface SignInput {
+  org: string;
+  configuration: string;
+  version: number;
+  previous: string | null;
+  issued_at_ms: number;
+  expires_at_ms: number;
+  subject: ManifestSubject;
+  workflow: { id: string; run_id: string };
+}
+export type SignVerdict =
+  | { verdict: 'signed'; envelope: Ref; active: ActiveModule }
+  | { verdict: 'refused'; reason: string; detail: string };
+
+export interface PublishInput {
+  org: string;
+  envelope: Ref;
+  active: ActiveModule;
+  revision: number;
+}
+export type PublishVerdict =
+  | { verdict: 'published'; revision: number }
+  | { verdict: 'conflict'; reason: string };
+
+export interface ConfirmInput {
+  org: string;
+  configuration: string;
+  version: number;
+  kind: ManifestKind;
+  since_ms: number;
+  seconds: number;
+}
+export type ConfirmVerdict =
+  | { verdict: 'swapped' }
+  | { verdict: 'refused'; reason: string }
+  | { verdict: 'timeout' };
+
+// ---- the table --------------------------------------------------------------------------------
+
+export interface CaptureInput {
+  org: string;
+  configuration: string;
+}
+export interface DemotionInput {
+  org: string;
+  configuration: string;
+  module: string;
+  reason: string;
+}
+export interface RestoreInput {
+  org: string;
+}
+export interface Restored {
+  /** Number of the newest generation in the archive, 0 = none. */
+  generation: number;
+}
+
+/** All activities, by name. `control/workers.ts` says which queue runs which. */
+export interface Activities {
+  // queue `control`
+  captureStatus(input: CaptureInput): Promise<CaptureStatus>;
+  readActive(input: { org: string; configuration: string | null }): Promise<ActiveReading>;
+  shadow(input: ShadowInput): Promise<ShadowVerdict>;
+  sign(input: SignInput): Promise<SignVerdict>;
+  publish(input: PublishInput): Promise<PublishVerdict>;
+  confirm(input: ConfirmInput): Promise<ConfirmVerdict>;
+  // queue of the evolver host; `mutate` also on queue `llm`
+  restore(input: RestoreInput): Promise<Restored>;
+  sample(input: SampleInput): Promise<SampleVerdict>;
+  specialize(input: SpecializeInput): Promise<Specialization>;
+  plan(input: PlanInput): Promise<Plan>;
+  mutate(input: MutateInput): Promise<MutateVerdict>;
+  admit(input: AdmitInput): Promise<Admitted>;
+  readInputs(input: { inputs: Ref }): Promise<GenerationInputs>;
+  checkSource(input: CandidateBuildInput): Promise<SourceVerdict>;
+  build(input: CandidateBuildInput): Promise<BuildVerdict>;
+  checkModule(input: ModuleInput): Promise<ModuleVerdict>;
+  prove(input: ProveInput): Promise<ProofVerdict>;
+  benchmark(input: BenchmarkInput): Promise<BenchmarkResult>;
+  record(input: RecordInput): Promise<Recorded>;
+  conclude(input: ConcludeInput): Promise<void>;
+  recordDemotion(input: DemotionInput): Promise<void>;
+}
+
+/** Types of faults that no retry can mend; the retry policies name them. */
+export const FATAL = {
+  invalidProfile: 'InvalidProfile',
+  keyRefused: 'KeyRefused',
+  notAuthorised: 'NotAuthorised',
+  missingObject: 'MissingObject',
+  kit: 'KitUnusable',
+  llmAuth: 'LlmAuth',
+  llmBadRequest: 'LlmBadRequest',
+  llmRefusal: 'LlmRefusal',
+  verifierMissing: 'VerifierMissing',
+} as const;
