@@ -1,0 +1,67 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parseDocument } from 'yaml';
+import { type Configuration, compileUnknown } from './configuration.ts';
+import { ConfigurationError, type Problem } from './errors.ts';
+import { isOrganizationName } from './limits.ts';
+import { organizationProblem } from './rules.ts';
+
+const fileBytesMax = 4 * 1024 * 1024;
+
+/** Compiles `org:` and `rules:` from YAML (or JSON, which is YAML). */
+export function parseConfiguration(text: string, expectedOrg?: string): Configuration {
+  return compileBody(parseYaml(text), expectedOrg);
+}
+
+/** Compiles a parsed document; with `expectedOrg`, `org` may be left out but must not differ. */
+export function compileBody(body: unknown, expectedOrg?: string): Configuration {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) {
+    throw new ConfigurationError([problem('document', 'must be a mapping with org and rules')]);
+  }
+  const { org = expectedOrg, rules, ...rest } = body as Record<string, unknown>;
+  const problems = Object.keys(rest).map((key) => problem(key, 'is not a key of a configuration'));
+  if (expectedOrg !== undefined && org !== expectedOrg) {
+    problems.push(problem('org', `is ${JSON.stringify(org)}, expected "${expectedOrg}"`));
+  }
+  if (problems.length === 0) return compileUnknown(org, rules);
+  try {
+    compileUnknown(org, rules);
+  } catch (error) {
+    if (!(error instanceof ConfigurationError)) throw error;
+    problems.push(...error.problems);
+  }
+  throw new ConfigurationError(problems);
+}
+
+/** Loads `<directory>/<org>.yaml`. */
+export async function loadConfiguration(directory: string, org: string): Promise<Configuration> {
+  const named = organizationProblem(org);
+  if (named !== null || !isOrganizationName(org)) {
+    throw new ConfigurationError(named === null ? [] : [named]);
+  }
+  const text = await readFile(join(directory, `${org}.yaml`), 'utf8');
+  if (text.length > fileBytesMax) {
+    throw new ConfigurationError([problem('document', `is larger than ${fileBytesMax} bytes`)]);
+  }
+  return parseConfiguration(text, org);
+}
+
+function parseYaml(text: string): unknown {
+  const document = parseDocument(text, { prettyErrors: false });
+  const problems = document.errors.map((error) => {
+    const line = text.slice(0, error.pos[0]).split('\n').length;
+    const column = error.pos[0] - text.lastIndexOf('\n', error.pos[0] - 1);
+    return { ...problem('document', `line ${line}: ${error.message}`), column };
+  });
+  if (problems.length > 0) throw new ConfigurationError(problems);
+  try {
+    return document.toJS({ maxAliasCount: 100 });
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    throw new ConfigurationError([problem('document', message)]);
+  }
+}
+
+function problem(field: string, message: string): Problem {
+  return { rule: '', field, message };
+}
