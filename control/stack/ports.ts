@@ -17,7 +17,7 @@ export interface Ports {
 export type PortName = keyof Ports;
 
 /** Ports of `npm start`; the Temporal ones come from temporal-dev.yaml. */
-export const defaultPorts = { nats: 4222, natsMonitor: 8222, aggregator: 7301, api: 7300 } as const;
+export const defaultPorts = { nats: 4222, natsMonitor: 8222, aggregator: 8481, api: 8480 } as const;
 
 const variables: Record<PortName, string> = {
   temporal: 'RATCHET_TEMPORAL_PORT',

@@ -1,0 +1,55 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { type KeyFiles, passwordFile } from './keys.ts';
+import { partitions } from './nats/topology.ts';
+import { host } from './ports.ts';
+import { httpProbe, type Service, serverEnvironment, startService } from './service.ts';
+
+export type ProofPolicy = 'unproven' | 'attested' | 'verified';
+
+export interface AggregatorOptions {
+  readonly executable: string;
+  readonly stateDir: string;
+  readonly keys: KeyFiles;
+  readonly natsUrl: string;
+  /** A claimed port, not 0. */
+  readonly port: number;
+  /** How long a window waits for late points, such as `30s`. */
+  readonly lateness: string;
+  readonly proofPolicy: ProofPolicy;
+  /** Names the process, its log and its state, where several run. */
+  readonly name?: string;
+  readonly onSpawn?: (pid: number) => void;
+}
+
+export function startAggregator(options: AggregatorOptions): Promise<Service> {
+  const name = options.name ?? 'aggregator';
+  const directory = join(options.stateDir, name);
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  return startService({
+    name,
+    command: options.executable,
+    args: aggregatorFlags(options, directory),
+    env: serverEnvironment(),
+    cwd: directory,
+    logFile: join(options.stateDir, 'logs', `${name}.log`),
+    probe: httpProbe(`http://${host}:${options.port}/healthz`),
+    readyWithinMs: 60_000,
+    graceMs: 15_000,
+    ...(options.onSpawn === undefined ? {} : { onSpawn: options.onSpawn }),
+  });
+}
+
+function aggregatorFlags(options: AggregatorOptions, directory: string): string[] {
+  const { keys } = options;
+  return [
+    'run',
+    ...['--nats-url', options.natsUrl, '--nats-user', 'aggregator'],
+    ...['--nats-password-file', passwordFile(options.stateDir, 'aggregator')],
+    ...['--state-dir', directory],
+    ...['--trust', keys.trust, '--validator-key', keys.validator, '--split-key', keys.split],
+    ...['--http', `${host}:${options.port}`],
+    ...['--lateness', options.lateness, '--proof-policy', options.proofPolicy],
+    ...['--partitions', String(partitions)],
+  ];
+}

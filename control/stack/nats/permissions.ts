@@ -1,0 +1,97 @@
+import { eventKinds } from './topology.ts';
+
+export const natsUsers = ['admin', 'control', 'aggregator', 'producer', 'operator'] as const;
+export type NatsUser = (typeof natsUsers)[number];
+
+/** Whatever is not listed is refused. */
+export interface Permissions {
+  readonly publish: readonly string[];
+  readonly subscribe: readonly string[];
+  /** Answers to requests that the user received. */
+  readonly responses?: { readonly max: number; readonly expires: string };
+}
+
+/** Replies of a user arrive below its own prefix, so that nobody reads another one's. */
+export function inboxPrefix(user: NatsUser): string {
+  return `_INBOX_${user}`;
+}
+
+const buckets = ['KV_configurations', 'KV_active'];
+const objectStores = ['OBJ_modules', 'OBJ_evidence'];
+
+/**
+ * Reading a stream by every kind of client. None of these subjects creates, changes or deletes a
+ * stream: a mirror or a source of a forbidden stream cannot be made.
+ */
+function reads(stream: string): string[] {
+  return [
+    ...info(stream),
+    `$JS.API.STREAM.MSG.GET.${stream}`,
+    `$JS.API.DIRECT.GET.${stream}`,
+    `$JS.API.DIRECT.GET.${stream}.>`,
+    `$JS.API.CONSUMER.CREATE.${stream}`,
+    `$JS.API.CONSUMER.CREATE.${stream}.>`,
+    `$JS.API.CONSUMER.DURABLE.CREATE.${stream}.*`,
+    `$JS.API.CONSUMER.INFO.${stream}.*`,
+    `$JS.API.CONSUMER.DELETE.${stream}.*`,
+    `$JS.API.CONSUMER.MSG.NEXT.${stream}.*`,
+    `$JS.API.CONSUMER.NAMES.${stream}`,
+    `$JS.API.CONSUMER.LIST.${stream}`,
+    `$JS.ACK.${stream}.>`,
+    `$JS.FC.${stream}.>`,
+  ];
+}
+
+function info(stream: string): string[] {
+  return [`$JS.API.STREAM.INFO.${stream}`];
+}
+
+const account = '$JS.API.INFO';
+const events = eventKinds.map((kind) => `evt.*.${kind}`);
+
+const control: Permissions = {
+  publish: [
+    account,
+    ...[...buckets, ...objectStores, 'TRAINING', 'EVENTS'].flatMap(reads),
+    ...['$KV.configurations.>', '$KV.active.>', '$O.modules.>', '$O.evidence.>'],
+    // An interrupted upload purges the chunks that it had written.
+    ...objectStores.map((stream) => `$JS.API.STREAM.PURGE.${stream}`),
+    ...events,
+    'shadow.>',
+  ],
+  subscribe: [`${inboxPrefix('control')}.>`, ...events],
+};
+
+const aggregator: Permissions = {
+  publish: [
+    account,
+    ...[...buckets, ...objectStores, 'INGEST', 'TRAINING', 'VALIDATION'].flatMap(reads),
+    ...['AGGREGATES', 'EVENTS', 'MEASURED'].flatMap(info),
+    ...['tick.*', 'training.*.*', 'validation.*.*', 'aggregates.*', 'evt.*.*'],
+  ],
+  subscribe: [`${inboxPrefix('aggregator')}.>`, 'shadow.>', '$SRV.>'],
+  // A shadow evaluation answers after minutes.
+  responses: { max: 2, expires: '20m' },
+};
+
+const producer: Permissions = {
+  publish: ['ingest.*'],
+  subscribe: [`${inboxPrefix('producer')}.>`],
+};
+
+const operator: Permissions = {
+  publish: [
+    account,
+    ...[...buckets, 'AGGREGATES', 'EVENTS', 'MEASURED'].flatMap(reads),
+    ...['INGEST', 'TRAINING', 'VALIDATION'].flatMap(info),
+  ],
+  subscribe: [`${inboxPrefix('operator')}.>`, 'aggregates.*', 'evt.*.*'],
+};
+
+export const permissions: Readonly<Record<NatsUser, Permissions>> = {
+  admin: { publish: ['>'], subscribe: ['>'] },
+  control,
+  aggregator,
+  producer,
+  operator,
+};

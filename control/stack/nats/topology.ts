@@ -1,0 +1,141 @@
+import type { StreamConfig } from '@nats-io/jetstream';
+
+/** Number of ingest partitions: it fixes where state lives, so changing it is a migration. */
+export const partitions = 4;
+
+/**
+ * Kinds of events on `evt.<org>.<kind>`. `measured` holds figures about held-back traffic and lies
+ * in a stream of its own, so that the control plane's rights on EVENTS need no exception.
+ */
+export const eventKinds = [
+  'configured',
+  'swapped',
+  'refused',
+  'trapped',
+  'demoted',
+  'captured',
+] as const;
+
+const kib = 1024;
+const mib = 1024 * kib;
+const gib = 1024 * mib;
+const second = 1_000_000_000;
+const minute = 60 * second;
+const day = 24 * 60 * minute;
+
+/** A message may have 1 MiB; headers come on top. */
+const messageBytes = mib + 64 * kib;
+/** A rules blob may have 4 MiB, and travels as base64 in JSON. */
+const configurationBytes = 6 * mib;
+
+/** The largest message of any stream; the server's limit. */
+export const maxPayloadBytes = 8 * mib;
+export const maxMemoryBytes = 256 * mib;
+/** Above the sum of all stream limits, which the server reserves. */
+export const maxFileBytes = 16 * gib;
+
+export type StreamSpec = Partial<StreamConfig> & { readonly name: string };
+
+const common = {
+  retention: 'limits',
+  storage: 'file',
+  discard: 'old',
+  num_replicas: 1,
+  allow_direct: true,
+} as const;
+
+const capture = {
+  ...common,
+  max_msgs_per_subject: 512,
+  max_bytes: gib,
+  max_msg_size: messageBytes,
+} as const;
+
+export const streams: readonly StreamSpec[] = [
+  {
+    ...common,
+    name: 'INGEST',
+    description: 'Messages of points, partitioned by organization, and the ticks of time',
+    subjects: ['ingest.*', 'tick.*'],
+    subject_transform: {
+      src: 'ingest.*',
+      dest: `ingest.{{partition(${partitions},1)}}.{{wildcard(1)}}`,
+    },
+    max_bytes: 4 * gib,
+    max_msg_size: messageBytes,
+    duplicate_window: 2 * minute,
+  },
+  {
+    ...capture,
+    name: 'TRAINING',
+    description: 'Captured messages that the evolver may read',
+    subjects: ['training.*.*'],
+  },
+  {
+    ...capture,
+    name: 'VALIDATION',
+    description: 'Held-back messages: only aggregators read them',
+    subjects: ['validation.*.*'],
+  },
+  {
+    ...common,
+    name: 'AGGREGATES',
+    description: 'Aggregated points',
+    subjects: ['aggregates.*'],
+    max_bytes: 2 * gib,
+    max_msg_size: messageBytes,
+    duplicate_window: 10 * minute,
+  },
+  {
+    ...common,
+    name: 'EVENTS',
+    description: 'What happened to an organization: configured, swapped, refused, demoted',
+    subjects: eventKinds.map((kind) => `evt.*.${kind}`),
+    max_bytes: 256 * mib,
+    max_msg_size: 256 * kib,
+    max_age: 30 * day,
+    duplicate_window: 10 * minute,
+  },
+  {
+    ...common,
+    name: 'MEASURED',
+    description: 'Figures of promoted modules on held-back messages: for operators only',
+    subjects: ['evt.*.measured'],
+    max_bytes: 64 * mib,
+    max_msg_size: 256 * kib,
+    max_age: 30 * day,
+    duplicate_window: 10 * minute,
+  },
+  bucket('configurations', 'Rules of every organization', 512 * mib, configurationBytes),
+  bucket('active', 'Signed manifests of what should run', 64 * mib, 64 * kib + kib),
+  objects('modules', 'Components by their SHA-256', gib),
+  objects('evidence', 'What histories and rows refer to, by SHA-256', 2 * gib),
+];
+
+/** A key-value bucket is a stream of a certain shape; spelling it out makes it comparable. */
+function bucket(name: string, description: string, bytes: number, valueBytes: number): StreamSpec {
+  return {
+    ...common,
+    name: `KV_${name}`,
+    description,
+    subjects: [`$KV.${name}.>`],
+    discard: 'new',
+    max_msgs_per_subject: 10,
+    max_bytes: bytes,
+    max_msg_size: valueBytes,
+    allow_rollup_hdrs: true,
+    deny_delete: true,
+  };
+}
+
+function objects(name: string, description: string, bytes: number): StreamSpec {
+  return {
+    ...common,
+    name: `OBJ_${name}`,
+    description,
+    subjects: [`$O.${name}.C.>`, `$O.${name}.M.>`],
+    discard: 'new',
+    max_bytes: bytes,
+    allow_rollup_hdrs: true,
+  };
+}

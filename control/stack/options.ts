@@ -1,0 +1,89 @@
+import { join, resolve } from 'node:path';
+import type { ProofPolicy } from './aggregator.ts';
+import { StackError } from './errors.ts';
+import { type Executables, findExecutable, repositoryRoot } from './executables.ts';
+import { defaultPorts, type PortName, type Ports, portsFromEnvironment } from './ports.ts';
+import { readTemporalConfig, type TemporalConfig } from './temporal-config.ts';
+
+/** In the order in which they start. */
+export const serviceNames = ['temporal', 'nats', 'aggregator', 'control'] as const;
+export type ServiceName = (typeof serviceNames)[number];
+
+export interface StackOptions {
+  /** State that survives: default RATCHET_STATE, else `.ratchet`. */
+  readonly stateDir: string;
+  /** Which servers run; default all four. */
+  readonly services: readonly ServiceName[];
+  /** 0 = any free port; `freePorts` for tests. */
+  readonly ports: Ports;
+  readonly temporal: TemporalConfig;
+  readonly executables: Executables;
+  readonly lateness: string;
+  readonly proofPolicy: ProofPolicy;
+  /** Laid over the environment of the control plane. */
+  readonly controlEnvironment: NodeJS.ProcessEnv;
+  /** Progress, one line each. */
+  readonly log: (line: string) => void;
+}
+
+export const portsOf: Readonly<Record<ServiceName, readonly PortName[]>> = {
+  temporal: ['temporal', 'temporalUi', 'temporalMetrics'],
+  nats: ['nats', 'natsMonitor'],
+  aggregator: ['aggregator'],
+  control: ['api'],
+};
+
+const needs: Readonly<Record<ServiceName, readonly ServiceName[]>> = {
+  temporal: [],
+  nats: [],
+  aggregator: ['nats'],
+  control: ['temporal', 'nats'],
+};
+
+/** Fills in what `npm start` uses. */
+export function completeOptions(given: Partial<StackOptions>): StackOptions {
+  const temporal = given.temporal ?? readTemporalConfig(join(repositoryRoot, 'temporal-dev.yaml'));
+  const services = serviceNames.filter((name) => (given.services ?? serviceNames).includes(name));
+  checkNeeds(services);
+  const { RATCHET_STATE: state } = process.env;
+  return {
+    stateDir: resolve(given.stateDir ?? (state === undefined || state === '' ? '.ratchet' : state)),
+    services,
+    ports: given.ports ?? configuredPorts(temporal),
+    temporal,
+    executables: given.executables ?? neededExecutables(services),
+    lateness: given.lateness ?? '30s',
+    proofPolicy: given.proofPolicy ?? 'unproven',
+    controlEnvironment: given.controlEnvironment ?? {},
+    log: given.log ?? (() => undefined),
+  };
+}
+
+function configuredPorts(temporal: TemporalConfig): Ports {
+  const configured: Ports = {
+    ...defaultPorts,
+    temporal: temporal.ports.server,
+    temporalUi: temporal.ports.ui,
+    temporalMetrics: temporal.ports.metrics,
+  };
+  return portsFromEnvironment(configured, process.env);
+}
+
+function checkNeeds(services: readonly ServiceName[]): void {
+  for (const name of services) {
+    const missing = needs[name].filter((need) => !services.includes(need));
+    if (missing.length > 0) throw new StackError(`${name} needs ${missing.join(' and ')}`);
+  }
+}
+
+/** A stack of NATS alone needs no aggregator to have been built. */
+function neededExecutables(services: readonly ServiceName[]): Executables {
+  const when = (name: keyof Executables, users: readonly ServiceName[]) =>
+    services.some((service) => users.includes(service)) ? findExecutable(name) : '';
+  return {
+    temporal: when('temporal', ['temporal']),
+    nats: when('nats', ['nats']),
+    aggregator: when('aggregator', ['aggregator', 'control']),
+    kit: when('kit', ['control']),
+  };
+}
