@@ -1,0 +1,180 @@
+/** What the archive stores and tells: inputs are what a caller writes, rows what it reads back. */
+import type { RandomState } from './random.ts';
+
+export interface GenerationInput {
+  /** `<org>/gen/<n>` or `<org>/gen/<n>/r<k>`; organization, number and re-run are read from it. */
+  id: string;
+  /** Digest of the rules blob. */
+  configuration: string;
+  /** The parent candidate's id; null = the first form of the configuration's module. */
+  parent: string | null;
+  random: RandomState;
+  workflowRun?: string | null;
+  startedAtMs: number;
+}
+
+export interface GenerationEnd {
+  outcome: string;
+  detail?: string | null;
+  /** Id of the promoted candidate. */
+  promoted?: string | null;
+  /** Commit of the lineage. */
+  commit?: string | null;
+  random?: RandomState | null;
+  endedAtMs: number;
+}
+
+export interface GenerationRow {
+  id: string;
+  org: string;
+  configuration: string;
+  number: number;
+  rerun: number;
+  parent: string | null;
+  random: RandomState;
+  randomAfter: RandomState | null;
+  /** `running` until it ended. */
+  outcome: string;
+  detail: string | null;
+  promoted: string | null;
+  commit: string | null;
+  workflowRun: string | null;
+  startedAtMs: number;
+  endedAtMs: number | null;
+  candidates: number;
+}
+
+export interface InspirationRef {
+  role: string;
+  id: string;
+}
+
+export interface CandidateInput {
+  /** `<generation>/c<slot>`. */
+  id: string;
+  island?: number;
+  parent: string | null;
+  inspirations?: readonly InspirationRef[];
+  mutator: 'builtin' | 'llm' | 'specialise';
+  operator: string;
+  patchKind?: string;
+  summary?: string;
+  model?: string | null;
+  /** Digest of the prompt. */
+  prompt?: string | null;
+  /** Digest of aggregate.rs. */
+  source: string;
+  /** Digest of the normalised syntax tree. */
+  syntax?: string | null;
+  cost?: Partial<Cost>;
+  createdAtMs: number;
+}
+
+export interface Cost {
+  usd: number;
+  tokensIn: number;
+  tokensOut: number;
+  seconds: number;
+}
+
+/** Results that arrive later; null and absent leave what is stored alone. */
+export interface CandidateResult {
+  syntax?: string | null;
+  core?: string | null;
+  module?: string | null;
+  moduleSize?: number | null;
+  buildMs?: number | null;
+  /** Digest of the benchmark's evidence. */
+  benchmark?: string | null;
+  ratioToBaseline?: number | null;
+  /** Over the incumbent. */
+  ratio?: number | null;
+  ci95?: readonly [number, number] | null;
+  usPerMessage?: number | null;
+  fuelPerPoint?: number | null;
+}
+
+export interface Verdict {
+  gate: string;
+  passed: boolean;
+  /** One word. */
+  verdict: string;
+  text?: string | null;
+  /** Digest of what the verdict rests on. */
+  evidence?: string | null;
+  atMs: number;
+}
+
+export interface CandidateRow {
+  id: string;
+  generation: string;
+  org: string;
+  configuration: string;
+  slot: number;
+  island: number;
+  parent: string | null;
+  inspirations: InspirationRef[];
+  mutator: string;
+  operator: string;
+  patchKind: string;
+  summary: string;
+  model: string | null;
+  prompt: string | null;
+  source: string;
+  syntax: string | null;
+  core: string | null;
+  module: string | null;
+  moduleSize: number | null;
+  buildMs: number | null;
+  benchmark: string | null;
+  ratioToBaseline: number | null;
+  ratio: number | null;
+  ci95: [number, number] | null;
+  usPerMessage: number | null;
+  fuelPerPoint: number | null;
+  cost: Cost;
+  createdAtMs: number;
+  children: number;
+  verdicts: Verdict[];
+}
+
+export interface AttemptInput {
+  /** `<generation>/c<slot>/a<n>`. */
+  id: string;
+  generation: string;
+  mutator: string;
+  stage: string;
+  outcome: string;
+  detail?: string | null;
+  source?: string | null;
+  costUsd?: number;
+  atMs: number;
+}
+
+export interface PromotionInput {
+  org: string;
+  version: number;
+  configuration: string;
+  kind: 'promote' | 'rollback' | 'tombstone';
+  candidate: string | null;
+  module: string | null;
+  /** Digest of the statement. */
+  manifest?: string | null;
+  atMs: number;
+}
+
+export interface Page<Row> {
+  rows: Row[];
+  /** Hand it to the next call; null = there is no more. */
+  next: string | null;
+}
+
+export interface Totals {
+  generations: number;
+  candidates: number;
+  attempts: number;
+  promoted: number;
+  costUsd: number;
+  /** Candidates stopped, by gate. */
+  rejected: Record<string, number>;
+}
