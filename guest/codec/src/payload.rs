@@ -1,0 +1,139 @@
+//! Whole messages: a header, a column table, a dictionary of strings, tag-sets and points.
+//!
+//! The format is written down in `guest/README.md`. [`validate`] checks all of it, once, where a
+//! message enters; [`Message`] then decodes the columns that an aggregation needs, each from bytes
+//! pulled from a [`Source`]. Both are total: malformed bytes give an error, never a panic.
+//! Offsets and lengths are in bytes, timestamps in milliseconds since the epoch.
+
+mod dictionary;
+mod error;
+mod message;
+mod validate;
+#[cfg(feature = "write")]
+pub mod write;
+
+pub use self::{
+    dictionary::Strings,
+    error::{PayloadError, REASONS},
+    message::{Message, Source},
+    validate::validate,
+};
+
+use crate::bytes::{read_u32, read_u64};
+
+/// The first four bytes of a message: "RTP1".
+pub const MAGIC: u32 = 0x3150_5452;
+/// Length of the fixed header; the column table follows it.
+pub const HEADER_LEN: usize = 48;
+/// Columns that every message has, before one for each key.
+pub const FIXED_COLUMNS: usize = 8;
+/// Zero bytes at the end of a message, so that a decoder may load past its last column.
+pub const TAIL_LEN: usize = 16;
+/// Set in the length of a key column in sparse form.
+pub const SPARSE: u32 = 1 << 31;
+
+/// The most bytes in a message.
+pub const MAX_LEN: u32 = 1 << 20;
+/// The most strings in a dictionary.
+pub const MAX_STRINGS: u32 = 65_535;
+/// The most bytes in a string; none is empty.
+pub const MAX_STRING_LEN: u32 = 1024;
+/// The most tag keys.
+pub const MAX_KEYS: u32 = 256;
+/// The most tag-sets; there is at least one.
+pub const MAX_SETS: u32 = 65_535;
+/// The most points; there is at least one.
+pub const MAX_POINTS: u32 = 65_536;
+/// The latest timestamp: the last millisecond of the year 9999.
+pub const MAX_TIMESTAMP: i64 = 253_402_300_799_999;
+/// The most milliseconds between the first and the last timestamp of a message.
+pub const MAX_SPAN: i64 = 3_600_000;
+
+/// The fields of the fixed header that a reader needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Length of the message, its tail padding included.
+    pub len: u32,
+    /// Where the key-ids column ends: header, table and dictionary lie before it.
+    pub prefix: u32,
+    pub strings: u32,
+    pub keys: u32,
+    pub sets: u32,
+    pub points: u32,
+    /// The smallest timestamp of the points.
+    pub min_ts: i64,
+    /// The greatest timestamp of the points.
+    pub max_ts: i64,
+}
+
+impl Header {
+    /// Reads the header and checks each field against the format's limits and `bytes.len()`. What
+    /// it says of the columns is unchecked; [`validate`] checks that too.
+    pub fn read(bytes: &[u8]) -> Result<Header, PayloadError> {
+        validate::header(bytes)
+    }
+
+    /// The fields as they stand. `None` when `bytes` is shorter than a header.
+    fn fields(bytes: &[u8]) -> Option<Header> {
+        let word = |at: usize| read_u32(bytes, at).ok();
+        let wide = |at: usize| read_u64(bytes, at).ok().map(|v| v as i64);
+        Some(Header {
+            len: word(4)?,
+            prefix: word(8)?,
+            strings: word(12)?,
+            keys: word(16)?,
+            sets: word(20)?,
+            points: word(24)?,
+            min_ts: wide(32)?,
+            max_ts: wide(40)?,
+        })
+    }
+
+    /// How many columns the table lists.
+    pub fn columns(&self) -> usize {
+        FIXED_COLUMNS + self.keys as usize
+    }
+
+    /// Where the column table ends.
+    pub fn table_end(&self) -> usize {
+        HEADER_LEN + 8 * self.columns()
+    }
+}
+
+/// A column of a message, in the order in which they lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Column {
+    StringLengths,
+    StringBytes,
+    KeyIds,
+    MetricIds,
+    SetIds,
+    Timestamps,
+    Values,
+    /// Points merged into each value: in aggregated output only.
+    Counts,
+    /// The values of the key with this index, one a tag-set.
+    Key(u32),
+}
+
+impl Column {
+    /// Its place in the column table.
+    pub fn index(self) -> usize {
+        match self {
+            Column::StringLengths => 0,
+            Column::StringBytes => 1,
+            Column::KeyIds => 2,
+            Column::MetricIds => 3,
+            Column::SetIds => 4,
+            Column::Timestamps => 5,
+            Column::Values => 6,
+            Column::Counts => 7,
+            Column::Key(key) => FIXED_COLUMNS + key as usize,
+        }
+    }
+}
+
+/// The first multiple of eight at or after `at`.
+fn align8(at: usize) -> usize {
+    (at + 7) & !7
+}
