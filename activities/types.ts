@@ -8,6 +8,7 @@ import type {
   CandidateOutcome,
   CaptureStatus,
   ConfigurationRef,
+  Gate,
   GenerationOutcome,
   ManifestKind,
   MutatorName,
@@ -70,7 +71,7 @@ export interface Plan {
 export interface MutateInput extends GenerationKey {
   plan: Ref;
   index: number;
-  mutator: MutatorName;
+  mutator: MutatorName | 'specialise';
 }
 export type MutateVerdict =
   | { verdict: 'proposed'; candidate: CandidateSource }
@@ -92,6 +93,11 @@ export interface AdmitInput extends GenerationKey {
   plan: Ref | null;
 }
 export interface Admitted {
+  inputs: Ref;
+}
+/** A re-run: the same inputs under the ids of this attempt, admitted to the archive. */
+export interface ReadmitInput extends GenerationKey {
+  configuration: ConfigurationRef;
   inputs: Ref;
 }
 
@@ -156,10 +162,11 @@ export interface BenchmarkResult {
 
 // ---- record -----------------------------------------------------------------------------------
 
-/** One gate's answer for one candidate, as the archive keeps it. */
-export interface AttemptRecord {
+/** One gate's answer for one candidate. */
+export interface GateRecord {
   candidate: string;
-  gate: string;
+  gate: Gate;
+  passed: boolean;
   verdict: string;
   reason: string | null;
   evidence: string | null;
@@ -167,9 +174,8 @@ export interface AttemptRecord {
 }
 export interface RecordInput extends GenerationKey {
   configuration: ConfigurationRef;
-  attempts: AttemptRecord[];
+  answers: GateRecord[];
   candidates: CandidateOutcome[];
-  measurements: BenchmarkVerdict[];
 }
 export interface Recorded {
   /** Commit of the lineage repository that holds this generation's candidates. */
@@ -179,7 +185,7 @@ export interface ConcludeInput extends GenerationKey {
   configuration: ConfigurationRef;
   outcome: GenerationOutcome;
   detail: string | null;
-  attempts: AttemptRecord[];
+  answers: GateRecord[];
   candidates: CandidateOutcome[];
   promoted: ActiveModule | null;
 }
@@ -216,10 +222,10 @@ export interface Origin {
   benchmark: { evidence: string; ratio: number; ci95: [number, number] };
 }
 export type ManifestSubject =
-  | { kind: 'promote'; module: Ref; origin: Origin }
-  /** The same module again (renewal), or an earlier one: origin and module of that statement. */
-  | { kind: 'promote' | 'rollback'; statement: string }
-  | { kind: 'tombstone' };
+  | { of: 'candidate'; kind: 'promote'; module: Ref; origin: Origin }
+  /** The same module again (renewal), or an earlier one: module and origin of that statement. */
+  | { of: 'earlier'; kind: 'promote' | 'rollback'; statement: string }
+  | { of: 'nothing'; kind: 'tombstone' };
 export interface SignInput {
   org: string;
   configuration: string;
@@ -293,7 +299,7 @@ export interface Activities {
   plan(input: PlanInput): Promise<Plan>;
   mutate(input: MutateInput): Promise<MutateVerdict>;
   admit(input: AdmitInput): Promise<Admitted>;
-  readInputs(input: { inputs: Ref }): Promise<GenerationInputs>;
+  readmit(input: ReadmitInput): Promise<GenerationInputs>;
   checkSource(input: CandidateBuildInput): Promise<SourceVerdict>;
   build(input: CandidateBuildInput): Promise<BuildVerdict>;
   checkModule(input: ModuleInput): Promise<ModuleVerdict>;

@@ -221,6 +221,8 @@ export interface GenerationInput {
   configuration: ConfigurationRef;
   /** The tenant module that serves this configuration now; null = the baseline does. */
   incumbent: ActiveModule | null;
+  /** Newest version in the active table when the generation was started, 0 = none. */
+  active_version: number;
   evolver_queue: string;
   settings: EvolutionSettings;
   /** Of a re-run: the stored inputs of the first attempt (sample, specialisation, candidates). */

@@ -59,13 +59,10 @@ export const shadowing = proxyActivities<Pick<Activities, 'shadow'>>({
   retry: { initialInterval: '2 seconds', maximumAttempts: 3, nonRetryableErrorTypes: FATAL },
 });
 
-type Quick = Pick<
-  Activities,
-  'sample' | 'specialize' | 'readInputs' | 'checkSource' | 'checkModule'
->;
+type Quick = Pick<Activities, 'sample' | 'specialize' | 'checkSource' | 'checkModule'>;
 type Archive = Pick<
   Activities,
-  'restore' | 'plan' | 'admit' | 'record' | 'conclude' | 'recordDemotion'
+  'restore' | 'plan' | 'admit' | 'readmit' | 'record' | 'conclude' | 'recordDemotion'
 >;
 type Long = Pick<Activities, 'build' | 'benchmark'>;
 

@@ -83,6 +83,8 @@ export interface OrganizationState {
   rejected_total: Partial<Record<Gate, number>>;
   answers: Answer[];
   last_error: string | null;
+  /** After a renewal that did not work, the next try. */
+  renew_not_before_ms: number;
 }
 
 /** A transition was asked for that the state does not allow: a defect of the caller, never of a request. */
@@ -122,7 +124,17 @@ export function initialState(input: OrganizationInput): OrganizationState {
     rejected_total: {},
     answers: [],
     last_error: null,
+    renew_not_before_ms: 0,
   });
+}
+
+/** The state of the run before, or a first one. */
+export function openState(input: OrganizationInput): OrganizationState {
+  if (input.carried === undefined || input.carried === null) return initialState(input);
+  const carried = input.carried as OrganizationState;
+  ensure(carried.schema === WIRE_SCHEMA, `carried state has schema ${carried.schema}`);
+  ensure(carried.org === input.org, `carried state is that of ${carried.org}`);
+  return check({ ...carried, running: null });
 }
 
 /** Every state that a transition returns satisfies this. */
@@ -364,7 +376,8 @@ export function remember(state: OrganizationState, id: string, reply: unknown): 
 export function renewalDue(state: OrganizationState): number | null {
   const active = incumbent(state);
   if (active === null) return null;
-  return active.issued_at_ms + Math.floor((active.expires_at_ms - active.issued_at_ms) / 2);
+  const half = active.issued_at_ms + Math.floor((active.expires_at_ms - active.issued_at_ms) / 2);
+  return Math.max(half, state.renew_not_before_ms);
 }
 
 export type Step =

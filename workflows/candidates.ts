@@ -1,0 +1,190 @@
+/**
+ * The candidates of one generation and their transitions, pure.
+ *
+ *   open ──a gate refuses──► rejected
+ *   open ──shadow passes, signed, published, confirmed──► promoted
+ *   open ──the generation ends──► passed
+ *
+ * Gates are passed in order: a candidate's gate never moves back.
+ */
+import type {
+  BenchmarkVerdict,
+  BuildVerdict,
+  CandidateSource,
+  GateRecord,
+  ModuleVerdict,
+  ProofVerdict,
+  ShadowVerdict,
+  SourceVerdict,
+} from '../activities/types.ts';
+import { promotionOrder } from '../evolver/promotion.ts';
+import type { CandidateOutcome, Gate, GenerationOutcome, Ref } from './messages.ts';
+import { clip } from './summary.ts';
+
+export const GATES: readonly Gate[] = [
+  'source',
+  'build',
+  'module',
+  'proof',
+  'benchmark',
+  'shadow',
+  'signature',
+];
+
+/** What the workflow holds of a candidate: the outcome that is shown, and the references it works with. */
+export interface Candidate {
+  outcome: CandidateOutcome;
+  source: Ref;
+  component: Ref | null;
+}
+
+/** One gate's answer, whatever the gate. */
+export interface GateAnswer {
+  gate: Gate;
+  pass: boolean;
+  verdict: string;
+  reason: string | null;
+  evidence: string | null;
+  seconds: number | null;
+}
+
+export const REASON_MAX = 200;
+
+export function openCandidate(from: CandidateSource): Candidate {
+  return {
+    outcome: {
+      id: from.id,
+      index: from.index,
+      state: 'open',
+      gate: null,
+      verdict: null,
+      reason: null,
+      mutator: from.mutator,
+      operator: clip(from.operator, 80),
+      module: null,
+      build_seconds: null,
+      ratio: null,
+      ci95: null,
+      ratio_to_baseline: null,
+    },
+    source: from.source,
+    component: null,
+  };
+}
+
+/** Applies a gate's answer and gives the row that the archive keeps of it. */
+export function answer(candidate: Candidate, given: GateAnswer): GateRecord {
+  const { outcome } = candidate;
+  if (outcome.state !== 'open') throw new Error(`candidate ${outcome.id} is ${outcome.state}`);
+  const before = outcome.gate === null ? -1 : GATES.indexOf(outcome.gate);
+  if (GATES.indexOf(given.gate) < before) {
+    throw new Error(`candidate ${outcome.id} goes back from ${outcome.gate} to ${given.gate}`);
+  }
+  outcome.gate = given.gate;
+  outcome.verdict = given.verdict;
+  outcome.reason = given.reason === null ? null : clip(given.reason, REASON_MAX);
+  if (!given.pass) outcome.state = 'rejected';
+  return {
+    candidate: outcome.id,
+    gate: given.gate,
+    passed: given.pass,
+    verdict: given.verdict,
+    reason: outcome.reason,
+    evidence: given.evidence,
+    seconds: given.seconds,
+  };
+}
+
+const plain = { reason: null, evidence: null, seconds: null };
+
+export function sourceAnswer(verdict: SourceVerdict): GateAnswer {
+  if (verdict.verdict === 'pass') return { gate: 'source', pass: true, verdict: 'pass', ...plain };
+  const reason = `${verdict.rule}: ${verdict.reason} (line ${verdict.line}:${verdict.column})`;
+  return { ...plain, gate: 'source', pass: false, verdict: 'refused', reason };
+}
+
+export function buildAnswer(verdict: BuildVerdict): GateAnswer {
+  const seconds = verdict.seconds;
+  if (verdict.verdict === 'built') {
+    const evidence = verdict.component.digest;
+    return { gate: 'build', pass: true, verdict: 'built', reason: null, evidence, seconds };
+  }
+  const evidence = verdict.verdict === 'compile-error' ? verdict.log.digest : null;
+  const { reason } = verdict;
+  return { gate: 'build', pass: false, verdict: verdict.verdict, reason, evidence, seconds };
+}
+
+export function moduleAnswer(verdict: ModuleVerdict): GateAnswer {
+  if (verdict.verdict === 'pass') return { gate: 'module', pass: true, verdict: 'pass', ...plain };
+  const reason = `${verdict.rule}: ${verdict.reason}`;
+  return { ...plain, gate: 'module', pass: false, verdict: 'refused', reason };
+}
+
+export function proofAnswer(verdict: ProofVerdict): GateAnswer {
+  const reason = verdict.admitted ? null : verdict.reason;
+  const { admitted: pass, codec: evidence } = verdict;
+  return { ...plain, gate: 'proof', pass, verdict: verdict.verdict, reason, evidence };
+}
+
+export function benchmarkAnswer(verdict: BenchmarkVerdict, evidence: string): GateAnswer {
+  const pass = verdict.verdict === 'faster';
+  const reason =
+    'reason' in verdict
+      ? verdict.reason
+      : `ratio ${verdict.ratio.toFixed(3)}, 95 % ${verdict.ci95.map((x) => x.toFixed(3)).join('–')}`;
+  return { ...plain, gate: 'benchmark', pass, verdict: verdict.verdict, reason, evidence };
+}
+
+export function shadowAnswer(verdict: ShadowVerdict): GateAnswer {
+  const pass = verdict.verdict === 'pass';
+  const reason = verdict.verdict === 'refused' ? `${verdict.reason}: ${verdict.detail}` : null;
+  return { ...plain, gate: 'shadow', pass, verdict: verdict.verdict, reason };
+}
+
+/** A stage that could not be carried out for one candidate is that candidate's verdict. */
+export function faultAnswer(gate: Gate, message: string): GateAnswer {
+  return { ...plain, gate, pass: false, verdict: 'fault', reason: message };
+}
+
+export function measured(candidate: Candidate, verdict: BenchmarkVerdict): void {
+  if (verdict.verdict !== 'faster' && verdict.verdict !== 'slow') return;
+  candidate.outcome.ratio = verdict.ratio;
+  candidate.outcome.ci95 = verdict.ci95;
+  candidate.outcome.ratio_to_baseline = verdict.ratio_to_baseline;
+}
+
+export function open(candidates: Candidate[]): Candidate[] {
+  return candidates.filter((candidate) => candidate.outcome.state === 'open');
+}
+
+/** Open candidates in the order in which the shadow service is asked about them; twins are asked about once. */
+export function shadowOrder(candidates: Candidate[], threshold: number): Candidate[] {
+  const rows = open(candidates).flatMap((candidate) => {
+    const { id, ratio, ci95 } = candidate.outcome;
+    return ratio === null || ci95 === null ? [] : [{ id, ratio, ci95, candidate }];
+  });
+  const seen = new Set<string>();
+  return promotionOrder(rows, threshold)
+    .map((row) => row.candidate)
+    .filter((candidate) => {
+      const digest = candidate.component?.digest ?? candidate.outcome.id;
+      const twin = seen.has(digest);
+      seen.add(digest);
+      return !twin;
+    });
+}
+
+/** The generation is over: whoever is still open passed what it was asked. */
+export function close(candidates: Candidate[]): CandidateOutcome[] {
+  for (const candidate of open(candidates)) candidate.outcome.state = 'passed';
+  return candidates.map((candidate) => candidate.outcome);
+}
+
+/** The outcome of a generation in which no candidate came as far as a signature. */
+export function outcomeWithoutPromotion(candidates: Candidate[]): GenerationOutcome {
+  const verdicts = candidates.map(({ outcome }) => `${outcome.gate}:${outcome.verdict}`);
+  if (verdicts.includes('shadow:insufficient')) return 'insufficient';
+  if (verdicts.some((verdict) => verdict.startsWith('shadow:'))) return 'shadow-failed';
+  const timed = candidates.some(({ outcome }) => outcome.ratio !== null);
+  return timed ? 'no-improvement' : 'no-candidate';
+}

@@ -1,0 +1,481 @@
+/**
+ * One generation: a batch of candidates through the gates, and at most one promotion.
+ *
+ * The workflow always ends with a result. A gate that refuses a candidate is that candidate's verdict; a stage that
+ * cannot be carried out is the outcome `failed`; both are told by the result, the archive and the details shown in
+ * the Temporal UI.
+ */
+import {
+  CancellationScope,
+  getExternalWorkflowHandle,
+  isCancellation,
+  setCurrentDetails,
+  upsertSearchAttributes,
+  workflowInfo,
+} from '@temporalio/workflow';
+import type {
+  CandidateSource,
+  GateRecord,
+  GenerationInputs,
+  GenerationKey,
+  ProofVerdict,
+  Recorded,
+} from '../activities/types.ts';
+import {
+  answer,
+  benchmarkAnswer,
+  buildAnswer,
+  type Candidate,
+  close,
+  faultAnswer,
+  type GateAnswer,
+  measured,
+  moduleAnswer,
+  open,
+  openCandidate,
+  outcomeWithoutPromotion,
+  proofAnswer,
+  shadowAnswer,
+  shadowOrder,
+  sourceAnswer,
+} from './candidates.ts';
+import { describeFailure } from './failure.ts';
+import { issueManifest } from './manifest.ts';
+import {
+  type ActiveModule,
+  type Gate,
+  type GenerationInput,
+  type GenerationOutcome,
+  type GenerationProgress,
+  type GenerationResult,
+  type GenerationStage,
+  generationId,
+  generationProgressSignal,
+  LLM_QUEUE,
+  type Ref,
+  searchAttributes,
+} from './messages.ts';
+import { confirming, evolverActivities, mutating, shadowing } from './proxies.ts';
+import { clip, progressMarkdown } from './summary.ts';
+
+export async function generation(input: GenerationInput): Promise<GenerationResult> {
+  return await new Generation(input).run();
+}
+
+/** An end that is an answer: thrown inside the stages, told as the outcome. */
+interface End {
+  outcome: GenerationOutcome;
+  detail: string | null;
+}
+
+class Generation {
+  private readonly input: GenerationInput;
+  private readonly key: GenerationKey;
+  private readonly evolver: ReturnType<typeof evolverActivities>;
+  private readonly started_ms = Date.now();
+  private stage: GenerationStage = 'sample';
+  private since_ms = Date.now();
+  private candidates: Candidate[] = [];
+  private answers: GateRecord[] = [];
+  private lines: string[] = [];
+  private inputs: Ref | null;
+  private benchmark: Ref | null = null;
+  private promoted: ActiveModule | null = null;
+  private unconfirmed: ActiveModule | null = null;
+
+  constructor(input: GenerationInput) {
+    this.input = input;
+    this.inputs = input.inputs;
+    this.key = { org: input.org, generation: input.generation, rerun: input.rerun };
+    this.evolver = evolverActivities(input.evolver_queue);
+  }
+
+  async run(): Promise<GenerationResult> {
+    const end = await this.stages().catch((error: unknown): End => {
+      if (isCancellation(error)) return { outcome: 'cancelled', detail: `during ${this.stage}` };
+      return { outcome: 'failed', detail: describeFailure(error) };
+    });
+    return await CancellationScope.nonCancellable(() => this.conclude(end));
+  }
+
+  private async stages(): Promise<End> {
+    const inputs = await this.prepare();
+    if ('outcome' in inputs) return inputs;
+    await this.buildAll(inputs);
+    const proof = await this.prove();
+    await this.measure(inputs);
+    const recorded = await this.record();
+    const winner = await this.shadow();
+    if (winner === null || recorded === null || proof === null) {
+      return { outcome: outcomeWithoutPromotion(this.candidates), detail: null };
+    }
+    // From the signature on nothing stops half way: a manifest is published and told, or neither.
+    return await CancellationScope.nonCancellable(() => this.promote(winner, proof, recorded));
+  }
+
+  // ---- inputs -----------------------------------------------------------------------------------
+
+  private async prepare(): Promise<GenerationInputs | End> {
+    this.enter('sample');
+    const { configuration, inputs: given } = this.input;
+    const inputs = await (given === null
+      ? this.makeInputs()
+      : this.evolver.quick.readmit({ ...this.key, configuration, inputs: given }));
+    if ('outcome' in inputs) return inputs;
+    this.candidates = inputs.candidates.map(openCandidate);
+    this.lines.push(`${inputs.messages} training messages`);
+    return inputs;
+  }
+
+  private async makeInputs(): Promise<GenerationInputs | End> {
+    const { configuration, settings } = this.input;
+    const { quick } = this.evolver;
+    const sample = await quick.sample.executeWithOptions(this.summary('sample'), [
+      { ...this.key, configuration, messages_min: settings.training_min },
+    ]);
+    if (sample.verdict === 'insufficient') {
+      return { outcome: 'insufficient', detail: `${sample.messages} training messages` };
+    }
+    this.enter('specialize');
+    const specialization = await quick.specialize.executeWithOptions(this.summary('specialize'), [
+      { ...this.key, configuration },
+    ]);
+    this.enter('mutate');
+    const { mutator, candidates: count } = settings;
+    const { profile, corpus, messages } = sample;
+    const plan = await quick.plan.executeWithOptions(this.summary('choose parents'), [
+      { ...this.key, configuration, specialization, profile, candidates: count, mutator },
+    ]);
+    const candidates = await this.mutate(plan.plan, plan.slots);
+    const inputs: GenerationInputs = {
+      schema: this.input.schema,
+      configuration: configuration.digest,
+      corpus,
+      profile,
+      messages,
+      specialization,
+      candidates,
+    };
+    const admitted = await quick.admit.executeWithOptions(this.summary('admit'), [
+      { ...this.key, configuration, inputs, plan: plan.plan },
+    ]);
+    this.inputs = admitted.inputs;
+    return inputs;
+  }
+
+  private async mutate(
+    plan: Ref,
+    slots: { index: number; mutator: CandidateSource['mutator'] }[],
+  ): Promise<CandidateSource[]> {
+    const proposals = slots.map(async ({ index, mutator }) => {
+      const queue = mutator === 'llm' ? LLM_QUEUE : this.input.evolver_queue;
+      const options = this.summary(`mutate #${index} (${mutator})`);
+      const request = { ...this.key, plan, index, mutator };
+      try {
+        return await mutating(queue).mutate.executeWithOptions(options, [request]);
+      } catch (error) {
+        if (isCancellation(error)) throw error;
+        return { verdict: 'none' as const, reason: describeFailure(error), fault: error };
+      }
+    });
+    const answers = await Promise.all(proposals);
+    const candidates = answers.flatMap((proposal) =>
+      proposal.verdict === 'proposed' ? [proposal.candidate] : [],
+    );
+    for (const proposal of answers) {
+      if (proposal.verdict === 'none') this.lines.push(`no proposal: ${proposal.reason}`);
+    }
+    const fault = answers.find((proposal) => 'fault' in proposal);
+    if (candidates.length === 0 && fault !== undefined) throw fault.fault;
+    return candidates;
+  }
+
+  // ---- gates ------------------------------------------------------------------------------------
+
+  private async buildAll(inputs: GenerationInputs): Promise<void> {
+    this.enter('build');
+    const { spec } = inputs.specialization;
+    for (const candidate of this.candidates) {
+      const { id: name, index } = candidate.outcome;
+      const request = { ...this.key, candidate: name, source: candidate.source, spec };
+      const { quick, long } = this.evolver;
+      await this.gate(candidate, 'source', async () => {
+        const options = this.summary(`source policy #${index}`);
+        return sourceAnswer(await quick.checkSource.executeWithOptions(options, [request]));
+      });
+      await this.gate(candidate, 'build', async () => {
+        const options = this.summary(`build #${index}`);
+        const built = await long.build.executeWithOptions(options, [request]);
+        candidate.outcome.build_seconds = built.seconds;
+        if (built.verdict === 'built') {
+          candidate.component = built.component;
+          candidate.outcome.module = built.component.digest;
+        }
+        return buildAnswer(built);
+      });
+      await this.gate(candidate, 'module', async () => {
+        const component = componentOf(candidate);
+        const options = this.summary(`module policy #${index}`);
+        const module = { ...this.key, candidate: name, component };
+        return moduleAnswer(await quick.checkModule.executeWithOptions(options, [module]));
+      });
+      this.show();
+    }
+  }
+
+  /** Asks one gate about an open candidate; a fault there is this candidate's verdict. */
+  private async gate(
+    candidate: Candidate,
+    gate: Gate,
+    ask: () => Promise<GateAnswer>,
+  ): Promise<void> {
+    if (candidate.outcome.state !== 'open') return;
+    try {
+      this.answers.push(answer(candidate, await ask()));
+    } catch (error) {
+      if (isCancellation(error)) throw error;
+      this.answers.push(answer(candidate, faultAnswer(gate, describeFailure(error))));
+    }
+  }
+
+  /** All candidates link the same codec, so one proof answers for all. */
+  private async prove(): Promise<ProofVerdict | null> {
+    if (open(this.candidates).length === 0) return null;
+    this.enter('prove');
+    const proof = await this.evolver.proving.prove.executeWithOptions(this.summary('prove'), [
+      this.key,
+    ]);
+    for (const candidate of open(this.candidates)) {
+      this.answers.push(answer(candidate, proofAnswer(proof)));
+    }
+    this.lines.push(`proof of the codec: ${proof.verdict}`);
+    return proof;
+  }
+
+  private async measure(inputs: GenerationInputs): Promise<void> {
+    const candidates = open(this.candidates);
+    if (candidates.length === 0) return;
+    this.enter('benchmark');
+    const { configuration, incumbent, settings } = this.input;
+    const options = this.summary(`benchmark of ${candidates.length}`);
+    const result = await this.evolver.long.benchmark.executeWithOptions(options, [
+      {
+        ...this.key,
+        configuration,
+        corpus: inputs.corpus,
+        candidates: candidates.map((it) => ({ id: it.outcome.id, component: componentOf(it) })),
+        incumbent,
+        seconds: settings.benchmark_seconds,
+        promotion_ratio: settings.promotion_ratio,
+      },
+    ]);
+    this.benchmark = result.evidence;
+    for (const verdict of result.candidates) {
+      const candidate = candidates.find((it) => it.outcome.id === verdict.id);
+      if (candidate === undefined) continue;
+      measured(candidate, verdict);
+      const given = benchmarkAnswer(verdict, result.evidence.digest);
+      this.answers.push(answer(candidate, given));
+    }
+    this.lines.push(`benchmark: ${result.seconds.toFixed(1)} s`);
+  }
+
+  private async record(): Promise<Recorded | null> {
+    this.enter('record');
+    const { configuration } = this.input;
+    const recorded = await this.evolver.quick.record.executeWithOptions(this.summary('record'), [
+      {
+        ...this.key,
+        configuration,
+        answers: this.answers,
+        candidates: this.candidates.map((candidate) => candidate.outcome),
+      },
+    ]);
+    this.answers = [];
+    this.lines.push(`commit ${recorded.commit}`);
+    return recorded;
+  }
+
+  /** Best first, at most as many questions as allowed; the first that passes wins. */
+  private async shadow(): Promise<Candidate | null> {
+    const { settings } = this.input;
+    const order = shadowOrder(this.candidates, settings.promotion_ratio);
+    if (order.length === 0) return null;
+    this.enter('shadow');
+    for (const candidate of order.slice(0, settings.questions)) {
+      await this.gate(candidate, 'shadow', async () => shadowAnswer(await this.ask(candidate)));
+      this.show();
+      if (candidate.outcome.state === 'open') return candidate;
+      // Too little held-back traffic is so for every candidate.
+      if (candidate.outcome.verdict === 'insufficient') return null;
+    }
+    return null;
+  }
+
+  private ask(candidate: Candidate) {
+    const { id, index } = candidate.outcome;
+    const request = {
+      ...this.key,
+      configuration: this.input.configuration.digest,
+      candidate: id,
+      component: componentOf(candidate),
+    };
+    return shadowing.shadow.executeWithOptions(this.summary(`shadow #${index}`), [request]);
+  }
+
+  // ---- promotion --------------------------------------------------------------------------------
+
+  private async promote(winner: Candidate, proof: ProofVerdict, recorded: Recorded): Promise<End> {
+    this.enter('sign');
+    const { org, configuration, settings } = this.input;
+    const { outcome } = winner;
+    const issued = await issueManifest({
+      org,
+      configuration: configuration.digest,
+      life_ms: settings.manifest_life_ms,
+      subject: {
+        of: 'candidate',
+        kind: 'promote',
+        module: componentOf(winner),
+        origin: {
+          commit: recorded.commit,
+          mutator: outcome.mutator,
+          operator: outcome.operator,
+          prompt: null,
+          proof,
+          benchmark: {
+            evidence: this.benchmark?.digest ?? '',
+            ratio: outcome.ratio ?? 0,
+            ci95: outcome.ci95 ?? [0, 0],
+          },
+        },
+      },
+      proceed: ({ active }) => unchanged(active, this.input),
+      signed: () => this.enter('publish'),
+    });
+    if (issued.verdict === 'conflict') return this.stopped(winner, 'conflict', issued.detail);
+    if (issued.verdict === 'refused') return this.stopped(winner, 'refused', issued.detail);
+    return await this.confirm(winner, issued.active);
+  }
+
+  private async confirm(winner: Candidate, active: ActiveModule): Promise<End> {
+    this.enter('confirm');
+    this.unconfirmed = active;
+    const { version, kind, configuration, issued_at_ms: since_ms } = active;
+    const request = { org: this.input.org, configuration, version, kind, since_ms };
+    const seconds = this.input.settings.confirm_seconds;
+    const options = this.summary(`wait for version ${version}`);
+    const confirmed = await confirming.confirm.executeWithOptions(options, [
+      { ...request, seconds },
+    ]);
+    if (confirmed.verdict !== 'swapped') {
+      const detail = confirmed.verdict === 'refused' ? confirmed.reason : `no swap in ${seconds} s`;
+      return this.stopped(winner, 'refused', detail);
+    }
+    this.unconfirmed = null;
+    this.promoted = active;
+    this.answers.push(
+      answer(winner, {
+        ...faultAnswer('signature', ''),
+        pass: true,
+        verdict: 'pass',
+        reason: null,
+      }),
+    );
+    winner.outcome.state = 'promoted';
+    this.lines.push(`version ${version} serves`);
+    return { outcome: 'promoted', detail: null };
+  }
+
+  private stopped(winner: Candidate, outcome: 'conflict' | 'refused', detail: string): End {
+    const given = { ...faultAnswer('signature', detail), verdict: outcome };
+    this.answers.push(answer(winner, given));
+    return { outcome, detail: clip(detail, 300) };
+  }
+
+  // ---- the end, and what is shown ---------------------------------------------------------------
+
+  private async conclude(end: End): Promise<GenerationResult> {
+    const candidates = close(this.candidates);
+    const { configuration } = this.input;
+    const { outcome, promoted } = { outcome: end.outcome, promoted: this.promoted };
+    let detail = end.detail;
+    try {
+      await this.evolver.quick.conclude.executeWithOptions(this.summary(`conclude: ${outcome}`), [
+        {
+          ...this.key,
+          configuration,
+          outcome,
+          detail,
+          answers: this.answers,
+          candidates,
+          promoted,
+        },
+      ]);
+    } catch (error) {
+      detail = clip(`${detail ?? outcome}; not in the archive: ${describeFailure(error)}`, 300);
+    }
+    this.lines.push(detail === null ? outcome : `${outcome}: ${detail}`);
+    this.enter('done');
+    upsertSearchAttributes([{ key: searchAttributes.outcome, value: outcome }]);
+    return {
+      ...this.key,
+      configuration: configuration.digest,
+      outcome,
+      detail,
+      started_ms: this.started_ms,
+      ended_ms: Date.now(),
+      candidates,
+      promoted,
+      unconfirmed: this.unconfirmed,
+      inputs: this.inputs,
+      benchmark: this.benchmark,
+    };
+  }
+
+  private enter(stage: GenerationStage): void {
+    this.stage = stage;
+    this.since_ms = Date.now();
+    upsertSearchAttributes([{ key: searchAttributes.stage, value: stage }]);
+    this.show();
+  }
+
+  /** Details for the Temporal UI, and the same for the organization's status. */
+  private show(): void {
+    const { generation, rerun, org } = this.key;
+    const progress: GenerationProgress = {
+      generation,
+      rerun,
+      workflow_id: generationId(org, generation, rerun),
+      stage: this.stage,
+      since_ms: this.since_ms,
+      candidates: this.candidates.map((candidate) => ({ ...candidate.outcome })),
+    };
+    setCurrentDetails(progressMarkdown(progress, this.lines));
+    const { parent } = workflowInfo();
+    if (parent === undefined) return;
+    // The organization may be gone; a generation goes on without it.
+    getExternalWorkflowHandle(parent.workflowId)
+      .signal(generationProgressSignal, progress)
+      .catch(() => undefined);
+  }
+
+  private summary(text: string): { summary: string } {
+    return { summary: clip(`gen ${this.key.generation} · ${text}`, 200) };
+  }
+}
+
+function componentOf(candidate: Candidate): Ref {
+  if (candidate.component === null) throw new Error(`${candidate.outcome.id} has no component`);
+  return candidate.component;
+}
+
+/**
+ * The comparison holds only against what served when the generation began: a renewal of the incumbent changes
+ * nothing, but a rollback, a tombstone or another promotion is a decision that this generation must not undo.
+ */
+function unchanged(active: ActiveModule | null, input: GenerationInput): boolean {
+  if (active === null || active.version <= input.active_version) return true;
+  const same = active.module === input.incumbent?.module;
+  return active.kind === 'promote' && same && active.configuration === input.configuration.digest;
+}

@@ -1,0 +1,3 @@
+/** What the workflow bundle exports: one name a workflow type. */
+export { generation } from './generation.ts';
+export { organization } from './organization.ts';
