@@ -1,0 +1,72 @@
+/** The main job's view of the HTTP API: it is a client like any other. */
+import { readFile } from 'node:fs/promises';
+import type { OrganizationStatus } from '../../workflows/messages.ts';
+import type { RuleInput } from '../configuration/index.ts';
+import type { Progress } from './model.ts';
+
+export interface Configured {
+  digest: string;
+  effectiveFromMs: number;
+}
+
+const TIMEOUT_MS = 30_000;
+
+export class ApiClient {
+  private readonly base: string;
+  private readonly token: string;
+
+  constructor(base: string, token: string) {
+    this.base = base;
+    this.token = token;
+  }
+
+  /** The development stack leaves the command line's token in `<state>/cli.json`. */
+  static async fromState(base: string, state: string): Promise<ApiClient> {
+    const { token } = JSON.parse(await readFile(`${state}/cli.json`, 'utf8')) as { token: string };
+    return new ApiClient(base, token);
+  }
+
+  async configure(org: string, rules: readonly RuleInput[]): Promise<Configured> {
+    const path = `/v1/organizations/${org}/configuration`;
+    const body = (await this.request('PUT', path, { org, rules })) as {
+      digest: string;
+      effective_from_ms: number;
+    };
+    return { digest: body.digest, effectiveFromMs: body.effective_from_ms };
+  }
+
+  async progress(org: string): Promise<Progress> {
+    const { status } = (await this.request('GET', `/v1/organizations/${org}`)) as {
+      status: OrganizationStatus;
+    };
+    const serves = status.active?.configuration === status.configuration?.digest;
+    const active = serves && status.active?.module != null ? status.active : null;
+    return {
+      stage: status.stage,
+      settledReason: status.settled_reason,
+      lastError: status.last_error,
+      captured: status.captured,
+      generation: status.generation,
+      generationStage: status.running?.stage ?? null,
+      activeVersion: active?.version ?? null,
+      activeModule: active?.module ?? null,
+      evolutionStartedMs: status.evolution_started_ms,
+      firstPromotionMs: status.first_promotion_ms,
+      outcomes: status.outcomes,
+      candidates: status.candidates_total,
+      rejected: status.rejected_total as Record<string, number>,
+    };
+  }
+
+  private async request(method: string, path: string, body?: unknown): Promise<unknown> {
+    const response = await fetch(this.base + path, {
+      method,
+      headers: { authorization: `Bearer ${this.token}`, 'content-type': 'application/json' },
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
+    return JSON.parse(text);
+  }
+}
