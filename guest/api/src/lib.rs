@@ -10,6 +10,7 @@
 
 extern crate alloc;
 
+pub mod meaning;
 mod native;
 mod records;
 #[cfg(target_arch = "wasm32")]

@@ -1,2 +1,71 @@
-//! Placeholder.
+//! The baseline: what serves an organization until something better is promoted, and what every
+//! candidate must agree with.
+//!
+//! Generic, with rules as data, and strong: rules are indexed by metric; their literals are
+//! resolved to string ids once a message; filters and groups are evaluated once a tag-set, not
+//! once a point; a point then only adds to the cells of its tag-set's groups.
+
 #![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod cells;
+mod facts;
+mod groups;
+mod plan;
+
+use alloc::vec::Vec;
+use cells::Cells;
+use facts::Facts;
+use groups::Groups;
+use plan::Plan;
+use ratchet_api::{Aggregate, DecodeError, Message, Records, Refusal};
+
+ratchet_api::guest!(Baseline);
+
+/// The baseline for one configuration. All but the plan is scratch space.
+pub struct Baseline {
+    plan: Plan,
+    facts: Facts,
+    groups: Groups,
+    cells: Cells,
+    selected: Vec<u32>,
+}
+
+impl Aggregate for Baseline {
+    fn new(rules: &[u8]) -> Result<Self, Refusal> {
+        let rules = ratchet_rules::parse(rules).map_err(|e| Refusal(e.problem.reason()))?;
+        let plan = Plan::new(&rules);
+        Ok(Baseline {
+            facts: Facts::new(&plan),
+            groups: Groups::default(),
+            cells: Cells::default(),
+            selected: Vec::new(),
+            plan,
+        })
+    }
+
+    fn process(&mut self, message: &mut Message<'_>, out: &mut Records) -> Result<(), DecodeError> {
+        message.pull_all()?;
+        let mut bounds = core::mem::take(&mut self.facts.bounds);
+        let strings = message.strings(&mut bounds)?;
+        self.facts.resolve(&self.plan, message, &strings)?;
+        self.groups.clear(message.header().sets);
+        for &metric in self.facts.metrics() {
+            for rule in self.plan.rules_of(metric) {
+                self.selected.clear();
+                self.selected.extend_from_slice(self.facts.sets_of(metric));
+                self.facts
+                    .narrow(&rule.filter, &strings, &mut self.selected);
+                self.groups.add(rule, &self.facts, &self.selected);
+            }
+        }
+        self.groups.index_by_set();
+        self.cells
+            .accumulate(&self.plan.window_sizes, message, &mut self.groups)?;
+        self.cells.write(&self.groups, out);
+        self.facts.bounds = bounds;
+        Ok(())
+    }
+}

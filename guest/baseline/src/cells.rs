@@ -1,0 +1,121 @@
+//! The accumulators of a message, one a group and window.
+
+use crate::groups::{Groups, NO_CELL};
+use alloc::vec::Vec;
+use hashbrown::HashMap;
+use ratchet_api::{meaning, DecodeError, Message, Records};
+use ratchet_rules::Aggregate;
+
+/// All cells of a message. Buffers are kept from message to message.
+#[derive(Default)]
+pub(crate) struct Cells {
+    all: Vec<Cell>,
+    /// Cells by group and window, where a message spans windows.
+    by_window: HashMap<(u32, u32), u32>,
+    clocks: Vec<Clock>,
+    set_ids: Vec<u32>,
+    timestamps: Vec<i64>,
+    values: Vec<f64>,
+}
+
+struct Cell {
+    group: u32,
+    set: u32,
+    window: u32,
+    count: u32,
+    value: f64,
+}
+
+/// Tells the window of a timestamp, for one window length.
+struct Clock {
+    start: i64,
+    size: u32,
+    /// Whether the message lies in one window.
+    single: bool,
+    now: u32,
+}
+
+impl Cells {
+    /// Adds every point to the cells of its groups, in the order of the message.
+    pub(crate) fn accumulate(
+        &mut self,
+        window_sizes: &[u32],
+        message: &Message<'_>,
+        groups: &mut Groups,
+    ) -> Result<(), DecodeError> {
+        message.set_ids(&mut self.set_ids)?;
+        message.timestamps(&mut self.timestamps)?;
+        message.values(&mut self.values)?;
+        self.all.clear();
+        self.by_window.clear();
+        let header = message.header();
+        self.clocks.clear();
+        self.clocks.extend(window_sizes.iter().map(|&size| {
+            let start = header.min_ts - header.min_ts % i64::from(size);
+            Clock {
+                start,
+                size,
+                single: header.max_ts < start + i64::from(size),
+                now: 0,
+            }
+        }));
+        let points = self.set_ids.iter().zip(&self.timestamps).zip(&self.values);
+        for ((&set, &ts), &value) in points {
+            let (of_set, all) = groups.of_set(set);
+            for clock in &mut self.clocks {
+                if !clock.single {
+                    clock.now = (ts - clock.start) as u32 / clock.size;
+                }
+            }
+            for &id in of_set {
+                let group = &mut all[id as usize];
+                let window = self.clocks[group.window_size as usize].now;
+                if group.window != window || group.cell == NO_CELL {
+                    let next = self.all.len() as u32;
+                    group.cell = *self.by_window.entry((id, window)).or_insert(next);
+                    group.window = window;
+                    if group.cell == next {
+                        self.all.push(Cell {
+                            group: id,
+                            set,
+                            window,
+                            count: 0,
+                            value,
+                        });
+                    }
+                }
+                self.all[group.cell as usize].add(group.aggregate, value);
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a record for each cell.
+    pub(crate) fn write(&self, groups: &Groups, out: &mut Records) {
+        out.reserve(self.all.len());
+        for cell in &self.all {
+            let group = &groups.all[cell.group as usize];
+            let value = match group.aggregate {
+                Aggregate::Count => f64::from(cell.count),
+                _ => cell.value,
+            };
+            out.push(group.rule, cell.set, cell.window, cell.count, value);
+        }
+    }
+}
+
+impl Cell {
+    /// Adds a value. The first one is there already, so that a sum starts from it.
+    #[inline(always)]
+    fn add(&mut self, aggregate: Aggregate, value: f64) {
+        if self.count > 0 {
+            self.value = match aggregate {
+                Aggregate::Sum | Aggregate::Avg => self.value + value,
+                Aggregate::Max => meaning::max(self.value, value),
+                Aggregate::Min => meaning::min(self.value, value),
+                Aggregate::Count => self.value,
+            };
+        }
+        self.count += 1;
+    }
+}

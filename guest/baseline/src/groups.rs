@@ -1,0 +1,119 @@
+//! The groups of a message: for each rule, tag-sets with the same values of its group-by keys.
+
+use crate::facts::Facts;
+use crate::plan::{RulePlan, Slot};
+use alloc::vec::Vec;
+use hashbrown::HashTable;
+use ratchet_rules::Aggregate;
+
+/// A rule's group.
+pub(crate) struct Group {
+    pub rule: u32,
+    pub aggregate: Aggregate,
+    pub window_size: u32,
+    /// The cell of the group that was used last, and its window.
+    pub cell: u32,
+    pub window: u32,
+    /// One of its tag-sets, for its values.
+    set: u32,
+    hash: u64,
+}
+
+/// No cell yet.
+pub(crate) const NO_CELL: u32 = u32::MAX;
+
+/// All groups of a message, and those of each tag-set.
+#[derive(Default)]
+pub(crate) struct Groups {
+    pub all: Vec<Group>,
+    table: HashTable<u32>,
+    /// Pairs of a tag-set and a group of it, as they were found.
+    pairs: Vec<(u32, u32)>,
+    /// The groups of tag-set `s` are `of_set[starts[s]..starts[s + 1]]`.
+    of_set: Vec<u32>,
+    starts: Vec<u32>,
+}
+
+impl Groups {
+    /// Begins a message with so many tag-sets.
+    pub(crate) fn clear(&mut self, sets: u32) {
+        self.all.clear();
+        self.table.clear();
+        self.pairs.clear();
+        self.starts.clear();
+        self.starts.resize(sets as usize + 1, 0);
+    }
+
+    /// Puts tag-sets into their groups under a rule.
+    pub(crate) fn add(&mut self, rule: &RulePlan, facts: &Facts, sets: &[u32]) {
+        for &set in sets {
+            let group = self.find_or_insert(rule, facts, set);
+            self.pairs.push((set, group));
+        }
+    }
+
+    fn find_or_insert(&mut self, rule: &RulePlan, facts: &Facts, set: u32) -> u32 {
+        let hash = hash(rule, facts, set);
+        let all = &mut self.all;
+        let same = |slot: &Slot, other: u32| facts.value(*slot, set) == facts.value(*slot, other);
+        let entry = self.table.entry(
+            hash,
+            |&id| {
+                let group = &all[id as usize];
+                group.rule == rule.index && rule.group_by.iter().all(|k| same(k, group.set))
+            },
+            |&id| all[id as usize].hash,
+        );
+        let next = all.len() as u32;
+        let id = *entry.or_insert(next).get();
+        if id == next {
+            let (aggregate, window_size) = (rule.aggregate, rule.window_size);
+            let (rule, cell, window) = (rule.index, NO_CELL, 0);
+            all.push(Group {
+                rule,
+                aggregate,
+                window_size,
+                cell,
+                window,
+                set,
+                hash,
+            });
+        }
+        id
+    }
+
+    /// Sorts the pairs by tag-set, by counting.
+    pub(crate) fn index_by_set(&mut self) {
+        for &(set, _) in &self.pairs {
+            self.starts[set as usize] += 1;
+        }
+        let mut end = 0;
+        for start in &mut self.starts {
+            end += *start;
+            *start = end;
+        }
+        self.of_set.resize(self.pairs.len(), 0);
+        // From the last pair to the first, so that each start ends up where its groups begin.
+        for &(set, group) in self.pairs.iter().rev() {
+            let start = &mut self.starts[set as usize];
+            *start -= 1;
+            self.of_set[*start as usize] = group;
+        }
+    }
+
+    /// The groups of a tag-set, one for each rule that takes it, and all groups.
+    pub(crate) fn of_set(&mut self, set: u32) -> (&[u32], &mut [Group]) {
+        let (from, to) = (self.starts[set as usize], self.starts[set as usize + 1]);
+        (&self.of_set[from as usize..to as usize], &mut self.all)
+    }
+}
+
+/// Spreads a rule and the values of its group-by keys over 64 bits.
+fn hash(rule: &RulePlan, facts: &Facts, set: u32) -> u64 {
+    let mut hash = u64::from(rule.index) + 1;
+    for &slot in &rule.group_by {
+        hash = hash.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ u64::from(facts.value(slot, set));
+    }
+    hash = hash.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    hash ^ (hash >> 32)
+}
