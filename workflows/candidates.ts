@@ -36,6 +36,8 @@ export interface Candidate {
   outcome: CandidateOutcome;
   source: Ref;
   component: Ref | null;
+  /** Digest of the kit it was built with. */
+  kit: string;
 }
 
 /** One gate's answer, whatever the gate. */
@@ -69,6 +71,7 @@ export function openCandidate(from: CandidateSource): Candidate {
     },
     source: from.source,
     component: null,
+    kit: '',
   };
 }
 

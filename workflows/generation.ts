@@ -209,6 +209,7 @@ class Generation {
         candidate.outcome.build_seconds = built.seconds;
         if (built.verdict === 'built') {
           candidate.component = built.component;
+          candidate.kit = built.kit;
           candidate.outcome.module = built.component.digest;
         }
         return buildAnswer(built);
@@ -342,6 +343,7 @@ class Generation {
           mutator: outcome.mutator,
           operator: outcome.operator,
           prompt: null,
+          kit: winner.kit,
           proof,
           benchmark: {
             evidence: this.benchmark?.digest ?? '',

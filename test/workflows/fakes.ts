@@ -1,0 +1,172 @@
+/** Activities that answer as told, over an active table in memory; they count how often each stage ran. */
+import type { Activities, BenchmarkVerdict, CandidateSource } from '../../activities/types.ts';
+import type { ActiveModule, Ref } from '../../workflows/messages.ts';
+
+export function ref(name: string): Ref {
+  const hex = Buffer.from(name).toString('hex').padEnd(64, '0').slice(0, 64);
+  return { digest: hex, size: name.length, mediaType: 'text/plain' };
+}
+
+export function faster(id: string, ratio = 2): BenchmarkVerdict {
+  return {
+    id,
+    verdict: 'faster',
+    us_per_message: 10,
+    fuel_per_point: 20,
+    ratio,
+    ci95: [ratio - 0.1, ratio + 0.1],
+    ratio_to_baseline: ratio,
+    ratio_to_per_point: ratio * 40,
+  };
+}
+
+export function slow(id: string): BenchmarkVerdict {
+  return { ...faster(id, 1.05), verdict: 'slow' } as BenchmarkVerdict;
+}
+
+export class Table {
+  active: ActiveModule | null = null;
+  revision = 0;
+}
+
+export interface Fakes {
+  activities: Activities;
+  table: Table;
+  calls: Record<string, number>;
+  inputs: Record<string, unknown[]>;
+}
+
+/** Everything passes and the last candidate is the fastest, unless an override says otherwise. */
+export function fakes(overrides: Partial<Activities> = {}, table = new Table()): Fakes {
+  const calls: Record<string, number> = {};
+  const inputs: Record<string, unknown[]> = {};
+  const all: Activities = { ...stages(), ...trust(table), ...overrides };
+  const counted = Object.entries(all).map(([name, act]) => [
+    name,
+    (input: never) => {
+      calls[name] = (calls[name] ?? 0) + 1;
+      inputs[name] = [...(inputs[name] ?? []), input];
+      return (act as (input: never) => Promise<unknown>)(input);
+    },
+  ]);
+  return { activities: Object.fromEntries(counted) as Activities, table, calls, inputs };
+}
+
+type Trust = Pick<Activities, 'readActive' | 'sign' | 'publish' | 'confirm' | 'shadow'>;
+
+function trust(table: Table): Trust {
+  return {
+    readActive: async () => ({
+      active: table.active,
+      revision: table.revision,
+      next_version: (table.active?.version ?? 0) + 1,
+    }),
+    shadow: async () => ({ verdict: 'pass' }),
+    sign: async (input) => {
+      const { subject } = input;
+      const module =
+        subject.of === 'candidate'
+          ? subject.module.digest
+          : subject.of === 'earlier'
+            ? moduleOf(subject.statement)
+            : null;
+      const active: ActiveModule = {
+        version: input.version,
+        kind: subject.kind,
+        configuration: input.configuration,
+        module,
+        size: 1,
+        issued_at_ms: input.issued_at_ms,
+        expires_at_ms: input.expires_at_ms,
+        statement: `statement:${input.version}:${module ?? ''}`,
+      };
+      return { verdict: 'signed', envelope: ref(`envelope ${input.version}`), active };
+    },
+    publish: async ({ active, revision }) => {
+      if (revision !== table.revision) return { verdict: 'conflict', reason: 'revision' };
+      table.active = active;
+      table.revision += 1;
+      return { verdict: 'published', revision: table.revision };
+    },
+    confirm: async () => ({ verdict: 'swapped' }),
+  };
+}
+
+function moduleOf(statement: string): string {
+  return statement.split(':')[2] ?? '';
+}
+
+function stages(): Omit<Activities, keyof Trust> {
+  return {
+    captureStatus: async () => ({ training: 512, held_back: 512 }),
+    restore: async () => ({ generation: 0 }),
+    sample: async () => ({
+      verdict: 'sampled',
+      corpus: ref('corpus'),
+      profile: ref('profile'),
+      messages: 128,
+    }),
+    specialize: async () => ({ spec: ref('spec'), seed: ref('seed') }),
+    plan: async ({ candidates }) => ({
+      plan: ref('plan'),
+      slots: Array.from({ length: candidates }, (_, index) => ({
+        index,
+        mutator: index === 0 ? ('specialise' as const) : ('builtin' as const),
+        parent: null,
+      })),
+    }),
+    mutate: async (input) => ({
+      verdict: 'proposed',
+      candidate: candidate(`${input.org}/gen/${input.generation}/c${input.index}`, input.index),
+    }),
+    admit: async ({ generation }) => ({ inputs: ref(`inputs ${generation}`) }),
+    readmit: async (input) => ({
+      schema: 1,
+      configuration: input.configuration.digest,
+      corpus: ref('corpus'),
+      profile: ref('profile'),
+      messages: 128,
+      specialization: { spec: ref('spec'), seed: ref('seed') },
+      candidates: [0, 1].map((index) =>
+        candidate(`${input.org}/gen/${input.generation}/r${input.rerun}/c${index}`, index),
+      ),
+    }),
+    checkSource: async () => ({ verdict: 'pass' }),
+    build: async (input) => ({
+      verdict: 'built',
+      component: ref(`module ${input.candidate}`),
+      seconds: 1.5,
+      kit: 'kit',
+    }),
+    checkModule: async () => ({ verdict: 'pass' }),
+    prove: async () => ({ verdict: 'unproven', codec: 'codec', admitted: true }),
+    benchmark: async ({ candidates }) => ({
+      evidence: ref('benchmark'),
+      seconds: 12,
+      candidates: candidates.map(({ id }, index) => faster(id, 2 + index)),
+    }),
+    record: async () => ({ commit: 'c0ffee' }),
+    conclude: async () => undefined,
+    recordDemotion: async () => undefined,
+  };
+}
+
+function candidate(id: string, index: number): CandidateSource {
+  return {
+    id,
+    index,
+    source: ref(`source ${id}`),
+    mutator: index === 0 ? 'specialise' : 'builtin',
+    operator: `operator-${index}`,
+    summary: 'a summary',
+    parent: null,
+  };
+}
+
+export function deferred(): { promise: Promise<void>; resolve: () => void } {
+  let resolve = () => {};
+  const promise = new Promise<void>((done) => {
+    resolve = done;
+  });
+  return { promise, resolve };
+}
