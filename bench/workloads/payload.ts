@@ -203,7 +203,7 @@ function layOut(columns: readonly Uint8Array[], counts: Counts): Uint8Array {
     at = column.length === 0 ? at : offset + column.length;
     return column.length === 0 ? align(at) : offset;
   });
-  const end = at + PADDING;
+  const end = align(at) + PADDING;
   const bytes = new Uint8Array(end);
   const view = new DataView(bytes.buffer);
   const prefix = (offsets[2] ?? 0) + (columns[2]?.length ?? 0);
