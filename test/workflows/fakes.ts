@@ -1,10 +1,11 @@
 /** Activities that answer as told, over an active table in memory; they count how often each stage ran. */
+import { createHash } from 'node:crypto';
 import type { Activities, BenchmarkVerdict, CandidateSource } from '../../activities/types.ts';
 import type { ActiveModule, Ref } from '../../workflows/messages.ts';
 
 export function ref(name: string): Ref {
-  const hex = Buffer.from(name).toString('hex').padEnd(64, '0').slice(0, 64);
-  return { digest: hex, size: name.length, mediaType: 'text/plain' };
+  const digest = createHash('sha256').update(name).digest('hex');
+  return { digest, size: name.length, mediaType: 'text/plain' };
 }
 
 export function faster(id: string, ratio = 2): BenchmarkVerdict {
