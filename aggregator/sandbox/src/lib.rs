@@ -1,1 +1,31 @@
-//! Placeholder.
+//! Runs aggregation modules that nobody has to trust.
+//!
+//! An [`Engine`] compiles components under [`Limits`]; a [`Runner`] feeds messages to one of them and
+//! checks what it returns. [`policy`] says which components are admitted, [`compare`] when two
+//! results are the same, [`evaluate`] whether a candidate may replace an incumbent, and [`bench`] how
+//! much faster it is.
+
+#![forbid(unsafe_code)]
+
+pub mod bench;
+pub mod compare;
+mod engine;
+pub mod evaluate;
+mod fault;
+pub mod fuzz;
+mod host;
+mod limits;
+pub mod policy;
+mod random;
+mod records;
+mod runner;
+mod world;
+
+pub use crate::{
+    engine::{CompileError, Engine, EngineError, Kind, Module},
+    fault::{Fault, RecordFault},
+    limits::{Limits, TICK},
+    records::{Record, RECORD_BYTES},
+    runner::Runner,
+    world::{componentize, ComponentizeError, INTERFACE},
+};
