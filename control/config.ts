@@ -20,9 +20,15 @@ export interface Settings {
   temporal: TemporalSettings;
   nats: NatsSettings;
   api: { hostname: string; port: number; tokensFile: string };
+  /** The evolver's archive of generations on this host. */
+  archiveFile: string;
+  /** Directory of the content-addressed store. */
+  storeDirectory: string;
   builderKeyFile: string;
   trustFile: string;
   proofPolicy: ProofPolicy;
+  /** JSON that changes how new organizations evolve; `evolution.ts` reads it. */
+  evolution: string | null;
   logLevel: string;
 }
 
@@ -70,11 +76,13 @@ const environmentSchema = z.object({
     .optional(),
   RATCHET_API_ADDRESS: hostAndPort.default('127.0.0.1:8480'),
   RATCHET_API_TOKENS: text.optional(),
+  RATCHET_ARCHIVE: text.optional(),
   RATCHET_BUILDER_KEY: text.optional(),
   RATCHET_TRUST: text.optional(),
   RATCHET_PROOF_POLICY: z
     .enum(['unproven', 'attested', 'verified'], 'is not unproven, attested or verified')
     .default('attested'),
+  RATCHET_EVOLUTION: text.optional(),
   RATCHET_LOG_LEVEL: z
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], 'is not a log level')
     .default('info'),
@@ -127,9 +135,12 @@ export function loadSettings(environment: Environment): Settings {
       ...splitAddress(parsed.RATCHET_API_ADDRESS),
       tokensFile: parsed.RATCHET_API_TOKENS ?? join(state, 'api-tokens.json'),
     },
+    archiveFile: parsed.RATCHET_ARCHIVE ?? join(state, 'archive.sqlite'),
+    storeDirectory: join(state, 'store'),
     builderKeyFile: parsed.RATCHET_BUILDER_KEY ?? join(state, 'keys', 'builder.key'),
     trustFile: parsed.RATCHET_TRUST ?? join(state, 'trust.json'),
     proofPolicy: parsed.RATCHET_PROOF_POLICY,
+    evolution: parsed.RATCHET_EVOLUTION ?? null,
     logLevel: parsed.RATCHET_LOG_LEVEL,
   };
 }

@@ -3,6 +3,8 @@ export interface Problem {
   rule: string;
   field: string;
   column?: number;
+  /** The line that `column` points into: the filter, or a line of the document. */
+  text?: string;
   message: string;
 }
 

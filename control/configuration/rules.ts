@@ -100,7 +100,18 @@ export function validateRule(
     return { rule: { ...rest, groupBy: group_by, windowMs }, problems: [] };
   }
   const name = ruleName(input, index);
-  return { rule: null, problems: result.error.issues.flatMap((each) => toProblems(name, each)) };
+  const problems = result.error.issues.flatMap((each) => toProblems(name, each));
+  const source = textOfFilter(input);
+  if (source === null) return { rule: null, problems };
+  const quoted = problems.map((each) =>
+    each.column === undefined ? each : { ...each, text: source },
+  );
+  return { rule: null, problems: quoted };
+}
+
+function textOfFilter(input: unknown): string | null {
+  if (typeof input !== 'object' || input === null || !('filter' in input)) return null;
+  return typeof input.filter === 'string' ? input.filter : null;
 }
 
 /** The rule's own id when it has a usable one, else its place in the list. */

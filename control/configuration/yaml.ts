@@ -10,7 +10,7 @@ const fileBytesMax = 4 * 1024 * 1024;
 
 /** Compiles `org:` and `rules:` from YAML (or JSON, which is YAML). */
 export function parseConfiguration(text: string, expectedOrg?: string): Configuration {
-  return compileBody(parseYaml(text), expectedOrg);
+  return compileBody(parseDocumentText(text), expectedOrg);
 }
 
 /** Compiles a parsed document; with `expectedOrg`, `org` may be left out but must not differ. */
@@ -46,12 +46,14 @@ export async function loadConfiguration(directory: string, org: string): Promise
   return parseConfiguration(text, org);
 }
 
-function parseYaml(text: string): unknown {
+export function parseDocumentText(text: string): unknown {
   const document = parseDocument(text, { prettyErrors: false });
   const problems = document.errors.map((error) => {
-    const line = text.slice(0, error.pos[0]).split('\n').length;
-    const column = error.pos[0] - text.lastIndexOf('\n', error.pos[0] - 1);
-    return { ...problem('document', `line ${line}: ${error.message}`), column };
+    const before = text.slice(0, error.pos[0]).split('\n');
+    const column = [...(before.at(-1) ?? '')].length + 1;
+    const line = text.split('\n')[before.length - 1] ?? '';
+    const message = `line ${before.length}: ${error.message}`;
+    return { ...problem('document', message), column, text: line };
   });
   if (problems.length > 0) throw new ConfigurationError(problems);
   try {

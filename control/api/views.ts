@@ -1,0 +1,80 @@
+/** Rows and entries as the API shows them. */
+import type { z } from 'zod';
+import type { CandidateRow, GenerationRow, Totals } from '../../evolver/archive.ts';
+import { decodeBlob, printFilter, printWindow } from '../configuration/index.ts';
+import type { StoredConfiguration } from '../tables.ts';
+import type { candidateView, configurationView, generationView } from './schemas.ts';
+
+export function showConfiguration(stored: StoredConfiguration): z.output<typeof configurationView> {
+  const rules = decodeBlob(stored.blob).map((rule) => ({
+    id: rule.id,
+    metric: rule.metric,
+    filter: printFilter(rule.filter),
+    group_by: rule.groupBy,
+    aggregate: rule.aggregate,
+    window: printWindow(rule.windowMs),
+  }));
+  const { org, digest, effectiveFromMs: effective_from_ms } = stored;
+  return { org, digest, effective_from_ms, rules };
+}
+
+export function showGeneration(row: GenerationRow): z.output<typeof generationView> {
+  return {
+    id: row.id,
+    generation: row.number,
+    rerun: row.rerun,
+    configuration: row.configuration,
+    outcome: row.outcome,
+    detail: row.detail,
+    parent: row.parent,
+    promoted: row.promoted,
+    commit: row.commit,
+    started_at_ms: row.startedAtMs,
+    ended_at_ms: row.endedAtMs,
+    candidates: row.candidates,
+  };
+}
+
+export function showCandidate(row: CandidateRow): z.output<typeof candidateView> {
+  return {
+    id: row.id,
+    slot: row.slot,
+    parent: row.parent,
+    mutator: row.mutator,
+    operator: row.operator,
+    summary: row.summary,
+    model: row.model,
+    source: row.source,
+    module: row.module,
+    module_size: row.moduleSize,
+    build_ms: row.buildMs,
+    benchmark: row.benchmark,
+    ratio_to_baseline: row.ratioToBaseline,
+    ratio: row.ratio,
+    ci95: row.ci95,
+    us_per_message: row.usPerMessage,
+    fuel_per_point: row.fuelPerPoint,
+    verdicts: row.verdicts.map(({ atMs, text, evidence, ...verdict }) => ({
+      ...verdict,
+      text: text ?? null,
+      evidence: evidence ?? null,
+      at_ms: atMs,
+    })),
+  };
+}
+
+export function showTotals(totals: Totals) {
+  const { costUsd: cost_usd, ...rest } = totals;
+  return { ...rest, cost_usd };
+}
+
+/** Digests that a generation refers to: the only objects that its organization may read by it. */
+export function referencedBy(candidates: readonly CandidateRow[]): Set<string> {
+  const digests = candidates.flatMap((row) => [
+    row.source,
+    row.benchmark,
+    row.prompt,
+    ...row.verdicts.map((verdict) => verdict.evidence ?? null),
+  ]);
+  return new Set(digests.filter((digest) => digest !== null));
+}
