@@ -126,10 +126,9 @@ impl<A: Aggregate> Guest<A> {
     pub fn process(&self, header: Header) -> *const [usize; 2] {
         // SAFETY: as in `init`.
         let state = unsafe { &mut *self.0 .0.get() };
-        let (Some(aggregate), Ok(mut message)) = (
-            &mut state.aggregate,
-            Message::new(header, &mut Host, &mut state.mirror),
-        ) else {
+        let mut host = Host;
+        let message = Message::new(header, &mut host, &mut state.mirror);
+        let (Some(aggregate), Ok(mut message)) = (&mut state.aggregate, message) else {
             core::arch::wasm32::unreachable()
         };
         state.records.clear();

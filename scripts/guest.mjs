@@ -1,0 +1,528 @@
+// The guest kit: everything that one `rustc` call needs to turn an aggregation into a core module.
+//
+// Finds a Rust toolchain that can compile for wasm32, compiles the guest crates once, and keeps the
+// result under <cache>/kit/<digest>/, where the digest covers the guest sources, their locked
+// dependencies, the compiler and its flags. Plain Node, so that it runs from a bare clone:
+//
+//   node scripts/guest.mjs
+//
+// <cache> is $RATCHET_CACHE, else ${XDG_CACHE_HOME:-~/.cache}/ratchet.
+
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import * as fs from 'node:fs';
+import * as os from 'node:os';
+import * as path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
+const TARGET = 'wasm32-unknown-unknown';
+/** Raised when this script builds kits differently. */
+const SCHEMA = 1;
+const KITS_KEPT = 3;
+const DEBIAN_PACKAGES = ['rustc-web', 'cargo-web', 'rust-web-src', 'lld-22'];
+const MINUTE = 60_000;
+
+/** The crates of a kit. Those with a module are also linked into a guest of that name. */
+const CRATES = [
+  { name: 'ratchet-codec', folder: 'guest/codec' },
+  { name: 'ratchet-rules', folder: 'guest/rules' },
+  { name: 'ratchet-api', folder: 'guest/api' },
+  { name: 'ratchet-baseline', folder: 'guest/baseline', module: 'baseline' },
+  { name: 'ratchet-per-point', folder: 'bench/per-point', module: 'per-point' },
+];
+/** What a candidate may name; the other libraries are found as dependencies of these. */
+const EXTERNS = ['ratchet_codec', 'ratchet_rules', 'ratchet_api', 'hashbrown'];
+
+const FEATURES = '-Ctarget-feature=+simd128,+bulk-memory';
+const LINK_FLAGS = [
+  '--target',
+  TARGET,
+  '--edition',
+  '2021',
+  '--crate-type',
+  'cdylib',
+  '--crate-name',
+  'guest',
+  '-Copt-level=3',
+  '-Cpanic=abort',
+  '-Clto=fat',
+  '-Ccodegen-units=1',
+  FEATURES,
+  '-Cstrip=symbols',
+  '-Clink-arg=-zstack-size=65536',
+];
+
+/**
+ * Makes sure that the kit of this source tree exists; costs next to nothing when it does.
+ * @param {{ log?: (line: string) => void, cacheDir?: string }} [options]
+ * @returns {Promise<{ dir: string, kit: object, built: boolean }>} kit: the content of kit.json
+ */
+export async function ensureGuestKit({ log = () => {}, cacheDir = defaultCache() } = {}) {
+  const home = path.join(cacheDir, 'kit');
+  fs.mkdirSync(home, { recursive: true });
+  const sources = readSources();
+  const toolchain = await findToolchain(home, log);
+  const digest = kitDigest(sources, toolchain);
+  const dir = path.join(home, digest.slice(0, 16));
+  const ready = readKit(dir);
+  if (ready) {
+    return { dir, kit: ready, built: false };
+  }
+  return withLock(path.join(home, 'lock'), log, async () => {
+    const meanwhile = readKit(dir);
+    if (meanwhile) {
+      return { dir, kit: meanwhile, built: false };
+    }
+    const started = Date.now();
+    const how = toolchain.source === 'debian' ? ', with core and alloc' : '';
+    log(`guest kit: compiling the guest crates${how} (${toolchain.version})`);
+    const kit = await buildKit({ home, dir, digest, sources, toolchain });
+    removeOldKits(home, dir);
+    log(`guest kit: ${dir} in ${((Date.now() - started) / 1000).toFixed(1)} s`);
+    return { dir, kit, built: true };
+  });
+}
+
+// --- what the kit is made of -------------------------------------------------------------------
+
+/** The files of the kit's crates, and the packages that the lock file has for them. */
+function readSources() {
+  const files = new Map();
+  for (const { folder } of CRATES) {
+    addFile(files, `${folder}/Cargo.toml`);
+    addTree(files, `${folder}/src`);
+  }
+  addFile(files, 'guest/candidate/src/lib.rs');
+  addFile(files, 'Cargo.toml');
+  const lock = fs.readFileSync(path.join(ROOT, 'Cargo.lock'), 'utf8');
+  return { files, lock, locked: lockedPackages(lock) };
+}
+
+function addFile(files, name) {
+  files.set(name, fs.readFileSync(path.join(ROOT, name)));
+}
+
+function addTree(files, folder) {
+  for (const entry of fs.readdirSync(path.join(ROOT, folder), { withFileTypes: true })) {
+    const name = `${folder}/${entry.name}`;
+    if (entry.isDirectory()) {
+      addTree(files, name);
+    } else {
+      addFile(files, name);
+    }
+  }
+}
+
+/** The packages of a lock file, each with its text: name, version, source, checksum, needs. */
+function packagesOf(lock) {
+  const field = (block, name) => new RegExp(`^${name} = "(.*)"$`, 'm').exec(block)?.[1];
+  return lock.split('[[package]]\n').slice(1).map((block) => ({
+    id: ['name', 'version', 'source', 'checksum'].map((name) => field(block, name)).join(' '),
+    name: field(block, 'name'),
+    version: field(block, 'version'),
+    needs: [...block.matchAll(/^ "([^" ]+)(?: ([^" ]+))?/gm)],
+  }));
+}
+
+/** The packages that the kit's crates can depend on, however indirectly: other parts of the lock
+ * file may change without a new kit. */
+function lockedPackages(lock) {
+  const packages = packagesOf(lock);
+  const kept = new Set();
+  const visit = (name, version) => {
+    for (const found of packages) {
+      const matches = found.name === name && (!version || found.version === version);
+      if (matches && !kept.has(found)) {
+        kept.add(found);
+        found.needs.forEach(([, need, exact]) => visit(need, exact));
+      }
+    }
+  };
+  CRATES.forEach(({ name }) => visit(name));
+  return [...kept].map(({ id }) => id).sort();
+}
+
+/** Cargo drops what the smaller workspace does not need from its lock file. It must add nothing. */
+function checkLock(work, sources) {
+  const locked = new Set(sources.locked);
+  const used = packagesOf(fs.readFileSync(path.join(work, 'Cargo.lock'), 'utf8'));
+  const other = used.filter(({ id }) => !locked.has(id));
+  if (other.length > 0) {
+    throw new Error(`guest kit: not in Cargo.lock: ${other.map(({ id }) => id).join(', ')}`);
+  }
+}
+
+/** The workspace of the kit's crates alone, so that nothing else can change or break a kit. */
+function workspaceToml(rootToml) {
+  const members = CRATES.map(({ folder }) => `    "${folder}",\n`).join('');
+  return rootToml.replace(/^members = \[[^\]]*\]/m, `members = [\n${members}]`);
+}
+
+/** The parts of the root manifest that matter to guests. */
+function manifestParts(rootToml) {
+  const wanted = /^\[(workspace\.package|workspace\.lints\.rust|profile\.guest|profile\.release)\]/;
+  return rootToml.split(/^(?=\[)/m).filter((part) => wanted.test(part)).join('');
+}
+
+function kitDigest({ files, locked }, toolchain) {
+  const hash = createHash('sha256');
+  const parts = [SCHEMA, toolchain.version, toolchain.source, LINK_FLAGS, EXTERNS, locked];
+  hash.update(JSON.stringify(parts));
+  for (const [name, bytes] of files) {
+    const part = name === 'Cargo.toml' ? manifestParts(bytes.toString()) : bytes;
+    hash.update(`${name}\0${sha256(part)}\n`);
+  }
+  return hash.digest('hex');
+}
+
+/** SHA-256 over the sorted list "path NUL sha256(file) LF" of the codec's sources and manifest. */
+function codecDigest(files) {
+  const lines = [...files]
+    .filter(([name]) => name.startsWith('guest/codec/'))
+    .map(([name, bytes]) => `${name}\0${sha256(bytes)}\n`);
+  return sha256(lines.sort().join(''));
+}
+
+// --- the toolchain -----------------------------------------------------------------------------
+
+/**
+ * A compiler for wasm32, remembered until its binary changes: a rustup toolchain with that target,
+ * else Debian's packages, else what can be installed of the two.
+ */
+async function findToolchain(home, log) {
+  const memo = path.join(home, 'toolchain.json');
+  const known = readJson(memo);
+  if (known && known.stamp === stampOf(known.rustc) && known.choice === choice()) {
+    return known;
+  }
+  const found =
+    (await rustupToolchain(log, false)) ??
+    (await debianToolchain()) ??
+    (await rustupToolchain(log, true)) ??
+    (await installDebian(log));
+  if (!found) {
+    throw new Error(
+      `no Rust toolchain can compile for ${TARGET}: install rustup and run ` +
+        `\`rustup target add ${TARGET}\`, or install the Debian packages ` +
+        `${DEBIAN_PACKAGES.join(' ')}`,
+    );
+  }
+  const toolchain = { ...found, stamp: stampOf(found.rustc), choice: choice() };
+  writeAtomically(memo, JSON.stringify(toolchain));
+  return toolchain;
+}
+
+/** RATCHET_GUEST_TOOLCHAIN=rustup or debian leaves only that one to choose. */
+function choice() {
+  return process.env.RATCHET_GUEST_TOOLCHAIN ?? 'any';
+}
+
+async function rustupToolchain(log, install) {
+  if (choice() === 'debian') {
+    return null;
+  }
+  const sysroot = await ask('rustup', ['run', 'stable', 'rustc', '--print', 'sysroot']);
+  if (!sysroot) {
+    return null;
+  }
+  const libraries = path.join(sysroot, 'lib/rustlib', TARGET, 'lib');
+  if (!fs.existsSync(libraries) && install) {
+    log(`guest kit: rustup target add ${TARGET}`);
+    await ask('rustup', ['target', 'add', TARGET, '--toolchain', 'stable'], 2 * MINUTE);
+  }
+  const rustc = path.join(sysroot, 'bin/rustc');
+  const version = fs.existsSync(libraries) && (await ask(rustc, ['--version']));
+  return version
+    ? { source: 'rustup', rustc, cargo: path.join(sysroot, 'bin/cargo'), version }
+    : null;
+}
+
+async function debianToolchain() {
+  const [rustc, cargo] = ['/usr/bin/rustc', '/usr/bin/cargo'];
+  const needed = [rustc, cargo, '/usr/bin/rust-lld', '/usr/lib/rustlib/src/rust/library/core'];
+  if (choice() === 'rustup' || !needed.every((file) => fs.existsSync(file))) {
+    return null;
+  }
+  const version = await ask(rustc, ['--version']);
+  return version ? { source: 'debian', rustc, cargo, version } : null;
+}
+
+async function installDebian(log) {
+  if (choice() === 'rustup' || process.getuid?.() !== 0 || !fs.existsSync('/usr/bin/apt-get')) {
+    return null;
+  }
+  log(`guest kit: apt-get install ${DEBIAN_PACKAGES.join(' ')}`);
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+  await run('apt-get', ['update', '-q'], { env, timeout: 5 * MINUTE });
+  const install = ['install', '-qy', '--no-install-recommends', ...DEBIAN_PACKAGES];
+  await run('apt-get', install, { env, timeout: 10 * MINUTE });
+  return debianToolchain();
+}
+
+// --- building ----------------------------------------------------------------------------------
+
+async function buildKit({ home, dir, digest, sources, toolchain }) {
+  const work = path.join(home, 'work');
+  fs.rmSync(work, { recursive: true, force: true });
+  fs.rmSync(dir, { recursive: true, force: true });
+  writeWorkspace(work, sources);
+  const artifacts = await compileCrates(home, work, toolchain);
+  checkLock(work, sources);
+  const { externs, sysroot } = placeLibraries(dir, artifacts, toolchain);
+  const rlib = path.join(dir, 'rlib');
+  const args = [...(sysroot ? ['--sysroot', sysroot] : []), ...LINK_FLAGS];
+  args.push('-L', `dependency=${rlib}`);
+  const link = { toolchain, args, externs };
+  for (const { module, folder } of CRATES.filter((crate) => crate.module)) {
+    await linkGuest(link, path.join(work, folder, 'src'), path.join(dir, `${module}.wasm`));
+  }
+  const template = path.join(dir, 'lib.rs');
+  fs.writeFileSync(template, sources.files.get('guest/candidate/src/lib.rs'));
+  fs.rmSync(work, { recursive: true, force: true });
+  const kit = {
+    kit: digest,
+    rustc: toolchain.rustc,
+    rustcVersion: toolchain.version,
+    source: toolchain.source,
+    args,
+    externs,
+    template,
+    codecDigest: codecDigest(sources.files),
+    lockDigest: sha256(sources.locked.join('\n')),
+    modules: Object.fromEntries(
+      CRATES.filter((crate) => crate.module).map(({ module }) => [
+        module,
+        sha256(fs.readFileSync(path.join(dir, `${module}.wasm`))),
+      ]),
+    ),
+  };
+  writeAtomically(path.join(dir, 'kit.json'), `${JSON.stringify(kit, null, 2)}\n`);
+  return kit;
+}
+
+function writeWorkspace(work, { files, lock }) {
+  for (const [name, bytes] of files) {
+    const file = path.join(work, name);
+    fs.mkdirSync(path.dirname(file), { recursive: true });
+    fs.writeFileSync(file, name === 'Cargo.toml' ? workspaceToml(bytes.toString()) : bytes);
+  }
+  fs.writeFileSync(path.join(work, 'Cargo.lock'), lock);
+}
+
+/** Compiles the crates and what they depend on; answers each library file with its crate's name. */
+async function compileCrates(home, work, toolchain) {
+  const cargoHome = process.env.CARGO_HOME ?? path.join(os.homedir(), '.cargo');
+  const stamp = sha256(toolchain.version).slice(0, 8);
+  const targetDir = path.join(home, `target-${toolchain.source}-${stamp}`);
+  const rustflags = [
+    FEATURES,
+    '-Cembed-bitcode=yes',
+    `--remap-path-prefix=${work}=/guest`,
+    `--remap-path-prefix=${cargoHome}=/cargo`,
+  ];
+  const debian = toolchain.source === 'debian';
+  const env = {
+    PATH: process.env.PATH,
+    HOME: os.homedir(),
+    CARGO_HOME: cargoHome,
+    CARGO_TARGET_DIR: targetDir,
+    CARGO_ENCODED_RUSTFLAGS: rustflags.join('\x1f'),
+    CARGO_PROFILE_GUEST_LTO: 'off',
+    RUSTC: toolchain.rustc,
+    ...(debian ? { RUSTC_BOOTSTRAP: '1' } : {}),
+    ...proxies(),
+  };
+  const args = ['build', '--profile', 'guest', '--target', TARGET];
+  args.push('--message-format=json-render-diagnostics');
+  args.push(...CRATES.flatMap(({ name }) => ['-p', name]));
+  if (debian) {
+    args.push('-Zbuild-std=core,alloc');
+  }
+  const output = await run(toolchain.cargo, args, { cwd: work, env, timeout: 20 * MINUTE });
+  const artifacts = [];
+  for (const line of output.split('\n')) {
+    const message = line.startsWith('{') ? JSON.parse(line) : {};
+    if (message.reason === 'compiler-artifact') {
+      const libraries = message.filenames.filter((file) => /\.(rlib|so|dylib|dll)$/.test(file));
+      libraries.forEach((file) => artifacts.push({ name: message.target.name, file }));
+    }
+  }
+  return artifacts;
+}
+
+/**
+ * Copies libraries into the kit: those of std into a sysroot of its own, and with the rest also the
+ * procedural macros, which the compiler asks for when it loads a crate that used them.
+ */
+function placeLibraries(dir, artifacts, toolchain) {
+  const rlib = path.join(dir, 'rlib');
+  const sysroot = path.join(dir, 'sysroot');
+  const std = path.join(sysroot, 'lib/rustlib', TARGET, 'lib');
+  const ofStd = new Set(['core', 'alloc', 'compiler_builtins']);
+  const modules = new Set(CRATES.filter((crate) => crate.module).map((crate) => crate.name));
+  const externs = {};
+  fs.mkdirSync(rlib, { recursive: true });
+  for (const { name, file } of artifacts) {
+    const crate = name.replaceAll('-', '_');
+    const guest = file.includes(`${path.sep}${TARGET}${path.sep}`);
+    if ((!guest && file.endsWith('.rlib')) || modules.has(crate.replaceAll('_', '-'))) {
+      continue;
+    }
+    const folder = ofStd.has(crate) ? std : rlib;
+    fs.mkdirSync(folder, { recursive: true });
+    const place = path.join(folder, path.basename(file));
+    fs.copyFileSync(file, place);
+    if (guest && EXTERNS.includes(crate)) {
+      externs[crate] = place;
+    }
+  }
+  const missing = EXTERNS.filter((name) => !externs[name]);
+  if (missing.length > 0) {
+    throw new Error(`guest kit: cargo built no library for ${missing.join(', ')}`);
+  }
+  return { externs, sysroot: toolchain.source === 'debian' ? sysroot : null };
+}
+
+/** The one call that makes a guest of a crate; candidates are built by the same. */
+async function linkGuest({ toolchain, args, externs }, folder, out) {
+  const named = Object.entries(externs).flatMap(([name, file]) => ['--extern', `${name}=${file}`]);
+  const remap = `--remap-path-prefix=${folder}=/guest`;
+  const all = [...args, ...named, remap, path.join(folder, 'lib.rs'), '-o', out];
+  await run(toolchain.rustc, all, { env: { PATH: process.env.PATH }, timeout: 2 * MINUTE });
+}
+
+function removeOldKits(home, current) {
+  const kits = fs
+    .readdirSync(home)
+    .filter((name) => /^[0-9a-f]{16}$/.test(name))
+    .map((name) => path.join(home, name))
+    .filter((dir) => dir !== current)
+    .map((dir) => ({ dir, at: fs.statSync(dir).mtimeMs }))
+    .sort((a, b) => b.at - a.at);
+  for (const { dir } of kits.slice(KITS_KEPT - 1)) {
+    fs.rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+// --- small things ------------------------------------------------------------------------------
+
+function defaultCache() {
+  const base = process.env.XDG_CACHE_HOME || path.join(os.homedir(), '.cache');
+  return process.env.RATCHET_CACHE || path.join(base, 'ratchet');
+}
+
+function proxies() {
+  const names = /^(https?_proxy|no_proxy|all_proxy|ssl_cert_file|cargo_(http|registries|net)_.*)$/i;
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => names.test(name)));
+}
+
+function sha256(bytes) {
+  return createHash('sha256').update(bytes).digest('hex');
+}
+
+function readJson(file) {
+  try {
+    return JSON.parse(fs.readFileSync(file, 'utf8'));
+  } catch {
+    return null;
+  }
+}
+
+/** The kit in a folder, if it is whole: kit.json is written last. */
+function readKit(dir) {
+  return readJson(path.join(dir, 'kit.json'));
+}
+
+function writeAtomically(file, text) {
+  const draft = `${file}.${process.pid}`;
+  fs.writeFileSync(draft, text);
+  fs.renameSync(draft, file);
+}
+
+/** Changes whenever the file does. */
+function stampOf(file) {
+  try {
+    const { size, mtimeMs } = fs.statSync(file);
+    return `${size} ${mtimeMs}`;
+  } catch {
+    return 'missing';
+  }
+}
+
+/** Runs one builder at a time: waits for another process's build, unless that process is gone. */
+async function withLock(file, log, action) {
+  const deadline = Date.now() + 25 * MINUTE;
+  for (let waited = false; ; waited = true) {
+    try {
+      fs.writeFileSync(file, String(process.pid), { flag: 'wx' });
+      break;
+    } catch (error) {
+      if (error.code !== 'EEXIST') {
+        throw error;
+      }
+    }
+    const owner = Number(fs.readFileSync(file, { encoding: 'utf8', flag: 'a+' }));
+    if (owner > 0 && !isRunning(owner)) {
+      fs.rmSync(file, { force: true });
+      continue;
+    }
+    if (Date.now() > deadline) {
+      throw new Error(`guest kit: process ${owner} has held ${file} for too long`);
+    }
+    if (!waited) {
+      log(`guest kit: waiting for process ${owner}, which builds it`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+  try {
+    return await action();
+  } finally {
+    fs.rmSync(file, { force: true });
+  }
+}
+
+function isRunning(pid) {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error.code === 'EPERM';
+  }
+}
+
+/** The trimmed output of a command, or null when it is missing, fails or takes too long. */
+async function ask(command, args, timeout = MINUTE / 2) {
+  try {
+    return (await run(command, args, { timeout })).trim();
+  } catch {
+    return null;
+  }
+}
+
+/** The standard output of a command; an error with the end of its standard error if it fails. */
+function run(command, args, options) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
+    const out = [];
+    let errors = '';
+    child.stdout.on('data', (chunk) => out.push(chunk));
+    child.stderr.on('data', (chunk) => {
+      errors = (errors + chunk).slice(-8_000);
+    });
+    child.on('error', reject);
+    child.on('close', (code, signal) => {
+      if (code === 0) {
+        resolve(Buffer.concat(out).toString());
+      } else {
+        const how = signal ? `was ended by ${signal}` : `failed with status ${code}`;
+        reject(new Error(`${command} ${args[0]} ${how}\n${errors}`));
+      }
+    });
+  });
+}
+
+if (process.argv[1] && path.resolve(process.argv[1]) === fileURLToPath(import.meta.url)) {
+  const { dir, kit } = await ensureGuestKit({ log: (line) => console.error(line) });
+  console.log(JSON.stringify({ dir, kit: kit.kit, source: kit.source, rustc: kit.rustcVersion }));
+}
