@@ -3,7 +3,7 @@
  * and the organization (403), the size of its body (413), its schema (422), and its handler.
  */
 import { createHash, randomUUID } from 'node:crypto';
-import { type Context, Hono } from 'hono';
+import { type Context, Hono, type MiddlewareHandler } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { routePath } from 'hono/route';
 import { secureHeaders } from 'hono/secure-headers';
@@ -30,10 +30,16 @@ export const bodyBytesMax = 1024 * 1024;
 const timeoutMsDefault = 30_000;
 const tokenLengthMax = 512;
 
-export function createApi(options: ApiOptions): Hono {
+/** Where the guard leaves whom the token speaks for. */
+interface ApiEnvironment {
+  Variables: { principal: Principal };
+}
+export type Api = Hono<ApiEnvironment>;
+
+export function createApi(options: ApiOptions): Api {
   const { services, logger } = options;
   const metrics = new ApiMetrics(services.now());
-  const app = new Hono({ strict: true });
+  const app = new Hono<ApiEnvironment>({ strict: true });
   app.use(secureHeaders());
   app.use(async (context, next) => {
     const started = performance.now();
@@ -55,7 +61,7 @@ export function createApi(options: ApiOptions): Hono {
   return app;
 }
 
-function serveOpenPaths(app: Hono, options: ApiOptions, metrics: ApiMetrics): void {
+function serveOpenPaths(app: Api, options: ApiOptions, metrics: ApiMetrics): void {
   const document = openApiDocument(routes, options.version);
   app.get('/openapi.json', (context) => context.json(document));
   app.get('/metrics', (context) => context.text(metrics.text()));
@@ -66,7 +72,7 @@ function serveOpenPaths(app: Hono, options: ApiOptions, metrics: ApiMetrics): vo
   });
 }
 
-function serveRoute(app: Hono, route: Route, options: ApiOptions): void {
+function serveRoute(app: Api, route: Route, options: ApiOptions): void {
   const path = route.path.replace(/\{(\w+)\}/g, ':$1');
   const limit = bodyLimit({
     maxSize: bodyBytesMax,
@@ -74,14 +80,12 @@ function serveRoute(app: Hono, route: Route, options: ApiOptions): void {
       throw new ApiProblem('too-large', `the limit is ${bodyBytesMax} bytes`);
     },
   });
-  const principals = new WeakMap<Request, Principal>();
-  const guard = async (context: Context, next: () => Promise<void>) => {
-    principals.set(context.req.raw, await authorize(context, route, options.services));
+  const guard: MiddlewareHandler<ApiEnvironment> = async (context, next) => {
+    context.set('principal', await authorize(context, route, options.services));
     await next();
   };
   app.on(route.method.toUpperCase(), path, guard, limit, (context) => {
-    const principal = principals.get(context.req.raw);
-    if (principal === undefined) throw new Error('invariant: the guard ran');
+    const principal = context.get('principal');
     return inTime(options.timeoutMs ?? timeoutMsDefault, () =>
       answer(context, route, options.services, principal),
     );

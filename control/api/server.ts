@@ -1,7 +1,7 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createAdaptorServer } from '@hono/node-server';
-import type { Hono } from 'hono';
+import type { Api } from './app.ts';
 
 export interface ApiServer {
   /** `host:port`, with the port that was taken when 0 was asked for. */
@@ -17,7 +17,7 @@ export interface ListenOptions {
 
 const connectionsMax = 512;
 
-export async function listen(app: Hono, options: ListenOptions): Promise<ApiServer> {
+export async function listen(app: Api, options: ListenOptions): Promise<ApiServer> {
   const server = createAdaptorServer({
     fetch: app.fetch,
     serverOptions: {
