@@ -1,0 +1,204 @@
+//! The payload reader and check against the writer: what was written reads back, whatever is
+//! malformed is refused for the right reason, and no bytes at all make them panic.
+
+mod sample;
+
+use ratchet_codec::payload::{validate, Column, Header, Message, PayloadError, REASONS};
+use ratchet_codec::DecodeError;
+use sample::{random_message, read_back, Random};
+use std::collections::BTreeSet;
+
+#[test]
+fn written_messages_read_back() {
+    for seed in 1..400 {
+        let mut random = Random::new(seed);
+        let (bytes, points) = random_message(&mut random);
+        let header = validate(&bytes).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
+        assert_eq!(header.points as usize, points.len(), "seed {seed}");
+        assert_eq!(read_back(&bytes), points, "seed {seed}");
+    }
+}
+
+/// Whatever one changes in a message, the check and the decoders answer.
+#[test]
+fn corrupted_messages_never_panic() {
+    for seed in 1..60 {
+        let mut random = Random::new(seed);
+        let (bytes, _) = random_message(&mut random);
+        for _ in 0..400 {
+            let mut bad = bytes.clone();
+            for _ in 0..=random.below(3) {
+                let at = if random.below(2) == 0 { random.below(200) } else { random.next() };
+                let at = at as usize % bad.len();
+                bad[at] ^= 1 << random.below(8);
+            }
+            if random.below(4) == 0 {
+                bad.truncate(random.below(bad.len() as u64 + 1) as usize);
+            }
+            let valid = validate(&bad).is_ok();
+            let decoded = decode_everything(&bad);
+            assert!(!valid || decoded.is_some(), "seed {seed}: valid but not decodable");
+        }
+    }
+}
+
+#[test]
+fn every_truncation_is_refused() {
+    let (bytes, _) = random_message(&mut Random::new(7));
+    for len in 0..bytes.len() {
+        assert!(validate(&bytes[..len]).is_err(), "{len} of {} bytes", bytes.len());
+        decode_everything(&bytes[..len]);
+    }
+    assert!(validate(&bytes).is_ok());
+}
+
+/// Decodes all columns of a message that may be anything; `None` when one of them fails.
+fn decode_everything(bytes: &[u8]) -> Option<()> {
+    let header = Header::read(bytes).ok()?;
+    let mut source = bytes;
+    let mut mirror = vec![0x5a; 100];
+    let mut message = Message::new(header, &mut source, &mut mirror).ok()?;
+    message.pull_all().ok()?;
+    let (mut ids, mut bounds) = (Vec::new(), Vec::new());
+    let mut ok = true;
+    if let Ok(strings) = message.strings(&mut bounds) {
+        ok &= strings.iter().all(|s| !s.is_empty());
+    } else {
+        ok = false;
+    }
+    ok &= message.key_ids(&mut ids).is_ok();
+    ok &= message.metric_ids(&mut ids).is_ok();
+    ok &= message.set_ids(&mut ids).is_ok();
+    ok &= message.timestamps(&mut Vec::new()).is_ok();
+    ok &= message.values(&mut Vec::new()).is_ok();
+    for key in 0..header.keys {
+        ok &= message.key_column(key, &mut ids).is_ok();
+        assert!(!ok || ids.len() == header.sets as usize);
+    }
+    ok.then_some(())
+}
+
+#[test]
+fn columns_that_were_not_pulled_are_out_of_sight() {
+    let (bytes, _) = random_message(&mut Random::new(3));
+    let header = validate(&bytes).unwrap();
+    let (mut source, mut mirror, mut ids) = (&bytes[..], Vec::new(), Vec::new());
+    let mut message = Message::new(header, &mut source, &mut mirror).unwrap();
+    let early = message.pull(Column::SetIds, Column::Values);
+    assert_eq!(early, Err(DecodeError::Truncated));
+    assert!(message.strings(&mut Vec::new()).is_err());
+    message.pull_prefix().unwrap();
+    assert!(message.strings(&mut Vec::new()).is_ok());
+    assert!(message.key_ids(&mut ids).is_ok());
+    assert_eq!(message.set_ids(&mut ids), Err(DecodeError::Truncated));
+    message.pull(Column::SetIds, Column::Values).unwrap();
+    assert!(message.set_ids(&mut ids).is_ok());
+    assert!(message.timestamps(&mut Vec::new()).is_ok());
+    assert_eq!(message.metric_ids(&mut ids), Err(DecodeError::Truncated));
+    let beyond = message.pull(Column::MetricIds, Column::Key(header.keys));
+    assert_eq!(beyond, Err(DecodeError::Truncated));
+    assert_eq!(message.key_column(header.keys, &mut ids), Err(DecodeError::Truncated));
+}
+
+/// One change to the message of `sample::parts`, and the reason for which it must be refused.
+type Case = (&'static str, fn(&mut sample::Parts));
+
+const CASES: &[Case] = &[
+    ("magic", |p| p.after(|b| b[0] ^= 1)),
+    ("length", |p| p.after(|b| b[4] ^= 8)),
+    ("too-short", |p| p.after(|b| b.truncate(100))),
+    ("too-long", |p| p.after(|b| b.resize((1 << 20) + 1, 0))),
+    ("reserved", |p| p.after(|b| b[28] = 1)),
+    ("strings", |p| p.header[0] = 65_536),
+    ("keys", |p| p.header[1] = 257),
+    ("sets", |p| p.header[2] = 0),
+    ("sets", |p| p.header[2] = 65_536),
+    ("points", |p| p.header[3] = 0),
+    ("points", |p| p.header[3] = 65_537),
+    ("time-range", |p| p.times = (-1, 5)),
+    ("time-range", |p| p.times = (0, 253_402_300_800_000)),
+    ("time-order", |p| p.times = (1_001, 1_000)),
+    ("time-span", |p| p.times = (1_000, 3_601_001)),
+    ("table", |p| p.header[1] = 200),
+    ("column-offset", |p| p.after(|b| b[48] += 8)),
+    ("column-offset", |p| p.after(|b| b[56] += 1)),
+    ("column-bounds", |p| p.after(|b| b[53] = 200)),
+    ("column-bounds", |p| p.after(|b| b[55] = 0x80)),
+    ("prefix", |p| p.after(|b| b[8] += 1)),
+    ("padding", |p| p.after(|b| b[sample::FIRST_PADDING] = 7)),
+    ("padding", |p| p.after(|b| *b.last_mut().unwrap() = 1)),
+    ("tail", |p| {
+        p.after(|b| {
+            b.extend([0; 8]);
+            let len = b.len() as u32;
+            b[4..8].copy_from_slice(&len.to_le_bytes());
+        })
+    }),
+    ("column-length", |p| p.columns[0].truncate(1)),
+    ("column-length", |p| p.columns[2].push(0)),
+    ("column-length", |p| p.columns[3].clear()),
+    ("column-length", |p| p.columns[4].push(0)),
+    ("column-length", |p| p.columns[5].truncate(2)),
+    ("column-length", |p| p.columns[6].truncate(16)),
+    ("column-length", |p| p.columns[7] = vec![0, 1]),
+    ("column-length", |p| p.columns[8].push(9)),
+    ("column-length", |p| p.columns[9].truncate(3)),
+    ("column-length", |p| p.columns[9].push(3)),
+    ("string-length", |p| p.run(0, &[0, 1, 3, 1, 2])),
+    ("string-length", |p| p.run(0, &[1_025, 1, 3, 1, 2])),
+    ("string-bytes", |p| p.run(0, &[1, 1, 3, 1, 3])),
+    ("string-bytes", |p| p.columns[1].push(b'z')),
+    ("utf8", |p| p.columns[1][4] = 0xff),
+    ("utf8", |p| p.columns[1][4..6].copy_from_slice("é".as_bytes())),
+    ("duplicate-string", |p| p.columns[1][5] = b'k'),
+    ("key-id", |p| p.run(2, &[1, 5])),
+    ("key-order", |p| p.run(2, &[3, 1])),
+    ("key-order", |p| p.run(2, &[1, 1])),
+    ("metric-id", |p| p.run(3, &[0, 5])),
+    ("set-id", |p| p.run(4, &[0, 2, 1])),
+    ("timestamp", |p| p.run(5, &[0, 3_999, 3])),
+    ("min-ts", |p| p.run(5, &[2, 2, 1])),
+    ("max-ts", |p| p.times = (1_000, 1_003)),
+    ("value-id", |p| p.run(8, &[6, 3])),
+    ("value-id", |p| p.sparse(9, 1, &[1, 6])),
+    ("sparse-count", |p| p.sparse(9, 3, &[0, 1, 1, 1, 1, 1])),
+    ("sparse-gap", |p| p.sparse(9, 1, &[2, 1])),
+    ("sparse-gap", |p| p.sparse(9, 2, &[0, 1, 0, 1])),
+    ("sparse-gap", |p| p.sparse(9, 2, &[1, 1, u32::MAX, 1])),
+    ("sparse-absent", |p| p.sparse(9, 1, &[1, 0])),
+];
+
+#[test]
+fn malformed_messages_are_refused_for_their_reason() {
+    validate(&sample::parts().build()).expect("the unchanged message is valid");
+    let mut seen = BTreeSet::new();
+    for (n, (reason, change)) in CASES.iter().enumerate() {
+        let mut parts = sample::parts();
+        change(&mut parts);
+        let bytes = parts.build();
+        match validate(&bytes) {
+            Ok(_) => panic!("case {n}, {reason}: accepted"),
+            Err(error) => assert_eq!(error.reason(), *reason, "case {n}: {error}"),
+        }
+        decode_everything(&bytes);
+        seen.insert(*reason);
+    }
+    let all: BTreeSet<&str> = REASONS.into_iter().collect();
+    assert_eq!(all.difference(&seen).collect::<Vec<_>>(), Vec::<&&str>::new());
+    assert_eq!(all.len(), REASONS.len());
+}
+
+/// A message just within the limits of the format is not refused for its size.
+#[test]
+fn limits_are_inclusive() {
+    let long = "x".repeat(1_024);
+    let mut builder = ratchet_codec::payload::write::MessageBuilder::new();
+    for n in 0..256 {
+        builder.point("m", &[(format!("k{n:03}"), &long)], 1_000 + n * 14_000, 1.0).unwrap();
+    }
+    builder.point("m", &[("k000", "v")], 1_000 + 3_600_000, 1.0).unwrap();
+    let bytes = builder.finish().unwrap();
+    let header = validate(&bytes).unwrap();
+    assert_eq!((header.keys, header.max_ts - header.min_ts), (256, 3_600_000));
+    assert!(matches!(validate(&[]), Err(PayloadError::TooShort { len: 0 })));
+}
