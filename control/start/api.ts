@@ -1,5 +1,4 @@
 /** The main job's view of the HTTP API: it is a client like any other. */
-import { readFile } from 'node:fs/promises';
 import type { OrganizationStatus } from '../../workflows/messages.ts';
 import type { RuleInput } from '../configuration/index.ts';
 import type { Progress } from './model.ts';
@@ -20,12 +19,6 @@ export class ApiClient {
     this.token = token;
   }
 
-  /** The development stack leaves the command line's token in `<state>/cli.json`. */
-  static async fromState(base: string, state: string): Promise<ApiClient> {
-    const { token } = JSON.parse(await readFile(`${state}/cli.json`, 'utf8')) as { token: string };
-    return new ApiClient(base, token);
-  }
-
   async configure(org: string, rules: readonly RuleInput[]): Promise<Configured> {
     const path = `/v1/organizations/${org}/configuration`;
     const body = (await this.request('PUT', path, { org, rules })) as {
@@ -37,8 +30,9 @@ export class ApiClient {
 
   async progress(org: string): Promise<Progress> {
     const { status } = (await this.request('GET', `/v1/organizations/${org}`)) as {
-      status: OrganizationStatus;
+      status: OrganizationStatus | null;
     };
+    if (status === null) throw new Error(`${org}: its workflow does not answer`);
     const serves = status.active?.configuration === status.configuration?.digest;
     const active = serves && status.active?.module != null ? status.active : null;
     return {

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { jetstream } from '@nats-io/jetstream';
 import { Ledger } from '../../bench/oracle/ledger.ts';
+import { ensureTokens } from '../api/tokens.ts';
 import { compileConfiguration } from '../configuration/index.ts';
 import { connectNats, type Stack, startStack } from '../stack/index.ts';
 import { ApiClient } from './api.ts';
@@ -58,12 +59,14 @@ export async function runMainJob(options: StartOptions, interrupted: AbortSignal
 }
 
 async function prepare(options: StartOptions, stack: Stack, screen: Screen): Promise<Job> {
-  const api = await ApiClient.fromState(stack.addresses.api, stack.stateDir);
   const { nats } = stack.addresses;
   const operator = await connectNats(nats, 'operator', stack.secrets.password('operator'));
   const producer = await connectNats(nats, 'producer', stack.secrets.password('producer'));
   const tracked = new Map<string, Tracked>();
   const demos = await demonstrations(options.seed);
+  const organizations = demos.map(({ org }) => org);
+  const tokens = await ensureTokens(stack.stateDir, organizations, stack.addresses.api);
+  const api = new ApiClient(tokens.api, tokens.token);
   for (const demo of demos) tracked.set(demo.org, await configure(api, demo, screen));
   const job: Job = {
     options,
