@@ -1,0 +1,132 @@
+import assert from 'node:assert/strict';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { createApi } from '../api/app.ts';
+import { makeFakes, storedConfiguration } from '../api/fakes.ts';
+import { GatewayError } from '../api/gateway.ts';
+import { listen } from '../api/server.ts';
+import type { Environment } from '../config.ts';
+import { run } from './main.ts';
+import { caretLines } from './print.ts';
+
+const directory = await mkdtemp(join(tmpdir(), 'ratchet-cli-'));
+const fakes = makeFakes(join(directory, 'store'));
+const silent = { info: () => undefined, error: () => undefined };
+const app = createApi({ services: fakes.services, logger: silent, version: '0.1.0' });
+const server = await listen(app, { hostname: '127.0.0.1', port: 0 });
+const api = `http://${server.address}`;
+fakes.configurations.set('acme', storedConfiguration('acme'));
+after(async () => {
+  await server.close(1_000);
+  await rm(directory, { recursive: true });
+});
+
+async function ratchet(line: string, environment?: Environment, input = '') {
+  let out = '';
+  let error = '';
+  const status = await run(line.split(' '), {
+    environment: environment ?? { RATCHET_API: api, RATCHET_TOKEN: 'all-admin' },
+    directory,
+    writeOut: (text) => {
+      out += text;
+    },
+    writeError: (text) => {
+      error += text;
+    },
+    readInput: async () => input,
+  });
+  return { status, out, error };
+}
+
+async function check(line: string, expected: RegExp): Promise<void> {
+  const { status, out, error } = await ratchet(line);
+  assert.equal(status, 0, `${line}: ${error}`);
+  assert.match(out, expected, line);
+  const json = await ratchet(`${line} --json`);
+  assert.equal(json.status, 0);
+  assert.equal(typeof JSON.parse(json.out), 'object', line);
+}
+
+test('commands', async () => {
+  await check('status', /ORGANIZATION .*\nacme +evolving +2 +baseline +1/);
+  await check('status acme', /captured +100 training, 90 held back/);
+  await check('evolve acme --generations 3', /acme: generation 1 is next; budget: /);
+  await check('generations list acme', /GENERATION +OUTCOME/);
+  await check('rerun acme 1', /acme: re-run 1 is acme\/gen\/1\/r1/);
+  await check('rollback acme --to 2', /acme: version 3 serves module aaaa/);
+  await check('pause acme --reason because --cancel-running', /acme: paused/);
+  await check('resume acme', /acme: resumed/);
+  await check('budget acme --target-ratio 2.5', /acme: 6 generations/);
+  await check('events acme', /1970-01-01T00:00:01Z swapped/);
+  const sent = fakes.calls.find((call) => call.name === 'evolve')?.request;
+  assert.deepEqual((sent as { budget: object }).budget, { generations: 3 });
+});
+
+test('configure: a file, standard input, and a refusal with a caret', async () => {
+  const good = 'rules: [{ id: a, metric: m, aggregate: sum, window: 30s }]';
+  await mkdir(join(directory, 'orgs'), { recursive: true });
+  await writeFile(join(directory, 'good.yaml'), good);
+  const file = await ratchet(`configure acme ${join(directory, 'good.yaml')}`);
+  assert.equal(file.status, 0, file.error);
+  assert.match(file.out, /acme: 1 rules \([0-9a-f]{16}\) in force from 1970/);
+  const bad = 'rules: [{ id: a, metric: m, filter: "x:y && z:1", aggregate: sum, window: 30s }]';
+  const refused = await ratchet('configure acme -', undefined, bad);
+  assert.equal(refused.status, 1);
+  assert.match(refused.error, /rule a, filter, column 5: unexpected character "&"/);
+  assert.match(refused.error, /\n {4}x:y && z:1\n {8}\^\n/);
+  const json = await ratchet('configure acme - --json', undefined, bad);
+  assert.equal(JSON.parse(json.error).status, 422);
+});
+
+test('exit status', async () => {
+  const cases: [string, number, Environment?][] = [
+    ['--help', 0],
+    ['generations show --help', 0],
+    ['--version', 0],
+    ['frobnicate', 2],
+    ['status Acme', 2],
+    ['rerun acme 0', 2],
+    ['rollback acme --to 1 --to-baseline', 2],
+    ['budget acme', 2],
+    ['configure acme no-such-file.yaml', 2],
+    ['status acme', 2, {}],
+    ['status acme', 2, { RATCHET_API: 'ftp://x', RATCHET_TOKEN: 't' }],
+    ['status acme', 3, { RATCHET_API: api, RATCHET_TOKEN: 'wrong' }],
+    ['resume acme', 3, { RATCHET_API: api, RATCHET_TOKEN: 'acme-viewer' }],
+    ['generations show acme 9', 4],
+    ['status initech', 4],
+    ['status acme', 5, { RATCHET_API: 'http://127.0.0.1:1', RATCHET_TOKEN: 't' }],
+  ];
+  for (const [line, expected, environment] of cases) {
+    const { status, out, error } = await ratchet(line, environment);
+    assert.equal(status, expected, `${line}: ${out}${error}`);
+    assert.notEqual(`${out}${error}`, '', line);
+  }
+  fakes.refusal = new GatewayError('conflict', 'no earlier version');
+  const refused = await ratchet('rollback acme');
+  fakes.refusal = null;
+  assert.equal(refused.status, 1);
+  assert.match(refused.error, /no earlier version/);
+});
+
+test('address and token come from cli.json of the state, found from below', async () => {
+  const state = join(directory, '.ratchet');
+  await mkdir(state, { recursive: true });
+  await writeFile(join(state, 'cli.json'), JSON.stringify({ api, token: 'acme-viewer' }));
+  assert.equal((await ratchet('status acme', {})).status, 0);
+  assert.equal((await ratchet('status acme', { RATCHET_STATE: state })).status, 0);
+  assert.equal((await ratchet('resume acme', {})).status, 3);
+  const elsewhere = await ratchet('status acme --api http://127.0.0.1:1', {});
+  assert.equal(elsewhere.status, 2, 'the stored token goes to no other address');
+  await writeFile(join(state, 'cli.json'), '{}');
+  assert.match((await ratchet('status', {})).error, /cli.json does not hold an api and a token/);
+});
+
+test('a caret stands below its column, also in long and in wide text', () => {
+  assert.deepEqual(caretLines('abc', 2), ['    abc', '     ^']);
+  assert.deepEqual(caretLines('a\tb\nc', 5), ['    a b c', '        ^']);
+  const [line, caret] = caretLines('x'.repeat(100) + '=' + 'y'.repeat(100), 101);
+  assert.equal(line?.charAt(caret?.indexOf('^') ?? -1), '=');
+});
