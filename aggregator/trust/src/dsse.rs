@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn form_of_an_envelope() {
         let signature = r#"{"keyid":"k","sig":"AA=="}"#;
-        let nine = vec![signature; 9].join(",");
+        let nine = [signature; 9].join(",");
         let wrap = |payload: &str, signatures: &str| {
             format!(r#"{{"payloadType":"t","payload":"{payload}","signatures":[{signatures}]}}"#)
         };

@@ -28,3 +28,12 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     // The rename itself is durable only once the directory is.
     File::open(directory)?.sync_all()
 }
+
+/// A fresh directory for one test.
+#[cfg(test)]
+pub(crate) fn scratch(name: &str) -> std::path::PathBuf {
+    let path = std::env::temp_dir().join(format!("ratchet-trust-{name}-{}", std::process::id()));
+    let _ = fs::remove_dir_all(&path);
+    fs::create_dir_all(&path).expect("invariant: the temporary directory is writable");
+    path
+}

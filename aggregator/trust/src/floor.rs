@@ -214,3 +214,109 @@ fn read(path: &Path) -> Result<Record, FloorError> {
     }
     Ok(record)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verify::tests::accepted;
+
+    fn store(name: &str) -> (PathBuf, FloorStore) {
+        let directory = files::scratch(name);
+        let store = FloorStore::open(&directory).unwrap();
+        (directory, store)
+    }
+
+    #[test]
+    fn rises_survives_and_never_falls() {
+        let (directory, mut store) = store("floor-rises");
+        assert_eq!(store.get("acme"), None);
+        assert_eq!(store.get("Not A Name"), None);
+        let (two, five) = (accepted("acme", 2, b"a"), accepted("acme", 5, b"b"));
+        store.raise(&two).unwrap();
+        store.raise(&five).unwrap();
+        store.raise(&five).unwrap();
+        assert_eq!(store.get("acme"), Some(five.floor()));
+        assert_eq!(store.get("globex"), None);
+
+        let mut store = FloorStore::open(&directory).unwrap();
+        assert_eq!(store.get("acme"), Some(five.floor()));
+        let refused = |result: Result<(), FloorError>| match result {
+            Err(FloorError::Lower { version, floor, .. }) => (version, floor),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(refused(store.raise(&two)), (2, 5));
+        assert_eq!(refused(store.raise(&accepted("acme", 5, b"c"))), (5, 5));
+        assert_eq!(store.get("acme"), Some(five.floor()));
+        fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn remembers_distinct_modules_newest_first() {
+        let (directory, mut store) = store("floor-history");
+        for (version, module) in [(1, b"a"), (2, b"b"), (3, b"a"), (4, b"c")] {
+            store.raise(&accepted("acme", version, module)).unwrap();
+        }
+        let store = FloorStore::open(&directory).unwrap();
+        let found: Vec<_> = store
+            .accepted("acme")
+            .iter()
+            .map(|entry| (entry.version, entry.module))
+            .collect();
+        let expected = [(4, b"c"), (3, b"a"), (2, b"b")];
+        assert_eq!(
+            found,
+            expected.map(|(version, module)| (version, ModuleDigest::of(module)))
+        );
+        fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn the_history_is_bounded() {
+        let (directory, mut store) = store("floor-bound");
+        for version in 1..=HISTORY_MAX as u64 + 3 {
+            store
+                .raise(&accepted("acme", version, &version.to_le_bytes()))
+                .unwrap();
+        }
+        assert_eq!(store.accepted("acme").len(), HISTORY_MAX);
+        assert_eq!(
+            FloorStore::open(&directory).unwrap().accepted("acme").len(),
+            HISTORY_MAX
+        );
+        fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn damage_is_told_not_repaired() {
+        let (directory, mut store) = store("floor-damage");
+        store.raise(&accepted("acme", 1, b"a")).unwrap();
+        let path = directory.join("acme.json");
+        let good = fs::read_to_string(&path).unwrap();
+        let check = |text: &str, part: &str| {
+            fs::write(&path, text).unwrap();
+            let error = FloorStore::open(&directory).unwrap_err().to_string();
+            assert!(
+                error.contains("acme.json is damaged") && error.contains(part),
+                "{error}"
+            );
+        };
+        check(&good[..20], "EOF");
+        check("", "EOF");
+        check(
+            &good.replace("\"acme\"", "\"globex\""),
+            "organization `globex`",
+        );
+        check(&good.replace("\"schema\":1", "\"schema\":2"), "schema 2");
+        // What a crash left half written is not the floor.
+        fs::write(&path, good).unwrap();
+        fs::write(directory.join("acme.tmp"), "{").unwrap();
+        assert_eq!(
+            FloorStore::open(&directory)
+                .unwrap()
+                .get("acme")
+                .map(|f| f.version),
+            Some(1)
+        );
+        fs::remove_dir_all(directory).unwrap();
+    }
+}

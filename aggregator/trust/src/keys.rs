@@ -233,3 +233,40 @@ fn read(path: &Path, max: usize) -> Result<Vec<u8>, KeyError> {
         error,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seed_files() {
+        let directory = files::scratch("keys");
+        let path = directory.join("builder.key");
+        let seed = dsse::encode(&[7; 32]);
+        let load = |text: &str, mode: u32| {
+            use std::os::unix::fs::PermissionsExt;
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            PrivateKey::load(&path)
+        };
+        let key = load(&format!("{seed}\n"), 0o600).unwrap();
+        assert_eq!(key.keyid(), KeyId::of(&key.public()));
+        assert_eq!(format!("{key:?}"), format!("PrivateKey({})", key.keyid()));
+        assert!(matches!(
+            load(&seed, 0o640),
+            Err(KeyError::Exposed { mode: 0o640, .. })
+        ));
+        assert!(matches!(load("", 0o600), Err(KeyError::Private(_))));
+        assert!(matches!(
+            load(&dsse::encode(&[7; 31]), 0o600),
+            Err(KeyError::Private(_))
+        ));
+        assert!(matches!(
+            load(&seed.repeat(9), 0o600),
+            Err(KeyError::Read { .. })
+        ));
+        let absent = PrivateKey::load(&directory.join("absent"));
+        assert!(matches!(absent, Err(KeyError::Read { .. })));
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+}

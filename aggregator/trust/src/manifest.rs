@@ -102,9 +102,11 @@ pub struct Predicate {
     pub issued_at_ms: i64,
     pub expires_at_ms: i64,
     pub kind: Kind,
-    pub source: Source,
-    pub toolchain: Toolchain,
-    /// These four may be null in a tombstone, and only there.
+    /// These six may be null in a tombstone, which ships no code, and only there.
+    #[serde(deserialize_with = "required")]
+    pub source: Option<Source>,
+    #[serde(deserialize_with = "required")]
+    pub toolchain: Option<Toolchain>,
     #[serde(deserialize_with = "required")]
     pub mutation: Option<Mutation>,
     #[serde(deserialize_with = "required")]
@@ -290,15 +292,14 @@ impl Predicate {
         if issued < 0 || expires <= issued || expires > TIME_MS_MAX {
             return refused(format!("issued at {issued} ms, expires at {expires} ms"));
         }
-        let texts = [
-            ("source.commit", self.source.commit.as_str(), 64),
-            ("toolchain.rustc", self.toolchain.rustc.as_str(), 200),
-            ("toolchain.kit", self.toolchain.kit.as_str(), 64),
-            ("workflow.id", self.workflow.id.as_str(), 255),
-            ("workflow.run_id", self.workflow.run_id.as_str(), 255),
-        ];
-        for (field, text, max) in texts {
-            bounded(field, text, max)?;
+        bounded("workflow.id", &self.workflow.id, 255)?;
+        bounded("workflow.run_id", &self.workflow.run_id, 255)?;
+        if let Some(source) = &self.source {
+            bounded("source.commit", &source.commit, 64)?;
+        }
+        if let Some(toolchain) = &self.toolchain {
+            bounded("toolchain.rustc", &toolchain.rustc, 200)?;
+            bounded("toolchain.kit", &toolchain.kit, 64)?;
         }
         if let Some(mutation) = &self.mutation {
             bounded("mutation.operator", &mutation.operator, 1024)?;
@@ -320,6 +321,8 @@ impl Predicate {
             return refused(format!("module {} of {} bytes", module.sha256, module.size));
         }
         let fields = [
+            ("source", self.source.is_some()),
+            ("toolchain", self.toolchain.is_some()),
             ("mutation", self.mutation.is_some()),
             ("proof", self.proof.is_some()),
             ("benchmark", self.benchmark.is_some()),

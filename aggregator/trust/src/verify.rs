@@ -265,3 +265,63 @@ fn check_proof(statement: &Statement, required: ProofPolicy) -> Result<(), Refus
     }
     Ok(())
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::digest::Sha256Digest;
+    use serde_json::json;
+
+    /// A statement as [`verify`] would have accepted it; `module` stands for the bytes.
+    pub(crate) fn accepted(org: &str, version: u64, module: &[u8]) -> Accepted {
+        let digest = ModuleDigest::of(module);
+        let any = Sha256Digest::of(b"any");
+        let statement = json!({
+            "_type": crate::manifest::STATEMENT_TYPE,
+            "subject": [{ "name": org, "digest": { "sha256": digest } }],
+            "predicateType": crate::manifest::PREDICATE_TYPE,
+            "predicate": {
+                "schema": 1, "org": org, "configuration": any, "version": version,
+                "module": { "sha256": digest, "size": module.len() }, "interface": INTERFACE,
+                "previous": null, "issued_at_ms": 0, "expires_at_ms": 1000, "kind": "promote",
+                "source": { "commit": "c" },
+                "toolchain": { "rustc": "r", "kit": "k", "codec": any },
+                "mutation": { "mutator": "specialise", "operator": "o", "prompt": null },
+                "proof": { "verdict": "verified", "codec": any },
+                "benchmark": { "evidence": any, "ratio": 2, "ci95": [1, 3] },
+                "shadow": { "verdict": "pass" }, "workflow": { "id": "w", "run_id": "r" },
+            },
+        });
+        let bytes = serde_json::to_vec(&statement).expect("invariant: it is JSON");
+        Accepted {
+            statement: Statement::parse(&bytes).expect("invariant: it is a statement"),
+            digest: StatementDigest::of(&bytes),
+            builder: KeyId::NONE,
+            validator: KeyId::NONE,
+            repeated: false,
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_its_values() {
+        let refusal = Refusal::Expired {
+            expires_at_ms: 5,
+            now_ms: 9,
+        };
+        assert_eq!(
+            refusal.to_string(),
+            "the manifest expired at 5 ms; now is 9 ms"
+        );
+        let floor = Floor {
+            version: 9,
+            statement: StatementDigest::NONE,
+        };
+        let manifest = accepted("acme", 3, b"m");
+        let refusal = check_floor(&manifest.statement, manifest.digest, Some(floor)).unwrap_err();
+        let text = refusal.to_string();
+        assert!(
+            text.contains("version 3 is ") && text.contains("version 9 was"),
+            "{text}"
+        );
+    }
+}
