@@ -28,7 +28,11 @@ fn corrupted_messages_never_panic() {
         for _ in 0..400 {
             let mut bad = bytes.clone();
             for _ in 0..=random.below(3) {
-                let at = if random.below(2) == 0 { random.below(200) } else { random.next() };
+                let at = if random.below(2) == 0 {
+                    random.below(200)
+                } else {
+                    random.next()
+                };
                 let at = at as usize % bad.len();
                 bad[at] ^= 1 << random.below(8);
             }
@@ -37,7 +41,10 @@ fn corrupted_messages_never_panic() {
             }
             let valid = validate(&bad).is_ok();
             let decoded = decode_everything(&bad);
-            assert!(!valid || decoded.is_some(), "seed {seed}: valid but not decodable");
+            assert!(
+                !valid || decoded.is_some(),
+                "seed {seed}: valid but not decodable"
+            );
         }
     }
 }
@@ -46,7 +53,11 @@ fn corrupted_messages_never_panic() {
 fn every_truncation_is_refused() {
     let (bytes, _) = random_message(&mut Random::new(7));
     for len in 0..bytes.len() {
-        assert!(validate(&bytes[..len]).is_err(), "{len} of {} bytes", bytes.len());
+        assert!(
+            validate(&bytes[..len]).is_err(),
+            "{len} of {} bytes",
+            bytes.len()
+        );
         decode_everything(&bytes[..len]);
     }
     assert!(validate(&bytes).is_ok());
@@ -97,7 +108,10 @@ fn columns_that_were_not_pulled_are_out_of_sight() {
     assert_eq!(message.metric_ids(&mut ids), Err(DecodeError::Truncated));
     let beyond = message.pull(Column::MetricIds, Column::Key(header.keys));
     assert_eq!(beyond, Err(DecodeError::Truncated));
-    assert_eq!(message.key_column(header.keys, &mut ids), Err(DecodeError::Truncated));
+    assert_eq!(
+        message.key_column(header.keys, &mut ids),
+        Err(DecodeError::Truncated)
+    );
 }
 
 /// One change to the message of `sample::parts`, and the reason for which it must be refused.
@@ -149,7 +163,9 @@ const CASES: &[Case] = &[
     ("string-bytes", |p| p.run(0, &[1, 1, 3, 1, 3])),
     ("string-bytes", |p| p.columns[1].push(b'z')),
     ("utf8", |p| p.columns[1][4] = 0xff),
-    ("utf8", |p| p.columns[1][4..6].copy_from_slice("é".as_bytes())),
+    ("utf8", |p| {
+        p.columns[1][4..6].copy_from_slice("é".as_bytes())
+    }),
     ("duplicate-string", |p| p.columns[1][5] = b'k'),
     ("key-id", |p| p.run(2, &[1, 5])),
     ("key-order", |p| p.run(2, &[3, 1])),
@@ -184,7 +200,10 @@ fn malformed_messages_are_refused_for_their_reason() {
         seen.insert(*reason);
     }
     let all: BTreeSet<&str> = REASONS.into_iter().collect();
-    assert_eq!(all.difference(&seen).collect::<Vec<_>>(), Vec::<&&str>::new());
+    assert_eq!(
+        all.difference(&seen).collect::<Vec<_>>(),
+        Vec::<&&str>::new()
+    );
     assert_eq!(all.len(), REASONS.len());
 }
 
@@ -194,11 +213,21 @@ fn limits_are_inclusive() {
     let long = "x".repeat(1_024);
     let mut builder = ratchet_codec::payload::write::MessageBuilder::new();
     for n in 0..256 {
-        builder.point("m", &[(format!("k{n:03}"), &long)], 1_000 + n * 14_000, 1.0).unwrap();
+        builder
+            .point("m", &[(format!("k{n:03}"), &long)], 1_000 + n * 14_000, 1.0)
+            .unwrap();
     }
-    builder.point("m", &[("k000", "v")], 1_000 + 3_600_000, 1.0).unwrap();
+    builder
+        .point("m", &[("k000", "v")], 1_000 + 3_600_000, 1.0)
+        .unwrap();
     let bytes = builder.finish().unwrap();
     let header = validate(&bytes).unwrap();
-    assert_eq!((header.keys, header.max_ts - header.min_ts), (256, 3_600_000));
-    assert!(matches!(validate(&[]), Err(PayloadError::TooShort { len: 0 })));
+    assert_eq!(
+        (header.keys, header.max_ts - header.min_ts),
+        (256, 3_600_000)
+    );
+    assert!(matches!(
+        validate(&[]),
+        Err(PayloadError::TooShort { len: 0 })
+    ));
 }

@@ -1,8 +1,8 @@
 //! Checks the verified codecs against independent crates and against wide, slow arithmetic, on
 //! pseudo-random inputs. The proofs do not need this; it guards the specifications themselves.
 
-use ratchet_codec::{bytes, delta, streamvbyte, varint, zigzag, DecodeError};
 use integer_encoding::VarInt;
+use ratchet_codec::{bytes, delta, streamvbyte, varint, zigzag, DecodeError};
 use stream_vbyte::scalar::Scalar;
 
 /// xorshift64*: small, and good enough to spread inputs.
@@ -19,7 +19,11 @@ impl Random {
     /// A number whose length in bits is uniform, so that all encoded lengths occur.
     fn any_length(&mut self) -> u64 {
         let bits = self.next() % 65;
-        if bits == 0 { 0 } else { self.next() >> (64 - bits) }
+        if bits == 0 {
+            0
+        } else {
+            self.next() >> (64 - bits)
+        }
     }
 }
 
@@ -36,7 +40,10 @@ fn varint_agrees_with_integer_encoding() {
         assert_eq!(varint::decode_u64(&ours, 3), Ok((v, end)));
         assert_eq!(u64::decode_var(&ours[3..]), Some((v, end - 3)));
         assert_eq!(varint::encode_u64(v, &mut ours[..end - 1], 3), None);
-        assert_eq!(varint::decode_u64(&ours[..end - 1], 3), Err(DecodeError::Truncated));
+        assert_eq!(
+            varint::decode_u64(&ours[..end - 1], 3),
+            Err(DecodeError::Truncated)
+        );
         match u32::try_from(v) {
             Ok(small) => assert_eq!(varint::decode_u32(&theirs, 0), Ok((small, theirs.len()))),
             Err(_) => assert_eq!(varint::decode_u32(&theirs, 0), Err(DecodeError::Overflow)),
@@ -58,7 +65,11 @@ fn slow_varint(s: &[u8], bits: usize) -> Result<(u64, usize), DecodeError> {
             };
         }
     }
-    Err(if s.len() < most { DecodeError::Truncated } else { DecodeError::Overflow })
+    Err(if s.len() < most {
+        DecodeError::Truncated
+    } else {
+        DecodeError::Overflow
+    })
 }
 
 #[test]
@@ -76,7 +87,10 @@ fn varint_classifies_hostile_bytes() {
         let at = (random.next() % 3) as usize;
         let rest = s[..len].get(at..).unwrap_or(&[]);
         let expected = slow_varint(rest, 64);
-        assert_eq!(varint::decode_u64(&s[..len], at), expected.map(|(v, n)| (v, at + n)));
+        assert_eq!(
+            varint::decode_u64(&s[..len], at),
+            expected.map(|(v, n)| (v, at + n))
+        );
         let narrow = slow_varint(rest, 32).map(|(v, n)| (v as u32, at + n));
         assert_eq!(varint::decode_u32(&s[..len], at), narrow);
         seen[match expected {
@@ -87,7 +101,10 @@ fn varint_classifies_hostile_bytes() {
         }] += 1;
     }
     assert!(seen.iter().all(|&n| n > 1_000), "{seen:?}");
-    assert_eq!(varint::decode_u64(&[1], usize::MAX), Err(DecodeError::Truncated));
+    assert_eq!(
+        varint::decode_u64(&[1], usize::MAX),
+        Err(DecodeError::Truncated)
+    );
 }
 
 #[test]
@@ -110,8 +127,14 @@ fn bytes_agree_with_core() {
         let end = |n: usize| at.checked_add(n).filter(|&e| e <= buf.len());
         let word = end(4).map(|e| u32::from_le_bytes(buf[at..e].try_into().unwrap()));
         let wide = end(8).map(|e| u64::from_le_bytes(buf[at..e].try_into().unwrap()));
-        assert_eq!(bytes::read_u32(&buf, at), word.ok_or(DecodeError::Truncated));
-        assert_eq!(bytes::read_u64(&buf, at), wide.ok_or(DecodeError::Truncated));
+        assert_eq!(
+            bytes::read_u32(&buf, at),
+            word.ok_or(DecodeError::Truncated)
+        );
+        assert_eq!(
+            bytes::read_u64(&buf, at),
+            wide.ok_or(DecodeError::Truncated)
+        );
     }
 }
 
@@ -120,14 +143,19 @@ fn delta_restores_and_refuses() {
     let mut random = Random(5);
     for _ in 0..2_000 {
         let base = random.next() as i64 >> 2;
-        let values: Vec<i64> = (0..random.next() % 50).map(|_| random.next() as i64 >> 2).collect();
+        let values: Vec<i64> = (0..random.next() % 50)
+            .map(|_| random.next() as i64 >> 2)
+            .collect();
         let mut buf = values.clone();
         delta::encode_in_place(&mut buf, base).unwrap();
         delta::decode_in_place(&mut buf, base).unwrap();
         assert_eq!(buf, values);
     }
     let mut buf = [zigzag::encode(5) as i64, zigzag::encode(1) as i64, 0];
-    assert_eq!(delta::decode_in_place(&mut buf, i64::MAX - 5), Err(DecodeError::Overflow));
+    assert_eq!(
+        delta::decode_in_place(&mut buf, i64::MAX - 5),
+        Err(DecodeError::Overflow)
+    );
     assert_eq!(buf, [i64::MAX, 2, 0]);
     assert_eq!(delta::encode_in_place(&mut [i64::MIN], 1), None);
 }
@@ -147,9 +175,15 @@ fn streamvbyte_agrees_with_stream_vbyte() {
         assert_eq!(&theirs[codes..total], &data[..used]);
         assert_eq!(streamvbyte::data_len(&control, count), Ok(used));
         let mut out = vec![7; count + 2];
-        assert_eq!(streamvbyte::decode(&control, &data, count, &mut out), Ok(used));
+        assert_eq!(
+            streamvbyte::decode(&control, &data, count, &mut out),
+            Ok(used)
+        );
         assert_eq!((&out[..count], &out[count..]), (&values[..], &[7, 7][..]));
-        assert_eq!(streamvbyte::decode(&control, &data[..used], count, &mut out), Ok(used));
+        assert_eq!(
+            streamvbyte::decode(&control, &data[..used], count, &mut out),
+            Ok(used)
+        );
         assert_eq!(&out[..count], &values[..]);
         if count > 0 {
             let short = streamvbyte::decode(&control, &data[..used - 1], count, &mut out);
@@ -158,10 +192,16 @@ fn streamvbyte_agrees_with_stream_vbyte() {
             assert_eq!(short, Err(DecodeError::Truncated));
             let short = streamvbyte::decode(&control, &data, count, &mut out[..count - 1]);
             assert_eq!(short, Err(DecodeError::NoRoom));
-            assert_eq!(streamvbyte::encode(&values, &mut control, &mut data[..used - 1]), None);
+            assert_eq!(
+                streamvbyte::encode(&values, &mut control, &mut data[..used - 1]),
+                None
+            );
         }
     }
-    assert_eq!(streamvbyte::data_len(&[], usize::MAX), Err(DecodeError::Overflow));
+    assert_eq!(
+        streamvbyte::data_len(&[], usize::MAX),
+        Err(DecodeError::Overflow)
+    );
 }
 
 /// Random control and data bytes are valid streams too: every code means something.
@@ -170,7 +210,9 @@ fn streamvbyte_decodes_random_streams_by_windows() {
     let mut random = Random(7);
     for _ in 0..3_000 {
         let count = (random.next() % 200) as usize;
-        let control: Vec<u8> = (0..count.div_ceil(4)).map(|_| random.next() as u8).collect();
+        let control: Vec<u8> = (0..count.div_ceil(4))
+            .map(|_| random.next() as u8)
+            .collect();
         let data: Vec<u8> = (0..4 * count).map(|_| random.next() as u8).collect();
         let mut expected = vec![0; count.next_multiple_of(4)];
         let mut stream = control.clone();
@@ -190,7 +232,10 @@ fn streamvbyte_decodes_random_streams_by_windows() {
             }
         }
         assert_eq!(got, expected[..count]);
-        assert_eq!(Ok(decoder.data_offset()), streamvbyte::data_len(&control, count));
+        assert_eq!(
+            Ok(decoder.data_offset()),
+            streamvbyte::data_len(&control, count)
+        );
         assert_eq!(decoder.next_block(&[], &mut [0; 4]), Ok(0));
     }
 }

@@ -23,7 +23,10 @@ fn rule(id: &str, filter: Filter) -> Rule {
 
 fn every_filter() -> Filter {
     Filter::Or(vec![
-        Filter::And(vec![eq("service", "checkout"), Filter::Not(Box::new(eq("env", "dev")))]),
+        Filter::And(vec![
+            eq("service", "checkout"),
+            Filter::Not(Box::new(eq("env", "dev"))),
+        ]),
         Filter::In(text("dc"), vec![text("b"), text("a")]),
         Filter::Prefix(text("host"), text("web-")),
         Filter::Present(text("canary")),
@@ -75,7 +78,7 @@ fn limits_of_a_rule() {
     for filter in [nested(16), Filter::And(vec![Filter::All; 64])] {
         assert!(parse(&encode(&[rule("a", filter)])).is_ok());
     }
-    // A rule starts at 9, its metric at 12, aggregate 17, window 18, keys 22, filter 37.
+    // A rule starts at 9, its metric at 12, aggregate 17, window 18, keys 22, filter 38.
     check_rule(|r| r.id = text("A"), "id", 9);
     check_rule(|r| r.id = text(".a"), "id", 9);
     check_rule(|r| r.id = text(""), "id", 9);
@@ -89,15 +92,35 @@ fn limits_of_a_rule() {
     check_rule(|r| r.group_by[1] = text("host"), "duplicate-key", 29);
     check_rule(|r| r.group_by = vec![text("k"); 9], "group-count", 22);
     check_rule(|r| r.filter = nested(17), "depth", 54);
-    check_rule(|r| r.filter = Filter::And(vec![Filter::All; 65]), "leaves", 105);
-    check_rule(|r| r.filter = Filter::And(vec![Filter::All]), "operands", 39);
+    check_rule(
+        |r| r.filter = Filter::And(vec![Filter::All; 65]),
+        "leaves",
+        105,
+    );
+    check_rule(
+        |r| r.filter = Filter::And(vec![Filter::All]),
+        "operands",
+        39,
+    );
     check_rule(|r| r.filter = Filter::In(text("k"), vec![]), "operands", 42);
     let and = |parts| Filter::And(parts);
     let pair = || vec![Filter::All, Filter::All];
-    check_rule(|r| r.filter = and(vec![and(pair()), Filter::All]), "nested", 38);
-    check_rule(|r| r.filter = Filter::Or(vec![Filter::Or(pair()), Filter::All]), "nested", 38);
+    check_rule(
+        |r| r.filter = and(vec![and(pair()), Filter::All]),
+        "nested",
+        38,
+    );
+    check_rule(
+        |r| r.filter = Filter::Or(vec![Filter::Or(pair()), Filter::All]),
+        "nested",
+        38,
+    );
     let twice = || vec![text("v"), text("w"), text("v")];
-    check_rule(|r| r.filter = Filter::In(text("k"), twice()), "duplicate-value", 50);
+    check_rule(
+        |r| r.filter = Filter::In(text("k"), twice()),
+        "duplicate-value",
+        50,
+    );
 }
 
 fn check_blob(change: impl FnOnce(&mut Vec<u8>), reason: &str, at: usize) {

@@ -41,11 +41,16 @@ pub fn random_message(random: &mut Random) -> (Vec<u8>, Vec<Point>) {
             // Low keys are common, high ones rare, so that both forms of column occur.
             if random.below(key + 1) == 0 {
                 let len = random.below(12) as usize;
-                tags.push((format!("key-{key:02}"), "välue-abcdef".chars().skip(len).collect()));
+                tags.push((
+                    format!("key-{key:02}"),
+                    "välue-abcdef".chars().skip(len).collect(),
+                ));
             }
         }
         let (ts, bits) = (base + random.below(span) as i64, random.next() << 8);
-        builder.point(&metric, &tags, ts, f64::from_bits(bits)).unwrap();
+        builder
+            .point(&metric, &tags, ts, f64::from_bits(bits))
+            .unwrap();
         tags.retain(|(_, value): &(String, String)| !value.is_empty());
         points.push((metric, tags, ts, bits));
     }
@@ -77,7 +82,12 @@ pub fn read_back(bytes: &[u8]) -> Vec<Point> {
     }
     let point = |n: usize| {
         let set = sets[n] as usize;
-        (text(metrics[set]), tags[set].clone(), times[n], values[n].to_bits())
+        (
+            text(metrics[set]),
+            tags[set].clone(),
+            times[n],
+            values[n].to_bits(),
+        )
     };
     (0..sets.len()).map(point).collect()
 }
@@ -108,7 +118,10 @@ pub fn parts() -> Parts {
     parts.run(3, &[0, 0]);
     parts.run(4, &[0, 1, 0]);
     parts.run(5, &[0, 4, 1]);
-    parts.columns[6] = [1.0f64, 2.0, 3.0].iter().flat_map(|v| v.to_le_bytes()).collect();
+    parts.columns[6] = [1.0f64, 2.0, 3.0]
+        .iter()
+        .flat_map(|v| v.to_le_bytes())
+        .collect();
     parts.run(8, &[3, 3]);
     parts.sparse(9, 1, &[1, 5]);
     parts
