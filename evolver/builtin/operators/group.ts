@@ -1,0 +1,24 @@
+import type { Operator } from '../operator.ts';
+
+/**
+ * How groups share work. `flat`: group-bys form a tree, each step splits only what still shares a group, and a subset
+ * that a step leaves whole keeps its sums. `shared`: equal subsets of different branches are found, too.
+ */
+export const group: Operator = {
+  name: 'group',
+  about: 'sharing between group-bys',
+  plain: 'flat',
+  options: ({ tables }) => {
+    const many = tables.groups.length > 4;
+    return [
+      { value: 'flat', prior: 4 },
+      { value: 'shared', prior: many ? 4 : 1 },
+    ];
+  },
+  matters: (genes) => isMasks(genes),
+};
+
+/** Whether filters are bits over tag-sets. */
+export function isMasks(genes: Readonly<Record<string, string>>): boolean {
+  return genes.dispatch === 'scan' && (genes.match === 'bits64' || genes.match === 'bits128');
+}

@@ -1,0 +1,27 @@
+/** The grammar: every operator, in the order in which a genome lists them. */
+import type { Operator } from '../operator.ts';
+import { cells } from './cells.ts';
+import { compare } from './compare.ts';
+import { dispatch } from './dispatch.ts';
+import { emit } from './emit.ts';
+import { group } from './group.ts';
+import { literals } from './literals.ts';
+import { match } from './match.ts';
+import { order } from './order.ts';
+import { pull } from './pull.ts';
+import { unroll } from './unroll.ts';
+import { windows } from './windows.ts';
+
+export const OPERATORS: readonly Operator[] = [
+  dispatch,
+  match,
+  group,
+  order,
+  windows,
+  pull,
+  literals,
+  compare,
+  cells,
+  emit,
+  unroll,
+];

@@ -1,0 +1,17 @@
+import type { Operator } from '../operator.ts';
+
+/** How a string of the dictionary is recognised as a literal of the rules. */
+export const literals: Operator = {
+  name: 'literals',
+  about: 'recognising literals',
+  plain: 'search',
+  options: ({ tables }) => {
+    const none = tables.values.length === 0;
+    return [
+      { value: 'search', prior: none ? 4 : 1 },
+      { value: 'map', prior: none ? 0.5 : 2 },
+      { value: 'table', prior: none ? 0.5 : 6 },
+    ];
+  },
+  matters: () => true,
+};

@@ -1,0 +1,13 @@
+import type { Operator } from '../operator.ts';
+
+/** Messages that lie within one window of every rule need no timestamps at all. */
+export const windows: Operator = {
+  name: 'windows',
+  about: 'timestamps',
+  plain: 'general',
+  options: ({ profile }) => [
+    { value: 'general', prior: 1 },
+    { value: 'single', prior: 2 + 6 * profile.singleWindow },
+  ],
+  matters: () => true,
+};
