@@ -222,7 +222,7 @@ fn accepted_snippets() {
         "/// Doc.\nconst TABLE: [u32; 4] = [1, 2, 3, 4];",
         "struct P(u8); static T: [(&str, u8); 1] = [(\"a\", 1)]; static Q: &[P] = &[P(1)];",
         "fn f() -> f64 { f64::from_bits(0x7ff8_0000_0000_0000) + f64::NAN + <f64>::MAX }",
-        "fn f<T: core::ops::Add<Output = T>>(a: T, b: T) -> <T as core::ops::Add>::Output { a + b }",
+        "fn f<T: core::ops::Add>(a: T, b: T) -> <T as core::ops::Add>::Output { a + b }",
         "struct D; impl Drop for D { fn drop(&mut self) {} }",
         "fn f() { let r#unsafe = \"unsafe extern { }\"; /* unsafe */ }",
         "pub(crate) struct S { pub(super) x: u8 }",
