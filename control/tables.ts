@@ -66,7 +66,7 @@ export class ConfigurationTable {
       rules: Buffer.from(blob).toString('base64'),
     };
     const revision = await guardNats(`storing the configuration of ${org}`, () =>
-      this.#bucket.update(org, JSON.stringify(entry), before.revision),
+      this.#bucket.put(org, JSON.stringify(entry), { previousSeq: before.revision }),
     );
     return { stored: { org, digest, effectiveFromMs: from, blob, revision }, changed: true };
   }
@@ -158,7 +158,7 @@ export class ActiveTable {
       throw new NatsFault('invalid', `the manifest of ${org} has ${size}`);
     }
     return await guardNats(`publishing the manifest of ${org}`, () =>
-      this.#bucket.update(org, envelope, revision),
+      this.#bucket.put(org, envelope, { previousSeq: revision }),
     );
   }
 }

@@ -127,6 +127,6 @@ test('address and token come from cli.json of the state, found from below', asyn
 test('a caret stands below its column, also in long and in wide text', () => {
   assert.deepEqual(caretLines('abc', 2), ['    abc', '     ^']);
   assert.deepEqual(caretLines('a\tb\nc', 5), ['    a b c', '        ^']);
-  const [line, caret] = caretLines('x'.repeat(100) + '=' + 'y'.repeat(100), 101);
+  const [line, caret] = caretLines(`${'x'.repeat(100)}=${'y'.repeat(100)}`, 101);
   assert.equal(line?.charAt(caret?.indexOf('^') ?? -1), '=');
 });
