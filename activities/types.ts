@@ -34,6 +34,12 @@ export interface CandidateSource {
   parent: string | null;
 }
 
+/** Captured training messages, split by content: candidates are timed on `fit`, an elite again on `check`. */
+export interface Corpus {
+  fit: Ref;
+  check: Ref;
+}
+
 // ---- sample -----------------------------------------------------------------------------------
 
 export interface SampleInput extends GenerationKey {
@@ -41,7 +47,7 @@ export interface SampleInput extends GenerationKey {
   messages_min: number;
 }
 export type SampleVerdict =
-  | { verdict: 'sampled'; corpus: Ref; profile: Ref; messages: number }
+  | { verdict: 'sampled'; corpus: Corpus; profile: Ref; messages: number }
   | { verdict: 'insufficient'; messages: number };
 
 // ---- specialize -------------------------------------------------------------------------------
@@ -72,6 +78,8 @@ export interface MutateInput extends GenerationKey {
   plan: Ref;
   index: number;
   mutator: MutatorName | 'specialise';
+  /** Sources proposed in this generation before: not to be proposed again. */
+  siblings: Ref[];
 }
 export type MutateVerdict =
   | { verdict: 'proposed'; candidate: CandidateSource }
@@ -81,7 +89,7 @@ export type MutateVerdict =
 export interface GenerationInputs {
   schema: number;
   configuration: string;
-  corpus: Ref;
+  corpus: Corpus;
   profile: Ref;
   messages: number;
   specialization: Specialization;
@@ -90,7 +98,8 @@ export interface GenerationInputs {
 export interface AdmitInput extends GenerationKey {
   configuration: ConfigurationRef;
   inputs: GenerationInputs;
-  plan: Ref | null;
+  /** Slots without a candidate, and why. */
+  missing: { index: number; mutator: string; reason: string }[];
 }
 export interface Admitted {
   inputs: Ref;
@@ -135,7 +144,7 @@ export type ProofVerdict =
 
 export interface BenchmarkInput extends GenerationKey {
   configuration: ConfigurationRef;
-  corpus: Ref;
+  corpus: Corpus;
   candidates: { id: string; component: Ref }[];
   incumbent: ActiveModule | null;
   seconds: number;
@@ -275,6 +284,10 @@ export interface DemotionInput {
   module: string;
   reason: string;
 }
+export interface ManifestInput {
+  org: string;
+  active: ActiveModule;
+}
 export interface RestoreInput {
   org: string;
 }
@@ -308,6 +321,7 @@ export interface Activities {
   record(input: RecordInput): Promise<Recorded>;
   conclude(input: ConcludeInput): Promise<void>;
   recordDemotion(input: DemotionInput): Promise<void>;
+  recordManifest(input: ManifestInput): Promise<void>;
 }
 
 /** Types of faults that no retry can mend; the retry policies name them. */

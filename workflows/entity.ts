@@ -406,6 +406,8 @@ export class Organization {
       if (issued.verdict === 'conflict') this.set(s.adoptActive(this.state, issued.newest));
       const active = published(issued);
       this.set(s.adoptActive(this.state, active));
+      // The table is the truth; the archive follows when it can.
+      await this.evolver.quick.recordManifest({ org, active }).catch((error) => this.fault(error));
       return active;
     } catch (error) {
       this.fault(error);

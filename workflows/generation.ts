@@ -18,6 +18,7 @@ import type {
   GateRecord,
   GenerationInputs,
   GenerationKey,
+  Plan,
   ProofVerdict,
   Recorded,
 } from '../activities/types.ts';
@@ -66,6 +67,11 @@ export async function generation(input: GenerationInput): Promise<GenerationResu
 interface End {
   outcome: GenerationOutcome;
   detail: string | null;
+}
+
+interface Proposals {
+  candidates: CandidateSource[];
+  missing: { index: number; mutator: string; reason: string }[];
 }
 
 class Generation {
@@ -146,7 +152,7 @@ class Generation {
     const plan = await quick.plan.executeWithOptions(this.summary('choose parents'), [
       { ...this.key, configuration, specialization, profile, candidates: count, mutator },
     ]);
-    const candidates = await this.mutate(plan.plan, plan.slots);
+    const { candidates, missing } = await this.mutate(plan);
     const inputs: GenerationInputs = {
       schema: this.input.schema,
       configuration: configuration.digest,
@@ -157,37 +163,39 @@ class Generation {
       candidates,
     };
     const admitted = await quick.admit.executeWithOptions(this.summary('admit'), [
-      { ...this.key, configuration, inputs, plan: plan.plan },
+      { ...this.key, configuration, inputs, missing },
     ]);
     this.inputs = admitted.inputs;
     return inputs;
   }
 
-  private async mutate(
-    plan: Ref,
-    slots: { index: number; mutator: CandidateSource['mutator'] }[],
-  ): Promise<CandidateSource[]> {
-    const proposals = slots.map(async ({ index, mutator }) => {
+  /** The built-in search proposes in turn, so that each knows its elder siblings; models work side by side. */
+  private async mutate({ plan, slots }: Plan): Promise<Proposals> {
+    const proposals: Proposals = { candidates: [], missing: [] };
+    let fault: unknown = null;
+    const propose = async ({ index, mutator }: Plan['slots'][number]) => {
       const queue = mutator === 'llm' ? LLM_QUEUE : this.input.evolver_queue;
       const options = this.summary(`mutate #${index} (${mutator})`);
-      const request = { ...this.key, plan, index, mutator };
+      const siblings = proposals.candidates.map((candidate) => candidate.source);
       try {
-        return await mutating(queue).mutate.executeWithOptions(options, [request]);
+        const proposal = await mutating(queue).mutate.executeWithOptions(options, [
+          { ...this.key, plan, index, mutator, siblings },
+        ]);
+        if (proposal.verdict === 'proposed') proposals.candidates.push(proposal.candidate);
+        else proposals.missing.push({ index, mutator, reason: proposal.reason });
       } catch (error) {
         if (isCancellation(error)) throw error;
-        return { verdict: 'none' as const, reason: describeFailure(error), fault: error };
+        fault = error;
+        proposals.missing.push({ index, mutator, reason: describeFailure(error) });
       }
-    });
-    const answers = await Promise.all(proposals);
-    const candidates = answers.flatMap((proposal) =>
-      proposal.verdict === 'proposed' ? [proposal.candidate] : [],
-    );
-    for (const proposal of answers) {
-      if (proposal.verdict === 'none') this.lines.push(`no proposal: ${proposal.reason}`);
-    }
-    const fault = answers.find((proposal) => 'fault' in proposal);
-    if (candidates.length === 0 && fault !== undefined) throw fault.fault;
-    return candidates;
+    };
+    const models = slots.filter((slot) => slot.mutator === 'llm');
+    for (const slot of slots) if (slot.mutator !== 'llm') await propose(slot);
+    await Promise.all(models.map(propose));
+    for (const { index, reason } of proposals.missing) this.lines.push(`no #${index}: ${reason}`);
+    if (proposals.candidates.length === 0 && fault !== null) throw fault;
+    proposals.candidates.sort((left, right) => left.index - right.index);
+    return proposals;
   }
 
   // ---- gates ------------------------------------------------------------------------------------

@@ -62,7 +62,14 @@ export const shadowing = proxyActivities<Pick<Activities, 'shadow'>>({
 type Quick = Pick<Activities, 'sample' | 'specialize' | 'checkSource' | 'checkModule'>;
 type Archive = Pick<
   Activities,
-  'restore' | 'plan' | 'admit' | 'readmit' | 'record' | 'conclude' | 'recordDemotion'
+  | 'restore'
+  | 'plan'
+  | 'admit'
+  | 'readmit'
+  | 'record'
+  | 'conclude'
+  | 'recordDemotion'
+  | 'recordManifest'
 >;
 type Long = Pick<Activities, 'build' | 'benchmark'>;
 

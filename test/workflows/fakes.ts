@@ -103,7 +103,7 @@ function stages(): Omit<Activities, keyof Trust> {
     restore: async () => ({ generation: 0 }),
     sample: async () => ({
       verdict: 'sampled',
-      corpus: ref('corpus'),
+      corpus: { fit: ref('fit'), check: ref('check') },
       profile: ref('profile'),
       messages: 128,
     }),
@@ -124,7 +124,7 @@ function stages(): Omit<Activities, keyof Trust> {
     readmit: async (input) => ({
       schema: 1,
       configuration: input.configuration.digest,
-      corpus: ref('corpus'),
+      corpus: { fit: ref('fit'), check: ref('check') },
       profile: ref('profile'),
       messages: 128,
       specialization: { spec: ref('spec'), seed: ref('seed') },
@@ -149,6 +149,7 @@ function stages(): Omit<Activities, keyof Trust> {
     record: async () => ({ commit: 'c0ffee' }),
     conclude: async () => undefined,
     recordDemotion: async () => undefined,
+    recordManifest: async () => undefined,
   };
 }
 

@@ -1,0 +1,111 @@
+/** Stage `build`: source policy, compiler, component, module policy. */
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { runAggregator } from '../aggregator.ts';
+import type { Deps } from '../deps.ts';
+import { beating } from '../heartbeat.ts';
+import { stageKey } from '../keys.ts';
+import type { Activities, BuildVerdict, CandidateBuildInput } from '../types.ts';
+import { readKit } from './kit.ts';
+import { compile } from './rustc.ts';
+
+type Building = Pick<Activities, 'checkSource' | 'build' | 'checkModule'>;
+type Needs = Pick<Deps, 'settings' | 'store' | 'stages'>;
+
+/** What aggregators accept at most. */
+export const COMPONENT_BYTES_MAX = 4 * 1024 * 1024;
+
+const refused = { verdict: z.literal('refused'), rule: z.string(), reason: z.string() };
+const sourceSchema = z.discriminatedUnion('verdict', [
+  z.object({ verdict: z.literal('pass') }),
+  z.object({ ...refused, line: z.int(), column: z.int() }),
+]);
+const moduleSchema = z.discriminatedUnion('verdict', [
+  z.object({ verdict: z.literal('pass') }),
+  z.object(refused),
+]);
+const componentizeSchema = z.discriminatedUnion('ok', [
+  z.object({ ok: z.literal(true), sha256: z.string(), size: z.int() }),
+  z.object({ ok: z.literal(false), reason: z.string() }),
+]);
+
+export function buildActivities(deps: Needs): Building {
+  const { settings, store, stages } = deps;
+  return {
+    checkSource: ({ source }) =>
+      runAggregator(
+        settings.aggregator,
+        ['check', 'source', store.path(source.digest)],
+        sourceSchema,
+      ),
+    build: (input) => {
+      const inputs = [input.source.digest, input.spec.digest, settings.kit ?? ''];
+      return stages.once(
+        stageKey(input.candidate, 'build', ...inputs),
+        () => beating({ candidate: input.candidate }, (signal) => build(deps, input, signal)),
+        (verdict) => stillThere(deps, verdict),
+      );
+    },
+    checkModule: ({ component }) =>
+      runAggregator(
+        settings.aggregator,
+        ['check', 'module', store.path(component.digest)],
+        moduleSchema,
+      ),
+  };
+}
+
+async function stillThere({ store }: Needs, verdict: BuildVerdict): Promise<boolean> {
+  return verdict.verdict !== 'built' || (await store.has(verdict.component));
+}
+
+async function build(
+  { settings, store }: Needs,
+  input: CandidateBuildInput,
+  signal: AbortSignal,
+): Promise<BuildVerdict> {
+  const kit = await readKit(settings.kit);
+  const sources = {
+    spec: await store.get(input.spec),
+    aggregate: await store.get(input.source),
+  };
+  const compiled = await compile(kit, sources, signal);
+  const { seconds } = compiled;
+  if (compiled.verdict === 'compile-error') {
+    const log = await store.put(compiled.log, 'text/plain');
+    return { verdict: 'compile-error', reason: compiled.reason, log, seconds };
+  }
+  if (compiled.verdict !== 'compiled') return compiled;
+  return await componentize({ settings, store }, compiled, kit.kit, signal);
+}
+
+async function componentize(
+  { settings, store }: Pick<Needs, 'settings' | 'store'>,
+  { core, seconds: before }: { core: Uint8Array; seconds: number },
+  kit: string,
+  signal: AbortSignal,
+): Promise<BuildVerdict> {
+  const directory = await mkdtemp(join(tmpdir(), 'ratchet-component-'));
+  try {
+    const [from, to] = [join(directory, 'core.wasm'), join(directory, 'component.wasm')];
+    await writeFile(from, core);
+    const started = performance.now();
+    const args = ['componentize', '--core', from, '--out', to];
+    const made = await runAggregator(settings.aggregator, args, componentizeSchema, { signal });
+    const seconds = before + (performance.now() - started) / 1_000;
+    if (!made.ok) {
+      const reason = `not a component: ${made.reason}`;
+      const log = await store.put(reason, 'text/plain');
+      return { verdict: 'compile-error', reason, log, seconds };
+    }
+    if (made.size > COMPONENT_BYTES_MAX) {
+      return { verdict: 'too-large', reason: `component of ${made.size} bytes`, seconds };
+    }
+    const component = await store.put(await readFile(to), 'application/wasm');
+    return { verdict: 'built', component, seconds, kit };
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,33 @@
+/** What activities are built from; tests hand in their own. */
+import type { NatsConnection } from '@nats-io/transport-node';
+import type { Settings } from '../control/config.ts';
+import type { ContentStore } from '../control/store/index.ts';
+import type { ActiveTable, ObjectTable } from '../control/tables.ts';
+import type { Archive } from '../evolver/archive.ts';
+import type { Mutator } from '../evolver/mutator.ts';
+import type { MutatorName } from '../workflows/messages.ts';
+import type { StageRecords } from './stages.ts';
+
+/** The part of the settings that stages read. */
+export type StageSettings = Pick<
+  Settings,
+  'state' | 'kit' | 'aggregator' | 'builderKeyFile' | 'trustFile' | 'proofPolicy'
+>;
+
+/** The repository of an organization: one commit a generation. */
+export interface Lineage {
+  commit(generation: string): Promise<string>;
+}
+
+export interface Deps {
+  settings: StageSettings;
+  store: ContentStore;
+  stages: StageRecords;
+  archive: Archive;
+  lineage: Lineage;
+  mutators: Partial<Record<MutatorName, Mutator>>;
+  nats: NatsConnection;
+  active: ActiveTable;
+  modules: ObjectTable;
+  now: () => number;
+}

@@ -1,0 +1,150 @@
+/** Stage `record`: verdicts and figures into the archive, sources into the lineage, and the end of a generation. */
+
+import { seedRandom } from '../../evolver/random.ts';
+import type { Deps } from '../deps.ts';
+import { generationOf } from '../keys.ts';
+import type {
+  Activities,
+  BenchmarkVerdict,
+  ConcludeInput,
+  DemotionInput,
+  GateRecord,
+  ManifestInput,
+  Recorded,
+  RecordInput,
+} from '../types.ts';
+
+type Recording = Pick<Activities, 'record' | 'conclude' | 'recordDemotion' | 'recordManifest'>;
+type Needs = Pick<Deps, 'archive' | 'lineage' | 'store' | 'now'>;
+
+export function recordActivities(deps: Needs): Recording {
+  return {
+    record: (input) => record(deps, input),
+    conclude: async (input) => conclude(deps, input),
+    recordDemotion: async (input) => demoted(deps, input),
+    recordManifest: async (input) => manifest(deps, input),
+  };
+}
+
+interface ArchivedVerdict {
+  gate: string;
+  passed: boolean;
+  verdict: string;
+}
+
+/**
+ * The archive keeps what a candidate is worth as a parent apart from whether it was promoted: one that is correct
+ * but not faster, or that could not be asked about, failed at `promotion`, not at the gate.
+ */
+export function archivedVerdicts({ gate, passed, verdict }: GateRecord): ArchivedVerdict[] {
+  if (gate === 'benchmark' && (verdict === 'faster' || verdict === 'slow')) {
+    const timed = { gate, passed: true, verdict: 'timed' };
+    return passed ? [timed] : [timed, { gate: 'promotion', passed: false, verdict }];
+  }
+  const wrong = gate !== 'signature' && (gate !== 'shadow' || verdict === 'fail');
+  if (passed || wrong) return [{ gate, passed, verdict }];
+  return [{ gate: 'promotion', passed: false, verdict }];
+}
+
+function writeVerdicts({ archive, now }: Needs, answers: GateRecord[]): void {
+  for (const answer of answers) {
+    for (const verdict of archivedVerdicts(answer)) {
+      const { reason: text, evidence } = answer;
+      archive.recordVerdict(answer.candidate, { ...verdict, text, evidence, atMs: now() });
+    }
+  }
+}
+
+async function record(deps: Needs, input: RecordInput): Promise<Recorded> {
+  writeVerdicts(deps, input.answers);
+  const measured = await measurements(deps, input.answers);
+  for (const candidate of input.candidates) {
+    const figures = measured.get(candidate.id);
+    deps.archive.recordResult(candidate.id, {
+      module: candidate.module,
+      buildMs: candidate.build_seconds === null ? null : candidate.build_seconds * 1_000,
+      ratio: candidate.ratio,
+      ci95: candidate.ci95,
+      ratioToBaseline: candidate.ratio_to_baseline,
+      benchmark: benchmarkEvidence(input.answers),
+      ...figures,
+    });
+  }
+  return { commit: await commit(deps, input) };
+}
+
+function benchmarkEvidence(answers: GateRecord[]): string | null {
+  return answers.find(({ gate }) => gate === 'benchmark')?.evidence ?? null;
+}
+
+/** Figures that the workflow does not carry are in the benchmark's evidence. */
+async function measurements({ store }: Needs, answers: GateRecord[]) {
+  const figures = new Map<string, { usPerMessage: number; fuelPerPoint: number }>();
+  const digest = benchmarkEvidence(answers);
+  if (digest === null) return figures;
+  const evidence = JSON.parse(await store.getText(digest)) as { verdicts: BenchmarkVerdict[] };
+  for (const verdict of evidence.verdicts) {
+    if (!('us_per_message' in verdict)) continue;
+    const { us_per_message: usPerMessage, fuel_per_point: fuelPerPoint } = verdict;
+    figures.set(verdict.id, { usPerMessage, fuelPerPoint });
+  }
+  return figures;
+}
+
+async function commit({ archive, lineage, store }: Needs, input: RecordInput): Promise<string> {
+  const generation = generationOf(input);
+  throw new Error(`not yet: ${generation} ${archive} ${lineage} ${store}`);
+}
+
+function conclude(deps: Needs, input: ConcludeInput): void {
+  const { archive } = deps;
+  const id = generationOf(input);
+  if (archive.generation(id) === null) begin(deps, id, input.configuration.digest);
+  writeVerdicts(deps, input.answers);
+  const winner = input.candidates.find(({ state }) => state === 'promoted') ?? null;
+  if (input.promoted !== null) {
+    promote(deps, { org: input.org, active: input.promoted }, winner?.id ?? null);
+  }
+  archive.endGeneration(id, {
+    outcome: input.outcome,
+    detail: input.detail,
+    promoted: winner?.id ?? null,
+    endedAtMs: deps.now(),
+  });
+}
+
+/** A generation that ended before it was planned is in the archive all the same. */
+function begin({ archive, now }: Needs, id: string, configuration: string): void {
+  const random = seedRandom(`${id}/${configuration}`);
+  archive.startGeneration({ id, configuration, parent: null, random, startedAtMs: now() });
+}
+
+function promote({ archive }: Needs, { org, active }: ManifestInput, candidate: string | null) {
+  archive.recordPromotion({
+    org,
+    version: active.version,
+    configuration: active.configuration,
+    kind: active.kind,
+    candidate,
+    module: active.module,
+    manifest: active.statement,
+    atMs: active.issued_at_ms,
+  });
+}
+
+function manifest(deps: Needs, input: ManifestInput): void {
+  promote(deps, input, candidateOf(deps, input.org, input.active.module));
+}
+
+function candidateOf({ archive }: Needs, org: string, module: string | null): string | null {
+  if (module === null) return null;
+  const found = archive.promotions(org).find((row) => row.module === module && row.candidate);
+  return found?.candidate ?? null;
+}
+
+function demoted(deps: Needs, { org, module, reason }: DemotionInput): void {
+  const candidate = candidateOf(deps, org, module);
+  if (candidate === null) return;
+  const verdict = { gate: 'live', passed: false, verdict: 'demoted', text: reason };
+  deps.archive.recordVerdict(candidate, { ...verdict, atMs: deps.now() });
+}

@@ -1,0 +1,113 @@
+/** The in-toto statement about a module: built from what the workflow says and from stored digests alone. */
+import { z } from 'zod';
+import type { ActiveModule } from '../../workflows/messages.ts';
+import type { ManifestSubject, Origin, SignInput } from '../types.ts';
+
+const INTERFACE = 'ratchet:guest@1.0.0';
+const NO_MODULE = '0'.repeat(64);
+
+/** What a statement says of the code: of a tombstone, nothing. */
+const codeSchema = z.object({
+  module: z.object({ sha256: z.string(), size: z.int() }).nullable(),
+  source: z.unknown(),
+  toolchain: z.unknown(),
+  mutation: z.unknown(),
+  proof: z.unknown(),
+  benchmark: z.unknown(),
+  shadow: z.unknown(),
+});
+type Code = z.output<typeof codeSchema>;
+
+const predicateSchema = codeSchema.extend({
+  org: z.string(),
+  configuration: z.string(),
+  version: z.int().positive(),
+  kind: z.enum(['promote', 'rollback', 'tombstone']),
+  issued_at_ms: z.int(),
+  expires_at_ms: z.int(),
+});
+const statementSchema = z.object({ predicate: predicateSchema });
+
+export type Predicate = z.output<typeof predicateSchema>;
+
+export function readStatement(bytes: Uint8Array): Predicate {
+  return statementSchema.parse(JSON.parse(Buffer.from(bytes).toString('utf8'))).predicate;
+}
+
+export interface Toolchain {
+  rustc: string;
+}
+
+/** The code part of a promotion. */
+export function codeOf(
+  subject: Extract<ManifestSubject, { of: 'candidate' }>,
+  toolchain: Toolchain,
+): Code {
+  const { module, origin } = subject;
+  return {
+    module: { sha256: module.digest, size: module.size },
+    source: { commit: origin.commit },
+    toolchain: { rustc: toolchain.rustc, kit: origin.kit, codec: origin.proof.codec },
+    mutation: mutationOf(origin),
+    proof: { verdict: origin.proof.verdict, codec: origin.proof.codec },
+    benchmark: origin.benchmark,
+    shadow: { verdict: 'pass' },
+  };
+}
+
+function mutationOf({ mutator, operator, prompt }: Origin) {
+  return { mutator, operator, prompt };
+}
+
+export const NO_CODE: Code = {
+  module: null,
+  source: null,
+  toolchain: null,
+  mutation: null,
+  proof: null,
+  benchmark: null,
+  shadow: null,
+};
+
+/** The same input gives the same bytes: field order is fixed here. */
+export function encodeStatement(input: SignInput, code: Code): Uint8Array {
+  const module = code.module;
+  const statement = {
+    _type: 'https://in-toto.io/Statement/v1',
+    subject: [{ name: input.org, digest: { sha256: module?.sha256 ?? NO_MODULE } }],
+    predicateType: 'urn:ratchet:manifest:v1',
+    predicate: {
+      schema: 1,
+      org: input.org,
+      configuration: input.configuration,
+      module,
+      interface: INTERFACE,
+      version: input.version,
+      previous: input.previous,
+      issued_at_ms: input.issued_at_ms,
+      expires_at_ms: input.expires_at_ms,
+      kind: input.subject.kind,
+      source: code.source,
+      toolchain: code.toolchain,
+      mutation: code.mutation,
+      proof: code.proof,
+      benchmark: code.benchmark,
+      shadow: code.shadow,
+      workflow: input.workflow,
+    },
+  };
+  return Buffer.from(JSON.stringify(statement), 'utf8');
+}
+
+export function activeOf(predicate: Predicate, statement: string): ActiveModule {
+  return {
+    version: predicate.version,
+    kind: predicate.kind,
+    configuration: predicate.configuration,
+    module: predicate.module?.sha256 ?? null,
+    size: predicate.module?.size ?? 0,
+    issued_at_ms: predicate.issued_at_ms,
+    expires_at_ms: predicate.expires_at_ms,
+    statement,
+  };
+}

@@ -1,0 +1,39 @@
+/** Opens what activities need; whatever a test or another deployment hands in is used instead. */
+import { mkdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { Deps } from '../../activities/index.ts';
+import { StageRecords } from '../../activities/stages.ts';
+import { Archive } from '../../evolver/archive.ts';
+import type { Settings } from '../config.ts';
+import { connectNats } from '../nats.ts';
+import { ContentStore } from '../store/index.ts';
+import { ActiveTable, ObjectTable } from '../tables.ts';
+
+export type WorkerDeps = Deps & { close(): Promise<void> };
+
+export async function openDeps(
+  settings: Settings,
+  overrides: Partial<WorkerDeps>,
+): Promise<WorkerDeps> {
+  const nats = overrides.nats ?? (await connectNats(settings.nats, 'ratchet-workers'));
+  await mkdir(dirname(settings.archiveFile), { recursive: true });
+  const archive = overrides.archive ?? Archive.open(settings.archiveFile);
+  const store = new ContentStore(settings.storeDirectory);
+  return {
+    settings,
+    store,
+    stages: new StageRecords(join(settings.state, 'stages')),
+    archive,
+    lineage: overrides.lineage ?? { commit: async () => '' },
+    mutators: {},
+    nats,
+    active: await ActiveTable.open(nats),
+    modules: await ObjectTable.open(nats, 'modules'),
+    now: Date.now,
+    close: async () => {
+      archive.close();
+      await nats.drain();
+    },
+    ...overrides,
+  };
+}
