@@ -93,10 +93,15 @@ function readSources() {
     addFile(files, `${folder}/Cargo.toml`);
     addTree(files, `${folder}/src`);
   }
+  const codec = codecDigest(files);
+  for (const { folder } of CRATES) {
+    const manifest = `${folder}/Cargo.toml`;
+    files.set(manifest, withoutTests(files.get(manifest)));
+  }
   addFile(files, 'guest/candidate/src/lib.rs');
   addFile(files, 'Cargo.toml');
   const lock = fs.readFileSync(path.join(ROOT, 'Cargo.lock'), 'utf8');
-  return { files, lock, locked: lockedPackages(lock) };
+  return { files, codec, lock, locked: lockedPackages(lock) };
 }
 
 function addFile(files, name) {
@@ -112,6 +117,11 @@ function addTree(files, folder) {
       addFile(files, name);
     }
   }
+}
+
+/** A manifest without what only tests depend on. */
+function withoutTests(toml) {
+  return Buffer.from(toml.toString().replace(/^\[dev-dependencies\]\n(?:[^[\n].*\n|\n)*/m, ''));
 }
 
 /** The packages of a lock file, each with its text: name, version, source, checksum, needs. */
@@ -288,7 +298,7 @@ async function buildKit({ home, dir, digest, sources, toolchain }) {
     args,
     externs,
     template,
-    codecDigest: codecDigest(sources.files),
+    codecDigest: sources.codec,
     lockDigest: sha256(sources.locked.join('\n')),
     modules: Object.fromEntries(
       CRATES.filter((crate) => crate.module).map(({ module }) => [

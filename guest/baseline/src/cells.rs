@@ -69,11 +69,14 @@ impl Cells {
             }
             for &id in of_set {
                 let group = &mut all[id as usize];
-                let window = self.clocks[group.window_size as usize].now;
-                if group.window != window || group.cell == NO_CELL {
-                    let next = self.all.len() as u32;
-                    group.cell = *self.by_window.entry((id, window)).or_insert(next);
+                let clock = &self.clocks[group.window_size as usize];
+                if group.window != clock.now || group.cell == NO_CELL {
+                    let (window, next) = (clock.now, self.all.len() as u32);
                     group.window = window;
+                    group.cell = match clock.single {
+                        true => next,
+                        false => *self.by_window.entry((id, window)).or_insert(next),
+                    };
                     if group.cell == next {
                         self.all.push(Cell {
                             group: id,

@@ -103,9 +103,9 @@ impl Facts {
         &self.metrics
     }
 
-    /// The tag-sets of a metric, ascending.
-    pub(crate) fn sets_of(&self, metric: usize) -> &[u32] {
-        &self.sets_of[metric]
+    /// The string id + 1 of a key's value in each tag-set; empty when none has it.
+    pub(crate) fn column(&self, slot: Slot) -> &[u32] {
+        &self.columns[slot]
     }
 
     /// The string id + 1 of a tag-set's value; 0 when absent.
@@ -114,20 +114,48 @@ impl Facts {
         self.columns[slot].get(set as usize).copied().unwrap_or(0)
     }
 
+    /// Writes the tag-sets of a metric that a filter takes, ascending.
+    pub(crate) fn select(
+        &self,
+        metric: usize,
+        filter: &Node,
+        strings: &Strings<'_>,
+        selected: &mut Vec<u32>,
+    ) {
+        selected.clear();
+        if self.is_possible(filter) {
+            selected.extend_from_slice(&self.sets_of[metric]);
+            self.narrow(filter, strings, selected);
+        }
+    }
+
+    /// Whether any tag-set could match: not if the message lacks a text that all of them need.
+    fn is_possible(&self, filter: &Node) -> bool {
+        match filter {
+            Node::Present(slot) | Node::Prefix(slot, _) => !self.columns[*slot].is_empty(),
+            Node::Eq(_, literal) => self.string_of[*literal as usize] != 0,
+            Node::And(parts) => parts.iter().all(|part| self.is_possible(part)),
+            _ => true,
+        }
+    }
+
     /// Keeps the tag-sets that a filter takes.
-    pub(crate) fn narrow(&self, filter: &Node, strings: &Strings<'_>, sets: &mut Vec<u32>) {
+    fn narrow(&self, filter: &Node, strings: &Strings<'_>, sets: &mut Vec<u32>) {
         match filter {
             Node::All => (),
-            Node::Eq(slot, literal) => match self.string_of[*literal as usize] {
-                0 => sets.clear(),
-                string => sets.retain(|&set| self.value(*slot, set) == string),
-            },
+            Node::Eq(slot, literal) => {
+                let (column, string) = (&self.columns[*slot], self.string_of[*literal as usize]);
+                match string {
+                    0 => sets.clear(),
+                    _ => retain(sets, |set| column.get(set as usize) == Some(&string)),
+                }
+            }
             Node::And(parts) => {
                 for part in parts {
                     self.narrow(part, strings, sets);
                 }
             }
-            _ => sets.retain(|&set| self.takes(filter, strings, set)),
+            _ => retain(sets, |set| self.takes(filter, strings, set)),
         }
     }
 
@@ -154,4 +182,15 @@ impl Facts {
     fn equals(&self, string: u32, literal: Literal) -> bool {
         string != 0 && string == self.string_of[literal as usize]
     }
+}
+
+/// Like `Vec::retain`, but without a branch on each answer, which nothing could predict.
+fn retain(sets: &mut Vec<u32>, keep: impl Fn(u32) -> bool) {
+    let mut kept = 0;
+    for n in 0..sets.len() {
+        let set = sets[n];
+        sets[kept] = set;
+        kept += usize::from(keep(set));
+    }
+    sets.truncate(kept);
 }

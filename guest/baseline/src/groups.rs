@@ -26,7 +26,9 @@ pub(crate) const NO_CELL: u32 = u32::MAX;
 #[derive(Default)]
 pub(crate) struct Groups {
     pub all: Vec<Group>,
+    /// The groups of the rule at hand.
     table: HashTable<u32>,
+    hashes: Vec<u64>,
     /// Pairs of a tag-set and a group of it, as they were found.
     pairs: Vec<(u32, u32)>,
     /// The groups of tag-set `s` are `of_set[starts[s]..starts[s + 1]]`.
@@ -38,29 +40,47 @@ impl Groups {
     /// Begins a message with so many tag-sets.
     pub(crate) fn clear(&mut self, sets: u32) {
         self.all.clear();
-        self.table.clear();
         self.pairs.clear();
         self.starts.clear();
         self.starts.resize(sets as usize + 1, 0);
+        // The table is cleared for each rule, which must not cost what a larger message needed.
+        if self.table.capacity() > 4 * sets as usize + 64 {
+            self.table = HashTable::new();
+        }
     }
 
     /// Puts tag-sets into their groups under a rule.
     pub(crate) fn add(&mut self, rule: &RulePlan, facts: &Facts, sets: &[u32]) {
-        for &set in sets {
-            let group = self.find_or_insert(rule, facts, set);
+        self.table.clear();
+        self.hash(rule, facts, sets);
+        for (n, &set) in sets.iter().enumerate() {
+            let group = self.find_or_insert(rule, facts, set, self.hashes[n]);
             self.pairs.push((set, group));
         }
     }
 
-    fn find_or_insert(&mut self, rule: &RulePlan, facts: &Facts, set: u32) -> u32 {
-        let hash = hash(rule, facts, set);
+    /// Spreads the values of the group-by keys of each tag-set over 64 bits, key by key.
+    fn hash(&mut self, rule: &RulePlan, facts: &Facts, sets: &[u32]) {
+        const K: u64 = 0x9e37_79b9_7f4a_7c15;
+        self.hashes.clear();
+        self.hashes.resize(sets.len(), 0);
+        for &slot in &rule.group_by {
+            let column = facts.column(slot);
+            for (hash, &set) in self.hashes.iter_mut().zip(sets) {
+                let value = column.get(set as usize).copied().unwrap_or(0);
+                *hash = (hash.rotate_left(26) ^ u64::from(value)).wrapping_mul(K);
+            }
+        }
+    }
+
+    fn find_or_insert(&mut self, rule: &RulePlan, facts: &Facts, set: u32, hash: u64) -> u32 {
         let all = &mut self.all;
         let same = |slot: &Slot, other: u32| facts.value(*slot, set) == facts.value(*slot, other);
         let entry = self.table.entry(
             hash,
             |&id| {
                 let group = &all[id as usize];
-                group.rule == rule.index && rule.group_by.iter().all(|k| same(k, group.set))
+                group.hash == hash && rule.group_by.iter().all(|key| same(key, group.set))
             },
             |&id| all[id as usize].hash,
         );
@@ -106,14 +126,4 @@ impl Groups {
         let (from, to) = (self.starts[set as usize], self.starts[set as usize + 1]);
         (&self.of_set[from as usize..to as usize], &mut self.all)
     }
-}
-
-/// Spreads a rule and the values of its group-by keys over 64 bits.
-fn hash(rule: &RulePlan, facts: &Facts, set: u32) -> u64 {
-    let mut hash = u64::from(rule.index) + 1;
-    for &slot in &rule.group_by {
-        hash = hash.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ u64::from(facts.value(slot, set));
-    }
-    hash = hash.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    hash ^ (hash >> 32)
 }

@@ -54,10 +54,8 @@ impl Aggregate for Baseline {
         self.groups.clear(message.header().sets);
         for &metric in self.facts.metrics() {
             for rule in self.plan.rules_of(metric) {
-                self.selected.clear();
-                self.selected.extend_from_slice(self.facts.sets_of(metric));
                 self.facts
-                    .narrow(&rule.filter, &strings, &mut self.selected);
+                    .select(metric, &rule.filter, &strings, &mut self.selected);
                 self.groups.add(rule, &self.facts, &self.selected);
             }
         }
