@@ -61,14 +61,14 @@ export function tabulate(rules: readonly Rule[]): Tables {
   const values = sortedBytes(leaves.flatMap(literalsOf));
   const windows = [...new Set(rules.map((rule) => rule.windowMs))].sort((a, b) => a - b);
   const keyOf = indexOf(keys);
-  const valueOf = indexOf(values);
+  const literalOf = indexOf(values);
   const metricOf = indexOf(metrics);
   const tests = new Distinct<Test>();
   const filters = new Distinct<number[]>();
   const groups = new Distinct<number[]>();
   const rows = rules.map((rule) => ({
     metric: metricOf(rule.metric),
-    filter: filters.add(postfix(rule.filter, (leaf) => tests.add(toTest(leaf, keyOf, valueOf)))),
+    filter: filters.add(postfix(rule.filter, (leaf) => tests.add(toTest(leaf, keyOf, literalOf)))),
     group: groups.add(rule.groupBy.map(keyOf).sort((a, b) => a - b)),
     kind: rule.aggregate,
     window: windows.indexOf(rule.windowMs),
@@ -139,11 +139,11 @@ function literalsOf(leaf: Leaf): string[] {
 
 type IndexOf = (text: string) => number;
 
-function toTest(leaf: Leaf, keyOf: IndexOf, valueOf: IndexOf): Test {
+function toTest(leaf: Leaf, keyOf: IndexOf, literalOf: IndexOf): Test {
   const key = keyOf(leaf.key);
   if (leaf.op === 'present') return { kind: 'present', key };
   if (leaf.op === 'prefix') return { kind: 'prefix', key, prefix: leaf.prefix };
-  const values = literalsOf(leaf).map(valueOf);
+  const values = literalsOf(leaf).map(literalOf);
   return { kind: 'values', key, values: values.sort((a, b) => a - b) };
 }
 
