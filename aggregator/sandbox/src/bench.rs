@@ -1,9 +1,28 @@
 //! Times modules against each other on the same messages, interleaved in one process.
+//!
+//! Every output is compared with the baseline's first, in evaluation mode, which also counts fuel.
+//! The modules that are right are then timed under production settings.
 
+pub mod corpus;
+pub(crate) mod race;
+mod report;
+pub(crate) mod statistics;
+
+pub(crate) use self::report::ratio;
+pub use self::report::{Divergence, ModuleReport, Ratio, Report, TrapReport};
+
+use crate::engine::{CompileError, Engine, EngineError, Kind, Module};
+use crate::limits::Limits;
+use crate::random::Random;
+use crate::runner::Runner;
+use crate::verify::{Message, Problem, Tally, Verifier};
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
+
+/// Orders of messages are shuffled from this, so that a report can be made again.
+const SEED: u64 = 0x5261_7463_6865_7421;
 
 /// The engine's own modules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,84 +31,202 @@ pub enum Builtin {
     PerPoint,
 }
 
+impl Builtin {
+    /// The name on the command line and in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Builtin::Baseline => "baseline",
+            Builtin::PerPoint => "per-point",
+        }
+    }
+
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Builtin::Baseline, Builtin::PerPoint]
+            .into_iter()
+            .find(|builtin| builtin.name() == name)
+    }
+}
+
+#[derive(Clone, Debug)]
 pub struct Options {
     /// The rules blob.
-    pub rules: Vec<u8>,
-    /// Valid payloads.
+    pub rules: Arc<[u8]>,
     pub messages: Vec<Bytes>,
     /// Name and component of each module.
     pub modules: Vec<(String, Vec<u8>)>,
-    /// Built-in modules, named `baseline` and `per-point`.
     pub builtins: Vec<Builtin>,
-    /// The name that ratios refer to.
+    /// The name of the module that ratios refer to.
     pub reference: String,
+    /// Timed rounds; a round is one pass over all messages for each module.
     pub rounds: u32,
-    /// No round begins after this time, once three are done.
+    /// No round begins after this time, once [`MIN_ROUNDS`] are done.
     pub time: Option<Duration>,
     /// Fewer messages are an error.
     pub min_messages: usize,
+    pub limits: Limits,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Report {
-    pub messages: usize,
-    pub points: u64,
-    pub rounds: u32,
-    pub modules: Vec<ModuleReport>,
-    pub ratios: Vec<Ratio>,
-    pub divergence: Option<Divergence>,
-    pub trap: Option<TrapReport>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ModuleReport {
-    pub name: String,
-    /// Median over the rounds.
-    pub us_per_message: f64,
-    /// Least of the rounds.
-    pub us_min: f64,
-    pub fuel_per_point: f64,
-    pub records: u64,
-}
-
-/// How many times faster `name` is than `reference`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Ratio {
-    pub name: String,
-    pub reference: String,
-    pub ratio: f64,
-    pub ci95: [f64; 2],
-}
-
-/// The first result of a module that is not the baseline's.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Divergence {
-    pub module: String,
-    /// Index of the message.
-    pub message: usize,
-    /// Id of the rule.
-    pub rule: String,
-    pub group: Vec<String>,
-    pub window_start_ms: i64,
-    pub expected: Option<String>,
-    pub actual: Option<String>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct TrapReport {
-    pub module: String,
-    pub message: usize,
-    pub reason: String,
-}
+/// Rounds that are timed even when time is up.
+pub const MIN_ROUNDS: u32 = 3;
+/// The most rounds.
+pub const MAX_ROUNDS: u32 = 10_000;
+/// The most modules in one benchmark.
+pub const MAX_MODULES: usize = 64;
 
 #[derive(Debug, Error)]
 pub enum BenchError {
-    #[error("{0}")]
-    Input(String),
+    #[error("rules: {0}")]
+    Rules(String),
+    #[error("message {at}: {reason}")]
+    Message { at: usize, reason: String },
+    #[error("{messages} messages, at least {wanted} wanted")]
+    TooFew { messages: usize, wanted: usize },
+    #[error("{0} rounds, 1 to {MAX_ROUNDS} wanted")]
+    Rounds(u32),
+    #[error("{0} modules, 1 to {MAX_MODULES} wanted")]
+    Modules(usize),
+    #[error("two modules are named {0:?}")]
+    Name(String),
+    #[error("the reference {0:?} is none of the modules")]
+    Reference(String),
+    #[error("module {name:?}: {reason}")]
+    Module { name: String, reason: CompileError },
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error("baseline: {0}")]
+    Baseline(String),
 }
 
 /// Runs a benchmark. A module that diverges or traps is reported, and not timed.
 pub fn run(options: &Options) -> Result<Report, BenchError> {
-    let _ = options;
-    Err(BenchError::Input("not there yet".to_owned()))
+    let names = names(options)?;
+    let messages = prepare(options)?;
+    let rules = ratchet_rules::parse(&options.rules)
+        .map_err(|error| BenchError::Rules(error.to_string()))?;
+    let mut report = Report {
+        messages: messages.len(),
+        points: messages
+            .iter()
+            .map(|message| u64::from(message.header.points))
+            .sum(),
+        ..Report::default()
+    };
+    let evaluation = Engine::new(Kind::Evaluation, options.limits.clone())?;
+    let production = Engine::new(Kind::Production, options.limits.clone())?;
+    let baseline = compile(
+        options,
+        &evaluation,
+        "baseline",
+        Source::Builtin(Builtin::Baseline),
+    )?;
+    let mut verifier = Verifier::new(&baseline, options.rules.clone(), &rules);
+    let mut right: Vec<(String, Tally, Runner)> = Vec::new();
+    for (name, source) in names {
+        let module = compile(options, &evaluation, &name, source)?;
+        let checked = verifier
+            .check(&module, &messages, &mut Random::new(SEED))
+            .map_err(|error| BenchError::Baseline(error.0))?;
+        match checked {
+            Ok(tally) => {
+                let module = compile(options, &production, &name, source)?;
+                right.push((name, tally, Runner::new(&module, options.rules.clone())));
+            }
+            Err(problem) => report.add_problem(&name, problem),
+        }
+    }
+    time(&mut report, right, &messages, options);
+    Ok(report)
+}
+
+fn time(
+    report: &mut Report,
+    mut right: Vec<(String, Tally, Runner)>,
+    messages: &[Message],
+    options: &Options,
+) {
+    // A module that faults in production settings is reported, and the others begin again.
+    while !right.is_empty() {
+        let runners: Vec<&mut Runner> = right.iter_mut().map(|(_, _, runner)| runner).collect();
+        let mut race = race::Race { runners, messages };
+        match race.run(options.rounds, options.time) {
+            Ok(times) => {
+                let modules: Vec<(String, Tally)> = right
+                    .into_iter()
+                    .map(|(name, tally, _)| (name, tally))
+                    .collect();
+                report.add_times(&modules, &times, &options.reference);
+                return;
+            }
+            Err(race::Stopped {
+                runner,
+                message,
+                fault,
+            }) => {
+                let (name, _, _) = right.remove(runner);
+                report.add_problem(&name, Problem::Fault { message, fault });
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Source<'a> {
+    Builtin(Builtin),
+    Component(&'a [u8]),
+}
+
+/// Name and source of each module, checked.
+fn names(options: &Options) -> Result<Vec<(String, Source<'_>)>, BenchError> {
+    if options.rounds == 0 || options.rounds > MAX_ROUNDS {
+        return Err(BenchError::Rounds(options.rounds));
+    }
+    let builtins = options.builtins.iter();
+    let builtins = builtins.map(|&builtin| (builtin.name().to_owned(), Source::Builtin(builtin)));
+    let modules = options.modules.iter();
+    let modules = modules.map(|(name, bytes)| (name.clone(), Source::Component(bytes)));
+    let names: Vec<(String, Source<'_>)> = builtins.chain(modules).collect();
+    if names.is_empty() || names.len() > MAX_MODULES {
+        return Err(BenchError::Modules(names.len()));
+    }
+    for (at, (name, _)) in names.iter().enumerate() {
+        if names[..at].iter().any(|(other, _)| other == name) {
+            return Err(BenchError::Name(name.clone()));
+        }
+    }
+    if !names.iter().any(|(name, _)| *name == options.reference) {
+        return Err(BenchError::Reference(options.reference.clone()));
+    }
+    Ok(names)
+}
+
+fn prepare(options: &Options) -> Result<Vec<Message>, BenchError> {
+    let (messages, wanted) = (options.messages.len(), options.min_messages.max(1));
+    if messages < wanted {
+        return Err(BenchError::TooFew { messages, wanted });
+    }
+    let prepared = options.messages.iter().enumerate().map(|(at, payload)| {
+        Message::new(payload).map_err(|error| BenchError::Message {
+            at,
+            reason: error.to_string(),
+        })
+    });
+    prepared.collect()
+}
+
+fn compile(
+    options: &Options,
+    engine: &Engine,
+    name: &str,
+    source: Source<'_>,
+) -> Result<Module, BenchError> {
+    debug_assert_eq!(engine.limits(), &options.limits);
+    let compiled = match source {
+        Source::Builtin(Builtin::Baseline) => engine.baseline(),
+        Source::Builtin(Builtin::PerPoint) => engine.per_point(),
+        Source::Component(bytes) => engine.compile(bytes),
+    };
+    compiled.map_err(|reason| BenchError::Module {
+        name: name.to_owned(),
+        reason,
+    })
 }

@@ -1,8 +1,13 @@
 //! The core of a shadow evaluation: may a candidate replace an incumbent?
 
+use crate::bench::race::{Race, Stopped};
 use crate::bench::Ratio;
-use crate::engine::{Engine, EngineError};
+use crate::engine::{CompileError, Engine, EngineError, Kind, Module};
+use crate::fuzz;
 use crate::limits::Limits;
+use crate::random::Random;
+use crate::runner::Runner;
+use crate::verify::{Message, Problem, Verifier};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,16 +15,17 @@ use thiserror::Error;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
+    /// Fuzzed messages and orders come from it: draw it anew for each generation.
     pub seed: u64,
     /// Fewer held-back messages are insufficient. Default 64.
     pub min_messages: usize,
-    /// Fuzzed messages besides. Default 64.
+    /// Fuzzed messages besides. Default 96.
     pub fuzz_messages: usize,
     /// What the lower bound of the ratio to the incumbent must exceed. Default 1.1.
     pub ratio_min: f64,
-    /// Rounds of timing. Default 15.
+    /// Rounds of timing. Default 21.
     pub rounds: u32,
-    /// No round of timing begins after this time, once three are done. Default 20 s.
+    /// No round of timing begins after this time, but for the first few. Default 20 s.
     pub time: Duration,
 }
 
@@ -28,9 +34,9 @@ impl Default for Options {
         Options {
             seed: 0,
             min_messages: 64,
-            fuzz_messages: 64,
+            fuzz_messages: 96,
             ratio_min: 1.1,
-            rounds: 15,
+            rounds: 21,
             time: Duration::from_secs(20),
         }
     }
@@ -43,10 +49,14 @@ pub enum Incumbent<'a> {
     Component(&'a [u8]),
 }
 
+/// A question about a candidate.
+#[derive(Clone, Debug)]
 pub struct Question<'a> {
+    /// The rules blob.
     pub rules: Arc<[u8]>,
-    /// Held-back messages: valid payloads of the organization.
+    /// Held-back messages of the organization. What is malformed among them is left out.
     pub messages: &'a [Bytes],
+    /// A component.
     pub candidate: &'a [u8],
     pub incumbent: Incumbent<'a>,
 }
@@ -54,7 +64,7 @@ pub struct Question<'a> {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Verdict {
     Pass,
-    Fail(String),
+    Fail(Failure),
     Insufficient { messages: usize, wanted: usize },
 }
 
@@ -69,15 +79,45 @@ impl Verdict {
     }
 }
 
+/// Why a candidate fails. For operators only: it tells of held-back messages.
+#[derive(Clone, Debug, PartialEq, Error)]
+pub enum Failure {
+    #[error("not admitted: {0}")]
+    Refused(String),
+    #[error("wrong: {0}")]
+    Wrong(String),
+    #[error("stopped: {0}")]
+    Stopped(String),
+    #[error("unstable: {0}")]
+    Unstable(String),
+    #[error("slow: {ratio:.3} times the incumbent's speed, at least {low:.3}; {wanted} wanted")]
+    Slow { ratio: f64, low: f64, wanted: f64 },
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        let text = problem.to_string();
+        match problem {
+            Problem::Differs { .. } | Problem::Repeats { .. } => Failure::Wrong(text),
+            Problem::Fault { .. } => Failure::Stopped(text),
+            Problem::Unstable { .. } => Failure::Unstable(text),
+        }
+    }
+}
+
 /// A verdict, and figures that only operators may see.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evaluation {
     pub verdict: Verdict,
-    /// Messages compared: held back, fuzzed, and made from literals.
-    pub compared: usize,
+    /// Held-back messages compared.
+    pub held_back: usize,
+    /// Messages compared that were fuzzed or made from literals.
+    pub made: usize,
+    /// The candidate's ratio to the incumbent, when it came to that.
     pub ratio: Option<Ratio>,
 }
 
+/// Nothing can be said of the candidate.
 #[derive(Debug, Error)]
 pub enum EvaluateError {
     #[error(transparent)]
@@ -90,7 +130,7 @@ pub enum EvaluateError {
     Rules(String),
 }
 
-/// Answers questions about candidates. It has engines of its own.
+/// Answers questions about candidates, on engines of its own.
 pub struct Evaluator {
     evaluation: Engine,
     production: Engine,
@@ -98,7 +138,6 @@ pub struct Evaluator {
 
 impl Evaluator {
     pub fn new(limits: Limits) -> Result<Self, EvaluateError> {
-        use crate::engine::Kind;
         let evaluation = Engine::new(Kind::Evaluation, limits.clone())?;
         let production = Engine::new(Kind::Production, limits)?;
         Ok(Evaluator {
@@ -107,12 +146,139 @@ impl Evaluator {
         })
     }
 
+    /// Takes seconds of CPU time.
+    ///
+    /// The outputs must be the baseline's, bit for bit, on held-back, fuzzed and rule-literal
+    /// messages, in any order, on fresh and used instances; then the candidate must be faster than
+    /// the incumbent on the held-back ones. A wrong candidate fails however few messages there are.
     pub fn evaluate(
         &self,
         question: &Question<'_>,
         options: &Options,
     ) -> Result<Evaluation, EvaluateError> {
-        let _ = (question, options, &self.evaluation, &self.production);
-        Err(EvaluateError::Rules("not there yet".to_owned()))
+        let rules = ratchet_rules::parse(&question.rules)
+            .map_err(|error| EvaluateError::Rules(error.to_string()))?;
+        let mut random = Random::new(options.seed);
+        let held_back = prepare(question.messages);
+        let mut made = fuzz::like(
+            question.messages,
+            &rules,
+            random.next(),
+            options.fuzz_messages,
+        );
+        made.extend(fuzz::literals(&rules, random.next()));
+        let mut all = held_back.clone();
+        all.extend(prepare(&made));
+        random.shuffle(&mut all);
+        let (compared, held) = (all.len(), held_back.len());
+        let answer = |verdict: Verdict, ratio: Option<Ratio>| {
+            Ok(Evaluation {
+                verdict,
+                held_back: held,
+                made: compared - held,
+                ratio,
+            })
+        };
+
+        let baseline = self
+            .evaluation
+            .baseline()
+            .map_err(told(EvaluateError::Baseline))?;
+        let candidate = match self.evaluation.compile(question.candidate) {
+            Ok(module) => module,
+            Err(error) => return answer(Verdict::Fail(refused(&error)), None),
+        };
+        let mut verifier = Verifier::new(&baseline, question.rules.clone(), &rules);
+        let checked = verifier.check(&candidate, &all, &mut random);
+        if let Err(problem) = checked.map_err(|error| EvaluateError::Baseline(error.0))? {
+            return answer(Verdict::Fail(problem.into()), None);
+        }
+        if held < options.min_messages.max(1) {
+            let wanted = options.min_messages.max(1);
+            return answer(
+                Verdict::Insufficient {
+                    messages: held,
+                    wanted,
+                },
+                None,
+            );
+        }
+        match self.ratio(question, &held_back, options)? {
+            Ok(ratio) if ratio.ci95[0] > options.ratio_min => answer(Verdict::Pass, Some(ratio)),
+            Ok(ratio) => {
+                let (low, wanted) = (ratio.ci95[0], options.ratio_min);
+                let slow = Failure::Slow {
+                    ratio: ratio.ratio,
+                    low,
+                    wanted,
+                };
+                answer(Verdict::Fail(slow), Some(ratio))
+            }
+            Err(failure) => answer(Verdict::Fail(failure), None),
+        }
     }
+
+    /// Times candidate and incumbent, interleaved, under production settings.
+    fn ratio(
+        &self,
+        question: &Question<'_>,
+        messages: &[Message],
+        options: &Options,
+    ) -> Result<Result<Ratio, Failure>, EvaluateError> {
+        let incumbent = self.incumbent(question)?;
+        let candidate = match self.production.compile(question.candidate) {
+            Ok(module) => module,
+            Err(error) => return Ok(Err(refused(&error))),
+        };
+        let mut incumbent = Runner::new(&incumbent, question.rules.clone());
+        let mut candidate = Runner::new(&candidate, question.rules.clone());
+        let mut race = Race {
+            runners: vec![&mut incumbent, &mut candidate],
+            messages,
+        };
+        match race.run(options.rounds, Some(options.time)) {
+            Ok(times) => {
+                let (base, own) = (times.of(0), times.of(1));
+                Ok(Ok(crate::bench::ratio("candidate", "incumbent", base, own)))
+            }
+            Err(Stopped {
+                runner: 0,
+                message,
+                fault,
+            }) => Err(EvaluateError::Incumbent(format!(
+                "message {message}: {fault}"
+            ))),
+            Err(Stopped { message, fault, .. }) => {
+                Ok(Err(Problem::Fault { message, fault }.into()))
+            }
+        }
+    }
+
+    fn incumbent(&self, question: &Question<'_>) -> Result<Module, EvaluateError> {
+        match question.incumbent {
+            Incumbent::Baseline => self
+                .production
+                .baseline()
+                .map_err(told(EvaluateError::Baseline)),
+            Incumbent::Component(bytes) => self
+                .production
+                .compile(bytes)
+                .map_err(told(EvaluateError::Incumbent)),
+        }
+    }
+}
+
+fn prepare(payloads: &[Bytes]) -> Vec<Message> {
+    payloads
+        .iter()
+        .filter_map(|payload| Message::new(payload).ok())
+        .collect()
+}
+
+fn refused(error: &CompileError) -> Failure {
+    Failure::Refused(error.to_string())
+}
+
+fn told(error: fn(String) -> EvaluateError) -> impl Fn(CompileError) -> EvaluateError {
+    move |reason| error(reason.to_string())
 }

@@ -19,6 +19,7 @@ pub mod policy;
 mod random;
 mod records;
 mod runner;
+mod verify;
 mod world;
 
 pub use crate::{

@@ -66,7 +66,7 @@ impl Checker {
     ) -> Result<(), RecordFault> {
         out.clear();
         let records = bytes.len() / RECORD_BYTES;
-        if bytes.len() % RECORD_BYTES != 0 {
+        if !bytes.len().is_multiple_of(RECORD_BYTES) {
             return Err(RecordFault::Length { bytes: bytes.len() });
         }
         if records > max {

@@ -139,7 +139,7 @@ impl Live {
             .get_typed_func::<(&[u8],), ()>(&mut store, &compiled.init)
             .map_err(untyped)?;
         let process = instance
-            .get_typed_func(&mut store, &compiled.process)
+            .get_typed_func(&mut store, compiled.process)
             .map_err(untyped)?;
         if let Err(error) = init.call(&mut store, (rules,)) {
             let (ticks, fuel) = (limits.init_deadline_ticks, limits.fuel_per_init);

@@ -1,0 +1,12 @@
+//! The sandbox against real modules: hostile ones by hand, right ones from the guest kit, and right
+//! ones made wrong.
+
+mod bench;
+mod compare;
+mod evaluate;
+mod fuzz;
+mod guests;
+mod oracle;
+mod policy;
+mod runner;
+mod traffic;
