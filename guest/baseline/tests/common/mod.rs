@@ -1,5 +1,7 @@
 //! Random configurations and messages, and records told by what they mean.
 
+#![allow(dead_code)] // Each test uses a part of it.
+
 use ratchet_api::payload::{write::MessageBuilder, Header};
 use ratchet_api::{meaning, Message, Record};
 use ratchet_rules::{Aggregate, Filter, Rule};
