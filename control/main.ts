@@ -37,12 +37,6 @@ interface Part {
   ended?: Promise<void>;
 }
 
-/** What `control/workers.ts` answers: `ended` rejects or resolves when the workers end. */
-interface Workers {
-  shutdown(): Promise<void>;
-  ended: Promise<void>;
-}
-
 async function main(): Promise<number> {
   const roles = parseRoles(process.argv.slice(2));
   const settings = loadSettings(process.env);
@@ -82,7 +76,7 @@ function parseRoles(args: string[]): readonly ProcessRole[] {
 async function startWorkers(settings: Settings, logger: Logger): Promise<Part> {
   // Imported late: a process that only serves the API loads no bundler and no native worker.
   const { startWorkers: start } = await import('./workers.ts');
-  const workers: Workers = await start(settings);
+  const workers = await start(settings);
   logger.info('workers run');
   return { name: 'workers', close: () => workers.shutdown(), ended: workers.ended };
 }
