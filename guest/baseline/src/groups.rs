@@ -3,31 +3,35 @@
 use crate::facts::Facts;
 use crate::plan::{RulePlan, Slot};
 use alloc::vec::Vec;
-use hashbrown::HashTable;
 use ratchet_rules::Aggregate;
 
-/// A rule's group.
+/// What a point needs of a group. Small, because every point visits one for each of its rules.
 pub(crate) struct Group {
-    pub rule: u32,
-    pub aggregate: Aggregate,
-    pub window_size: u32,
     /// The cell of the group that was used last, and its window.
     pub cell: u32,
     pub window: u32,
-    /// One of its tag-sets, for its values.
-    set: u32,
-    hash: u64,
+    pub window_size: u32,
+    pub aggregate: Aggregate,
 }
 
 /// No cell yet.
 pub(crate) const NO_CELL: u32 = u32::MAX;
 
+/// What tells a group from the others of its rule.
+struct Identity {
+    rule: u32,
+    /// One of its tag-sets, for its values.
+    set: u32,
+    hash: u64,
+}
+
 /// All groups of a message, and those of each tag-set.
 #[derive(Default)]
 pub(crate) struct Groups {
-    pub all: Vec<Group>,
-    /// The groups of the rule at hand.
-    table: HashTable<u32>,
+    all: Vec<Group>,
+    identities: Vec<Identity>,
+    /// The groups of the rule at hand, by hash with linear probing: group + 1, or 0.
+    table: Vec<u32>,
     hashes: Vec<u64>,
     /// Pairs of a tag-set and a group of it, as they were found.
     pairs: Vec<(u32, u32)>,
@@ -40,18 +44,16 @@ impl Groups {
     /// Begins a message with so many tag-sets.
     pub(crate) fn clear(&mut self, sets: u32) {
         self.all.clear();
+        self.identities.clear();
         self.pairs.clear();
         self.starts.clear();
         self.starts.resize(sets as usize + 1, 0);
-        // The table is cleared for each rule, which must not cost what a larger message needed.
-        if self.table.capacity() > 4 * sets as usize + 64 {
-            self.table = HashTable::new();
-        }
     }
 
     /// Puts tag-sets into their groups under a rule.
     pub(crate) fn add(&mut self, rule: &RulePlan, facts: &Facts, sets: &[u32]) {
         self.table.clear();
+        self.table.resize((2 * sets.len()).next_power_of_two(), 0);
         self.hash(rule, facts, sets);
         for (n, &set) in sets.iter().enumerate() {
             let group = self.find_or_insert(rule, facts, set, self.hashes[n]);
@@ -74,31 +76,32 @@ impl Groups {
     }
 
     fn find_or_insert(&mut self, rule: &RulePlan, facts: &Facts, set: u32, hash: u64) -> u32 {
-        let all = &mut self.all;
-        let same = |slot: &Slot, other: u32| facts.value(*slot, set) == facts.value(*slot, other);
-        let entry = self.table.entry(
-            hash,
-            |&id| {
-                let group = &all[id as usize];
-                group.hash == hash && rule.group_by.iter().all(|key| same(key, group.set))
-            },
-            |&id| all[id as usize].hash,
-        );
-        let next = all.len() as u32;
-        let id = *entry.or_insert(next).get();
-        if id == next {
-            let (aggregate, window_size) = (rule.aggregate, rule.window_size);
-            let (rule, cell, window) = (rule.index, NO_CELL, 0);
-            all.push(Group {
-                rule,
-                aggregate,
-                window_size,
-                cell,
-                window,
-                set,
-                hash,
-            });
+        let same = |key: &Slot, other: u32| facts.value(*key, set) == facts.value(*key, other);
+        let mask = self.table.len() - 1;
+        let mut place = (hash >> 32) as usize & mask;
+        // Ends, because the table is at most half full.
+        while self.table[place] != 0 {
+            let id = self.table[place] - 1;
+            let other = &self.identities[id as usize];
+            if other.hash == hash && rule.group_by.iter().all(|key| same(key, other.set)) {
+                return id;
+            }
+            place = (place + 1) & mask;
         }
+        let id = self.all.len() as u32;
+        self.table[place] = id + 1;
+        self.identities.push(Identity {
+            rule: rule.index,
+            set,
+            hash,
+        });
+        let (aggregate, window_size) = (rule.aggregate, rule.window_size);
+        self.all.push(Group {
+            cell: NO_CELL,
+            window: 0,
+            window_size,
+            aggregate,
+        });
         id
     }
 
@@ -125,5 +128,13 @@ impl Groups {
     pub(crate) fn of_set(&mut self, set: u32) -> (&[u32], &mut [Group]) {
         let (from, to) = (self.starts[set as usize], self.starts[set as usize + 1]);
         (&self.of_set[from as usize..to as usize], &mut self.all)
+    }
+
+    /// The rule of a group, by its index in the blob, and what it computes.
+    pub(crate) fn rule_of(&self, group: u32) -> (u32, Aggregate) {
+        (
+            self.identities[group as usize].rule,
+            self.all[group as usize].aggregate,
+        )
     }
 }
