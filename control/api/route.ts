@@ -1,4 +1,4 @@
-/** How a route is described: the app serves it and the OpenAPI document tells it, from one value. */
+/** One value describes a route: the app serves it, the OpenAPI document tells it. */
 import type { z } from 'zod';
 import type { EventsRequest, RatchetEvent } from '../events.ts';
 import type { ContentStore } from '../store/index.ts';

@@ -34,7 +34,7 @@ export class TokenFileError extends Error {
   override readonly name = 'TokenFileError';
 }
 
-/** Reads the file again whenever it changes, so that tokens are given and taken without a restart. */
+/** Reads the file again whenever it changes: tokens come and go without a restart. */
 export class TokenFile implements TokenRegistry {
   readonly #file: string;
   #stamp = '';

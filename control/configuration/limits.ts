@@ -1,4 +1,4 @@
-/** Limits of a configuration. The aggregator and the guests enforce the same numbers on the blob. */
+/** Limits of a configuration; aggregator and guests enforce the same numbers on the blob. */
 export const limits = {
   rules: 10_000,
   blobBytes: 4 * 1024 * 1024,
