@@ -4,6 +4,7 @@ import type { Settings } from '../control/config.ts';
 import type { ContentStore } from '../control/store/index.ts';
 import type { ActiveTable, ObjectTable } from '../control/tables.ts';
 import type { Archive } from '../evolver/archive.ts';
+import type { Lineage } from '../evolver/lineage.ts';
 import type { Mutator } from '../evolver/mutator.ts';
 import type { MutatorName } from '../workflows/messages.ts';
 import type { StageRecords } from './stages.ts';
@@ -14,17 +15,12 @@ export type StageSettings = Pick<
   'state' | 'kit' | 'aggregator' | 'builderKeyFile' | 'trustFile' | 'proofPolicy'
 >;
 
-/** The repository of an organization: one commit a generation. */
-export interface Lineage {
-  commit(generation: string): Promise<string>;
-}
-
 export interface Deps {
   settings: StageSettings;
   store: ContentStore;
   stages: StageRecords;
   archive: Archive;
-  lineage: Lineage;
+  lineage: Pick<Lineage, 'commitGeneration'>;
   mutators: Partial<Record<MutatorName, Mutator>>;
   nats: NatsConnection;
   active: ActiveTable;

@@ -183,6 +183,9 @@ export interface GateRecord {
 }
 export interface RecordInput extends GenerationKey {
   configuration: ConfigurationRef;
+  spec: Ref;
+  /** Workflow time: it is in the commit, which must be the same when written again. */
+  at_ms: number;
   answers: GateRecord[];
   candidates: CandidateOutcome[];
 }
@@ -194,6 +197,7 @@ export interface ConcludeInput extends GenerationKey {
   configuration: ConfigurationRef;
   outcome: GenerationOutcome;
   detail: string | null;
+  commit: string | null;
   answers: GateRecord[];
   candidates: CandidateOutcome[];
   promoted: ActiveModule | null;

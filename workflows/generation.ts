@@ -86,6 +86,7 @@ class Generation {
   private lines: string[] = [];
   private inputs: Ref | null;
   private benchmark: Ref | null = null;
+  private commit: string | null = null;
   private promoted: ActiveModule | null = null;
   private unconfirmed: ActiveModule | null = null;
 
@@ -110,9 +111,9 @@ class Generation {
     await this.buildAll(inputs);
     const proof = await this.prove();
     await this.measure(inputs);
-    const recorded = await this.record();
+    const recorded = await this.record(inputs);
     const winner = await this.shadow();
-    if (winner === null || recorded === null || proof === null) {
+    if (winner === null || proof === null) {
       return { outcome: outcomeWithoutPromotion(this.candidates), detail: null };
     }
     // From the signature on nothing stops half way: a manifest is published and told, or neither.
@@ -289,18 +290,21 @@ class Generation {
     this.lines.push(`benchmark: ${result.seconds.toFixed(1)} s`);
   }
 
-  private async record(): Promise<Recorded | null> {
+  private async record(inputs: GenerationInputs): Promise<Recorded> {
     this.enter('record');
     const { configuration } = this.input;
     const recorded = await this.evolver.quick.record.executeWithOptions(this.summary('record'), [
       {
         ...this.key,
         configuration,
+        spec: inputs.specialization.spec,
+        at_ms: this.since_ms,
         answers: this.answers,
         candidates: this.candidates.map((candidate) => candidate.outcome),
       },
     ]);
     this.answers = [];
+    this.commit = recorded.commit;
     this.lines.push(`commit ${recorded.commit}`);
     return recorded;
   }
@@ -417,6 +421,7 @@ class Generation {
           configuration,
           outcome,
           detail,
+          commit: this.commit,
           answers: this.answers,
           candidates,
           promoted,

@@ -1,6 +1,8 @@
 /** Stage `record`: verdicts and figures into the archive, sources into the lineage, and the end of a generation. */
 
+import { ArchiveError } from '../../evolver/archive.ts';
 import { seedRandom } from '../../evolver/random.ts';
+import type { CandidateOutcome } from '../../workflows/messages.ts';
 import type { Deps } from '../deps.ts';
 import { generationOf } from '../keys.ts';
 import type {
@@ -91,9 +93,41 @@ async function measurements({ store }: Needs, answers: GateRecord[]) {
   return figures;
 }
 
-async function commit({ archive, lineage, store }: Needs, input: RecordInput): Promise<string> {
-  const generation = generationOf(input);
-  throw new Error(`not yet: ${generation} ${archive} ${lineage} ${store}`);
+/** One commit a generation, before the shadow is asked: a manifest names the commit it was made from. */
+async function commit(deps: Needs, input: RecordInput): Promise<string> {
+  const [best] = input.candidates
+    .filter(({ state, ratio }) => state === 'open' && ratio !== null)
+    .sort((left, right) => (right.ratio ?? 0) - (left.ratio ?? 0));
+  const rejected = input.candidates.filter(({ state }) => state === 'rejected');
+  const refused = await Promise.all(rejected.map((each) => lineageOf(deps, each)));
+  return await deps.lineage.commitGeneration({
+    generation: generationOf(input),
+    configuration: input.configuration.digest,
+    outcome: best === undefined ? 'nothing faster' : 'faster',
+    specRs: await deps.store.getText(input.spec),
+    best: best === undefined ? null : await bestOf(deps, best),
+    refused,
+    committedAtMs: input.at_ms,
+  });
+}
+
+async function lineageOf({ archive, store }: Needs, candidate: CandidateOutcome) {
+  const row = archive.candidate(candidate.id);
+  if (row === null) throw new ArchiveError('missing', `no candidate ${candidate.id}`);
+  return {
+    id: candidate.id,
+    slot: candidate.index,
+    source: await store.getText(row.source),
+    mutator: candidate.mutator,
+    operator: candidate.operator,
+    refused: candidate.state === 'rejected' ? `${candidate.gate} ${candidate.verdict}` : null,
+  };
+}
+
+async function bestOf(deps: Needs, candidate: CandidateOutcome) {
+  const row = deps.archive.candidate(candidate.id);
+  const { parent = null, source: digest = '' } = row ?? {};
+  return { ...(await lineageOf(deps, candidate)), digest, ratio: candidate.ratio, parent };
 }
 
 function conclude(deps: Needs, input: ConcludeInput): void {
@@ -109,6 +143,7 @@ function conclude(deps: Needs, input: ConcludeInput): void {
     outcome: input.outcome,
     detail: input.detail,
     promoted: winner?.id ?? null,
+    commit: input.commit,
     endedAtMs: deps.now(),
   });
 }
