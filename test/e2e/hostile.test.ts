@@ -1,0 +1,115 @@
+/**
+ * Candidates that are wrong, rude or not what they say: each is stopped at the gate that should
+ * stop it, and the archive tells so. Every part is real but the mutator, which is scripted.
+ */
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { after, before, test } from 'node:test';
+import { temporalGateway } from '../../control/api/temporal-gateway.ts';
+import { loadSettings, type Settings } from '../../control/config.ts';
+import { compileConfiguration } from '../../control/configuration/index.ts';
+import { connectNats } from '../../control/nats.ts';
+import { controlEnvironment } from '../../control/stack/control-plane.ts';
+import { findExecutables } from '../../control/stack/index.ts';
+import { ContentStore } from '../../control/store/index.ts';
+import { ConfigurationTable } from '../../control/tables.ts';
+import { connectTemporal } from '../../control/temporal.ts';
+import { type RunningWorkers, startWorkers } from '../../control/workers.ts';
+import { Archive } from '../../evolver/archive.ts';
+import {
+  DEFAULT_BUDGET,
+  DEFAULT_SETTINGS,
+  type OrganizationStatus,
+} from '../../workflows/messages.ts';
+import { hostileMutator, hostiles } from './hostile.ts';
+import { type Flow, type Rig, smallWorkload, startFlow, startRig, until } from './support.ts';
+
+const org = 'hostile';
+let rig: Rig;
+let flow: Flow | undefined;
+let workers: RunningWorkers | undefined;
+
+before(async () => {
+  rig = await startRig(['temporal', 'nats', 'aggregator']);
+});
+
+after(async () => {
+  await flow?.close();
+  await workers?.shutdown();
+  await rig.dispose();
+});
+
+test('every hostile candidate is stopped at its gate', { timeout: 400_000 }, async () => {
+  const settings = settingsOf(rig);
+  workers = await startWorkers(settings, { mutators: { builtin: hostileMutator() } });
+  const client = await connectTemporal(settings.temporal);
+  const nats = await connectNats(settings.nats, 'test');
+  const gateway = temporalGateway({
+    client,
+    evolverHost: settings.host,
+    settings: { ...DEFAULT_SETTINGS, candidates: 8, benchmark_seconds: 2, training_min: 24 },
+    budget: { ...DEFAULT_BUDGET, generations: 1 },
+  });
+  const workload = smallWorkload();
+  const configuration = compileConfiguration(org, workload.rules);
+  const table = await ConfigurationTable.open(nats);
+  const { stored } = await table.put(configuration, Date.now());
+  const blob = await new ContentStore(settings.storeDirectory).put(
+    configuration.blob,
+    'application/vnd.ratchet.rules',
+  );
+  await gateway.configure(org, {
+    request_id: randomUUID(),
+    configuration: {
+      digest: configuration.digest,
+      blob,
+      rules: configuration.rules.length,
+      effective_from_ms: stored.effectiveFromMs,
+    },
+  });
+  flow = await startFlow(rig.stack, org, workload, 40, stored.effectiveFromMs);
+  let status: OrganizationStatus | null = null;
+  await until('the generation has ended', 300_000, async () => {
+    status = await gateway.status(org);
+    return status?.stage === 'settled';
+  });
+  await client.connection.close();
+  await nats.drain();
+  checkArchive(settings);
+  assert.deepEqual(
+    (({ lost, surplus }) => ({ lost, surplus }))(await flow.settle()),
+    { lost: 0, surplus: 0 },
+    'whatever candidates do, no point is lost',
+  );
+});
+
+function checkArchive(settings: Settings): void {
+  const archive = Archive.open(settings.archiveFile);
+  try {
+    const rows = archive.candidates(`${org}/gen/1`);
+    for (const hostile of hostiles) {
+      const row = rows.find(({ operator }) => operator === `hostile:${hostile.name}`);
+      assert.ok(row, `"${hostile.name}" is in the archive`);
+      const last = row.verdicts.at(-1);
+      assert.ok(last, `"${hostile.name}" has a verdict`);
+      assert.ok(hostile.gates.includes(last.gate), `"${hostile.name}" stopped at ${last.gate}`);
+      assert.match(`${last.verdict} ${last.text ?? ''}`, hostile.verdict, hostile.name);
+    }
+  } finally {
+    archive.close();
+  }
+}
+
+function settingsOf({ stack }: Rig): Settings {
+  const environment = controlEnvironment({
+    executables: findExecutables(),
+    stateDir: stack.stateDir,
+    keys: stack.secrets.keys,
+    natsUrl: stack.addresses.nats,
+    temporalAddress: stack.addresses.temporal,
+    temporalNamespace: stack.temporalNamespace,
+    port: 1,
+    proofPolicy: 'unproven',
+  });
+  return loadSettings({ ...environment, RATCHET_LOG_LEVEL: 'warn' });
+}

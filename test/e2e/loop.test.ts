@@ -1,0 +1,116 @@
+/**
+ * The whole loop as a user meets it: configure by the command line, promotion under traffic, NATS
+ * and the control plane killed on the way, a new configuration, rollback and re-run.
+ */
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { promisify } from 'node:util';
+import { stringify } from 'yaml';
+import { repositoryRoot } from '../../control/stack/index.ts';
+import type { ApiClient } from '../../control/start/api.ts';
+import type { Progress } from '../../control/start/model.ts';
+import {
+  administrator,
+  type Flow,
+  type Rig,
+  smallWorkload,
+  startFlow,
+  startRig,
+  until,
+} from './support.ts';
+
+const run = promisify(execFile);
+const org = 'acme';
+const workload = smallWorkload();
+let rig: Rig;
+let api: ApiClient;
+let flow: Flow | undefined;
+
+before(async () => {
+  rig = await startRig(['temporal', 'nats', 'aggregator', 'control']);
+  api = await administrator(rig.stack, [org]);
+});
+
+after(async () => {
+  await flow?.close();
+  await rig.dispose();
+});
+
+test('a configuration with a mistake names the rule and the column', async () => {
+  const bad = [{ ...workload.rules[0], filter: 'service:svc-0 AND OR' }];
+  const path = await file('bad.yaml', bad);
+  await assert.rejects(ratchet(['configure', org, path]), (failure: { stderr: string }) => {
+    assert.match(failure.stderr, /service-0/);
+    assert.match(failure.stderr, /column 19\b/);
+    return true;
+  });
+});
+
+test('a module is promoted under traffic, though servers die on the way', {
+  timeout: 420_000,
+}, async () => {
+  await ratchet(['configure', org, await file('acme.yaml', workload.rules)]);
+  const { effectiveFromMs } = await api.configure(org, workload.rules);
+  flow = await startFlow(rig.stack, org, workload, 40, effectiveFromMs);
+  await atStage(['build', 'prove', 'benchmark'], async () => {
+    await rig.stack.restart('control', { signal: 'SIGKILL' });
+  });
+  await atStage(['shadow', 'sign', 'publish'], async () => {
+    await rig.stack.restart('nats', { downMs: 1_500 });
+  });
+  await until('a version is active', 300_000, async () => {
+    const progress = await api.progress(org);
+    assert.notEqual(progress.stage, 'settled', JSON.stringify(progress.outcomes));
+    return progress.activeVersion !== null;
+  });
+  const { lost, surplus, expected } = await flow.settle();
+  assert.deepEqual({ lost, surplus }, { lost: 0, surplus: 0 });
+  assert.ok(expected > 0, 'windows were booked');
+  await flow.close();
+});
+
+test('rollback goes back to the baseline and pauses; re-run and resume work', {
+  timeout: 300_000,
+}, async () => {
+  const before = await api.progress(org);
+  const reply = JSON.parse(await ratchet(['rollback', org, '--to-baseline', '--json'])) as {
+    kind: string;
+    version: number;
+  };
+  assert.equal(reply.kind, 'tombstone');
+  assert.equal(reply.version, (before.activeVersion ?? 0) + 1);
+  assert.equal((await api.progress(org)).activeVersion, null);
+  const rerun = JSON.parse(await ratchet(['rerun', org, '1', '--json'])) as {
+    workflow_id: string;
+  };
+  assert.equal(rerun.workflow_id, `${org}/gen/1/r1`);
+  await ratchet(['resume', org]);
+});
+
+async function atStage(stages: readonly string[], act: () => Promise<void>): Promise<void> {
+  const reached = (progress: Progress) => stages.includes(progress.generationStage ?? '');
+  await until(`stage ${stages.join(' or ')}`, 240_000, async () => {
+    const progress = await api.progress(org);
+    // A fast machine may be past it: what is to be shown then is the end all the same.
+    return reached(progress) || progress.activeVersion !== null;
+  });
+  await act();
+}
+
+async function file(name: string, rules: readonly unknown[]): Promise<string> {
+  const path = join(rig.stack.stateDir, name);
+  await writeFile(path, stringify({ org, rules }));
+  return path;
+}
+
+async function ratchet(args: string[]): Promise<string> {
+  const program = join(repositoryRoot, 'control', 'bin', 'ratchet.mjs');
+  const tokens = await readFile(join(rig.stack.stateDir, 'cli.json'), 'utf8');
+  const { api: url, token } = JSON.parse(tokens) as { api: string; token: string };
+  const env = { ...process.env, RATCHET_API: url, RATCHET_TOKEN: token };
+  const { stdout } = await run(process.execPath, [program, ...args], { env, timeout: 60_000 });
+  return stdout;
+}
