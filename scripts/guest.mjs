@@ -8,19 +8,19 @@
 //
 // <cache> is $RATCHET_CACHE, else ${XDG_CACHE_HOME:-~/.cache}/ratchet.
 
-import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { run } from './guest/commands.mjs';
+import { readJson, sha256, withLock, writeAtomically } from './guest/files.mjs';
+import { findToolchain, TARGET } from './guest/toolchain.mjs';
 
 const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
-const TARGET = 'wasm32-unknown-unknown';
 /** Raised when this script builds kits differently. */
 const SCHEMA = 1;
 const KITS_KEPT = 3;
-const DEBIAN_PACKAGES = ['rustc-web', 'cargo-web', 'rust-web-src', 'lld-22'];
 const MINUTE = 60_000;
 
 /** The crates of a kit. Those with a module are also linked into a guest of that name. */
@@ -127,12 +127,15 @@ function withoutTests(toml) {
 /** The packages of a lock file, each with its text: name, version, source, checksum, needs. */
 function packagesOf(lock) {
   const field = (block, name) => new RegExp(`^${name} = "(.*)"$`, 'm').exec(block)?.[1];
-  return lock.split('[[package]]\n').slice(1).map((block) => ({
-    id: ['name', 'version', 'source', 'checksum'].map((name) => field(block, name)).join(' '),
-    name: field(block, 'name'),
-    version: field(block, 'version'),
-    needs: [...block.matchAll(/^ "([^" ]+)(?: ([^" ]+))?/gm)],
-  }));
+  return lock
+    .split('[[package]]\n')
+    .slice(1)
+    .map((block) => ({
+      id: ['name', 'version', 'source', 'checksum'].map((name) => field(block, name)).join(' '),
+      name: field(block, 'name'),
+      version: field(block, 'version'),
+      needs: [...block.matchAll(/^ "([^" ]+)(?: ([^" ]+))?/gm)],
+    }));
 }
 
 /** The packages that the kit's crates can depend on, however indirectly: other parts of the lock
@@ -145,11 +148,15 @@ function lockedPackages(lock) {
       const matches = found.name === name && (!version || found.version === version);
       if (matches && !kept.has(found)) {
         kept.add(found);
-        found.needs.forEach(([, need, exact]) => visit(need, exact));
+        for (const [, need, exact] of found.needs) {
+          visit(need, exact);
+        }
       }
     }
   };
-  CRATES.forEach(({ name }) => visit(name));
+  for (const { name } of CRATES) {
+    visit(name);
+  }
   return [...kept].map(({ id }) => id).sort();
 }
 
@@ -172,7 +179,10 @@ function workspaceToml(rootToml) {
 /** The parts of the root manifest that matter to guests. */
 function manifestParts(rootToml) {
   const wanted = /^\[(workspace\.package|workspace\.lints\.rust|profile\.guest|profile\.release)\]/;
-  return rootToml.split(/^(?=\[)/m).filter((part) => wanted.test(part)).join('');
+  return rootToml
+    .split(/^(?=\[)/m)
+    .filter((part) => wanted.test(part))
+    .join('');
 }
 
 function kitDigest({ files, locked }, toolchain) {
@@ -192,82 +202,6 @@ function codecDigest(files) {
     .filter(([name]) => name.startsWith('guest/codec/'))
     .map(([name, bytes]) => `${name}\0${sha256(bytes)}\n`);
   return sha256(lines.sort().join(''));
-}
-
-// --- the toolchain -----------------------------------------------------------------------------
-
-/**
- * A compiler for wasm32, remembered until its binary changes: a rustup toolchain with that target,
- * else Debian's packages, else what can be installed of the two.
- */
-async function findToolchain(home, log) {
-  const memo = path.join(home, 'toolchain.json');
-  const known = readJson(memo);
-  if (known && known.stamp === stampOf(known.rustc) && known.choice === choice()) {
-    return known;
-  }
-  const found =
-    (await rustupToolchain(log, false)) ??
-    (await debianToolchain()) ??
-    (await rustupToolchain(log, true)) ??
-    (await installDebian(log));
-  if (!found) {
-    throw new Error(
-      `no Rust toolchain can compile for ${TARGET}: install rustup and run ` +
-        `\`rustup target add ${TARGET}\`, or install the Debian packages ` +
-        `${DEBIAN_PACKAGES.join(' ')}`,
-    );
-  }
-  const toolchain = { ...found, stamp: stampOf(found.rustc), choice: choice() };
-  writeAtomically(memo, JSON.stringify(toolchain));
-  return toolchain;
-}
-
-/** RATCHET_GUEST_TOOLCHAIN=rustup or debian leaves only that one to choose. */
-function choice() {
-  return process.env.RATCHET_GUEST_TOOLCHAIN ?? 'any';
-}
-
-async function rustupToolchain(log, install) {
-  if (choice() === 'debian') {
-    return null;
-  }
-  const sysroot = await ask('rustup', ['run', 'stable', 'rustc', '--print', 'sysroot']);
-  if (!sysroot) {
-    return null;
-  }
-  const libraries = path.join(sysroot, 'lib/rustlib', TARGET, 'lib');
-  if (!fs.existsSync(libraries) && install) {
-    log(`guest kit: rustup target add ${TARGET}`);
-    await ask('rustup', ['target', 'add', TARGET, '--toolchain', 'stable'], 2 * MINUTE);
-  }
-  const rustc = path.join(sysroot, 'bin/rustc');
-  const version = fs.existsSync(libraries) && (await ask(rustc, ['--version']));
-  return version
-    ? { source: 'rustup', rustc, cargo: path.join(sysroot, 'bin/cargo'), version }
-    : null;
-}
-
-async function debianToolchain() {
-  const [rustc, cargo] = ['/usr/bin/rustc', '/usr/bin/cargo'];
-  const needed = [rustc, cargo, '/usr/bin/rust-lld', '/usr/lib/rustlib/src/rust/library/core'];
-  if (choice() === 'rustup' || !needed.every((file) => fs.existsSync(file))) {
-    return null;
-  }
-  const version = await ask(rustc, ['--version']);
-  return version ? { source: 'debian', rustc, cargo, version } : null;
-}
-
-async function installDebian(log) {
-  if (choice() === 'rustup' || process.getuid?.() !== 0 || !fs.existsSync('/usr/bin/apt-get')) {
-    return null;
-  }
-  log(`guest kit: apt-get install ${DEBIAN_PACKAGES.join(' ')}`);
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  await run('apt-get', ['update', '-q'], { env, timeout: 5 * MINUTE });
-  const install = ['install', '-qy', '--no-install-recommends', ...DEBIAN_PACKAGES];
-  await run('apt-get', install, { env, timeout: 10 * MINUTE });
-  return debianToolchain();
 }
 
 // --- building ----------------------------------------------------------------------------------
@@ -355,7 +289,9 @@ async function compileCrates(home, work, toolchain) {
     const message = line.startsWith('{') ? JSON.parse(line) : {};
     if (message.reason === 'compiler-artifact') {
       const libraries = message.filenames.filter((file) => /\.(rlib|so|dylib|dll)$/.test(file));
-      libraries.forEach((file) => artifacts.push({ name: message.target.name, file }));
+      for (const file of libraries) {
+        artifacts.push({ name: message.target.name, file });
+      }
     }
   }
   return artifacts;
@@ -427,109 +363,9 @@ function proxies() {
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => names.test(name)));
 }
 
-function sha256(bytes) {
-  return createHash('sha256').update(bytes).digest('hex');
-}
-
-function readJson(file) {
-  try {
-    return JSON.parse(fs.readFileSync(file, 'utf8'));
-  } catch {
-    return null;
-  }
-}
-
 /** The kit in a folder, if it is whole: kit.json is written last. */
 function readKit(dir) {
   return readJson(path.join(dir, 'kit.json'));
-}
-
-function writeAtomically(file, text) {
-  const draft = `${file}.${process.pid}`;
-  fs.writeFileSync(draft, text);
-  fs.renameSync(draft, file);
-}
-
-/** Changes whenever the file does. */
-function stampOf(file) {
-  try {
-    const { size, mtimeMs } = fs.statSync(file);
-    return `${size} ${mtimeMs}`;
-  } catch {
-    return 'missing';
-  }
-}
-
-/** Runs one builder at a time: waits for another process's build, unless that process is gone. */
-async function withLock(file, log, action) {
-  const deadline = Date.now() + 25 * MINUTE;
-  for (let waited = false; ; waited = true) {
-    try {
-      fs.writeFileSync(file, String(process.pid), { flag: 'wx' });
-      break;
-    } catch (error) {
-      if (error.code !== 'EEXIST') {
-        throw error;
-      }
-    }
-    const owner = Number(fs.readFileSync(file, { encoding: 'utf8', flag: 'a+' }));
-    if (owner > 0 && !isRunning(owner)) {
-      fs.rmSync(file, { force: true });
-      continue;
-    }
-    if (Date.now() > deadline) {
-      throw new Error(`guest kit: process ${owner} has held ${file} for too long`);
-    }
-    if (!waited) {
-      log(`guest kit: waiting for process ${owner}, which builds it`);
-    }
-    await new Promise((resolve) => setTimeout(resolve, 200));
-  }
-  try {
-    return await action();
-  } finally {
-    fs.rmSync(file, { force: true });
-  }
-}
-
-function isRunning(pid) {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return error.code === 'EPERM';
-  }
-}
-
-/** The trimmed output of a command, or null when it is missing, fails or takes too long. */
-async function ask(command, args, timeout = MINUTE / 2) {
-  try {
-    return (await run(command, args, { timeout })).trim();
-  } catch {
-    return null;
-  }
-}
-
-/** The standard output of a command; an error with the end of its standard error if it fails. */
-function run(command, args, options) {
-  return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
-    const out = [];
-    let errors = '';
-    child.stdout.on('data', (chunk) => out.push(chunk));
-    child.stderr.on('data', (chunk) => {
-      errors = (errors + chunk).slice(-8_000);
-    });
-    child.on('error', reject);
-    child.on('close', (code, signal) => {
-      if (code === 0) {
-        resolve(Buffer.concat(out).toString());
-      } else {
-        const how = signal ? `was ended by ${signal}` : `failed with status ${code}`;
-        reject(new Error(`${command} ${args[0]} ${how}\n${errors}`));
-      }
-    });
-  });
 }
 
 if (process.argv[1] && path.resolve(process.argv[1]) === fileURLToPath(import.meta.url)) {

@@ -14,6 +14,7 @@ mod cells;
 mod facts;
 mod groups;
 mod plan;
+mod text;
 
 use alloc::vec::Vec;
 use cells::Cells;

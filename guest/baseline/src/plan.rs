@@ -1,7 +1,7 @@
 //! The rules, prepared once an instance: texts become numbers, rules are indexed by metric.
 
+use crate::text::TextMap;
 use alloc::{boxed::Box, vec::Vec};
-use hashbrown::HashMap;
 use ratchet_rules::{Aggregate, Filter, Rule};
 
 /// A text that occurs in the rules, by number.
@@ -14,7 +14,7 @@ pub(crate) type Slot = usize;
 #[derive(Default)]
 pub(crate) struct Plan {
     /// Every text that a string of a message is compared with as a whole.
-    pub literals: HashMap<Box<[u8]>, Literal>,
+    pub literals: TextMap<Box<[u8]>, Literal>,
     /// The literal of each key.
     pub keys: Vec<Literal>,
     /// The literal of each metric.

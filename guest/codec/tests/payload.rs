@@ -231,3 +231,58 @@ fn limits_are_inclusive() {
         Err(PayloadError::TooShort { len: 0 })
     ));
 }
+
+/// A builder refuses a point before its message could break a limit, and is whole again after it.
+#[test]
+fn a_full_message_is_valid() {
+    use ratchet_codec::payload::write::{BuildError, MessageBuilder};
+    let mut builder = MessageBuilder::new();
+    for round in [40, 900] {
+        let mut refused = Ok(());
+        for n in 0.. {
+            let text = format!("{n:0round$}");
+            refused = builder.point("m", &[("k", &text), ("other", &text)], n, n as f64);
+            if refused.is_err() {
+                break;
+            }
+        }
+        assert_eq!(refused, Err(BuildError::Full));
+        let bytes = builder.finish().unwrap();
+        assert!(bytes.len() > 500_000, "{} bytes", bytes.len());
+        validate(&bytes).unwrap();
+        assert!(builder.is_empty());
+    }
+    assert_eq!(builder.finish(), Err(BuildError::Empty));
+}
+
+#[test]
+fn a_builder_refuses_what_no_message_can_hold() {
+    use ratchet_codec::payload::write::{BuildError, MessageBuilder};
+    let mut builder = MessageBuilder::new();
+    let mut check = |metric: &[u8], tags: &[(&[u8], &[u8])], ts: i64, expected| {
+        assert_eq!(builder.point(metric, tags, ts, 0.0), expected);
+    };
+    check(b"m", &[(b"k", b"v")], 5, Ok(()));
+    check(b"", &[], 5, Err(BuildError::EmptyName));
+    check(b"m", &[(b"", b"v")], 5, Err(BuildError::EmptyName));
+    check(
+        &[b'm'; 1_025],
+        &[],
+        5,
+        Err(BuildError::StringTooLong(1_025)),
+    );
+    check(b"m", &[(b"k", b"\xff")], 5, Err(BuildError::Utf8));
+    check(
+        b"m",
+        &[(b"k", b"v"), (b"k", b"w")],
+        5,
+        Err(BuildError::DuplicateKey),
+    );
+    check(b"m", &[], -1, Err(BuildError::Timestamp(-1)));
+    check(b"m", &[], 3_600_006, Err(BuildError::Span(3_600_001)));
+    check(b"m", &[(b"k", b"")], 5, Ok(()));
+    let tags: [(&str, &str); 0] = [];
+    let mixed = builder.point_with_count("m", &tags, 5, 0.0, 1);
+    assert_eq!(mixed, Err(BuildError::MixedCounts));
+    assert_eq!(validate(&builder.finish().unwrap()).unwrap().points, 2);
+}
