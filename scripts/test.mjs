@@ -33,11 +33,22 @@ await runAsMain(import.meta.url, 'test', async (args) => {
       process.exit(130);
     });
   }
-  const env = await bootstrap({ log: say });
-  const results = [];
-  for (const suite of options.suites) results.push(await runSuite(suite, options.filter, env));
-  return report(results);
+  return report(await runAll(options));
 });
+
+/** Where the bootstrap fails nothing can run: that is one failure. */
+async function runAll({ suites: wanted, filter }) {
+  let env;
+  try {
+    env = await bootstrap({ log: say });
+  } catch (error) {
+    const failed = [{ name: 'what the tests need', detail: error.message }];
+    return [{ suite: { name: 'bootstrap' }, passed: 0, failed, skipped: [] }];
+  }
+  const results = [];
+  for (const suite of wanted) results.push(await runSuite(suite, filter, env));
+  return results;
+}
 
 function parseArguments(args) {
   const options = { suites, filter: null, help: false };

@@ -136,7 +136,7 @@ async function fetchRelease(tool, version, target, report) {
   } catch (cause) {
     throw new Error(
       `${tool.name} ${version} could not be had: ${cause.message}\n` +
-        `Install Go 1.21 or newer, or put ${tool.name} on PATH, or set ${tool.variable} to its path`,
+        `Install Go 1.21 or newer, put ${tool.name} on PATH, or set ${tool.variable} to its path`,
       { cause },
     );
   }
