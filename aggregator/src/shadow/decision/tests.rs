@@ -1,0 +1,289 @@
+use super::*;
+use crate::shadow::ledger::{Verdict, Word};
+use ratchet_trust::OrgName;
+use serde_json::{json, Value};
+
+const NOW_MS: i64 = 1_790_000_000_000;
+const HOUR_MS: i64 = 60 * 60 * 1000;
+
+fn module(byte: u8) -> ModuleDigest {
+    ModuleDigest::of(&[byte])
+}
+
+fn configuration() -> ConfigurationDigest {
+    ConfigurationDigest::of(b"rules")
+}
+
+/// Version 5 of `acme` promotes module 1; each change names a field of the predicate.
+fn statement(changes: &[(&str, Value)]) -> Vec<u8> {
+    let any = "a".repeat(64);
+    let mut predicate = json!({
+        "schema": 1, "org": "acme", "configuration": configuration(),
+        "module": { "sha256": module(1), "size": 1000 }, "interface": INTERFACE, "version": 5,
+        "previous": null, "issued_at_ms": NOW_MS, "expires_at_ms": NOW_MS + HOUR_MS,
+        "kind": "promote", "source": { "commit": "c" },
+        "toolchain": { "rustc": "r", "kit": "k", "codec": any },
+        "mutation": { "mutator": "builtin", "operator": "o", "prompt": null },
+        "proof": { "verdict": "attested", "codec": any },
+        "benchmark": { "evidence": any, "ratio": 2.0, "ci95": [1.9, 2.1] },
+        "shadow": { "verdict": "pass" }, "workflow": { "id": "w", "run_id": "r" },
+    });
+    for (field, value) in changes {
+        predicate[*field] = value.clone();
+    }
+    let subject = match &predicate["module"] {
+        Value::Null => json!("0".repeat(64)),
+        module => module["sha256"].clone(),
+    };
+    let statement = json!({
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": [{ "name": predicate["org"], "digest": { "sha256": subject } }],
+        "predicateType": "urn:ratchet:manifest:v1",
+        "predicate": predicate,
+    });
+    statement.to_string().into_bytes()
+}
+
+fn tombstone() -> Vec<(&'static str, Value)> {
+    let mut changes = vec![("kind", json!("tombstone"))];
+    let null = [
+        "module",
+        "source",
+        "toolchain",
+        "mutation",
+        "proof",
+        "benchmark",
+        "shadow",
+    ];
+    changes.extend(null.map(|field| (field, Value::Null)));
+    changes
+}
+
+/// Version 4 was accepted; module 9 serves, module 7 served before.
+fn facts() -> Facts {
+    let entry = |byte: u8, version: u64| AcceptedModule {
+        configuration: configuration(),
+        module: module(byte),
+        version,
+    };
+    Facts {
+        configuration_known: true,
+        newest: Some(configuration()),
+        serving: Some(module(9)),
+        floor: Some(Floor {
+            version: 4,
+            statement: StatementDigest::of(b"four"),
+        }),
+        accepted: vec![entry(9, 4), entry(7, 3)],
+        demoted: false,
+        now_ms: NOW_MS,
+        proof_policy: ProofPolicy::Attested,
+    }
+}
+
+/// Modules 1, 7 and 9 passed: 1 against 9, the others against the baseline.
+fn page() -> Page {
+    let mut page = Page::new(OrgName::new("acme").unwrap());
+    for (byte, incumbent) in [(9, None), (7, None), (1, Some(9))] {
+        page.record(Verdict {
+            configuration: configuration(),
+            module: module(byte),
+            size: 1000,
+            incumbent: incumbent.map(module),
+            word: Word::Pass,
+            detail: String::new(),
+            generation: "acme/gen/1".to_owned(),
+            candidate: "c".to_owned(),
+            seed: 1,
+            messages: 64,
+            ratio: Some(2.0),
+            at_ms: NOW_MS,
+        });
+    }
+    page
+}
+
+#[track_caller]
+fn check(changes: &[(&str, Value)], facts: &Facts, page: &Page, expected: Result<(), &str>) {
+    let bytes = statement(changes);
+    let found = parse(&bytes).and_then(|statement| {
+        decide(
+            &statement.predicate,
+            StatementDigest::of(&bytes),
+            facts,
+            page,
+        )
+    });
+    let reason = found.as_ref().map_err(|refused| refused.error).copied();
+    assert_eq!(reason, expected, "{changes:?}: {found:?}");
+}
+
+/// Changes of the statement, and the answer.
+type Case = (Vec<(&'static str, Value)>, Result<(), &'static str>);
+
+#[test]
+fn statements() {
+    let of = |byte: u8| json!({ "sha256": module(byte), "size": 1000 });
+    let rollback = |byte: u8| vec![("kind", json!("rollback")), ("module", of(byte))];
+    let cases: Vec<Case> = vec![
+        (vec![], Ok(())),
+        (vec![("schema", json!(2))], Err("malformed-statement")),
+        (vec![("limits", json!(2))], Err("malformed-statement")),
+        (vec![("interface", json!("other"))], Err("wrong-interface")),
+        // Versions
+        (vec![("version", json!(4))], Err("version-too-low")),
+        (vec![("version", json!(1))], Err("version-too-low")),
+        (vec![("version", json!(6))], Err("version-too-high")),
+        // Time
+        (vec![("expires_at_ms", json!(NOW_MS + LIFE_MS_MAX))], Ok(())),
+        (
+            vec![("expires_at_ms", json!(NOW_MS + LIFE_MS_MAX + 1))],
+            Err("life-too-long"),
+        ),
+        (
+            vec![
+                ("issued_at_ms", json!(NOW_MS - 2)),
+                ("expires_at_ms", json!(NOW_MS)),
+            ],
+            Err("expired"),
+        ),
+        (vec![("issued_at_ms", json!(NOW_MS + 300_000))], Ok(())),
+        (
+            vec![("issued_at_ms", json!(NOW_MS + 300_001))],
+            Err("not-yet-valid"),
+        ),
+        // Proof
+        (
+            vec![(
+                "proof",
+                json!({ "verdict": "unproven", "codec": "a".repeat(64) }),
+            )],
+            Err("unproven"),
+        ),
+        // Promotions
+        (vec![("module", of(9))], Ok(())),
+        (vec![("module", of(7))], Err("stale-verdict")),
+        (vec![("module", of(2))], Err("not-passed")),
+        (
+            vec![("module", json!({ "sha256": module(1), "size": 999 }))],
+            Err("module-size"),
+        ),
+        // Rollbacks
+        (rollback(7), Ok(())),
+        (rollback(9), Ok(())),
+        (rollback(1), Err("never-accepted")),
+        (rollback(2), Err("not-passed")),
+        // Tombstones
+        (tombstone(), Ok(())),
+        (
+            [tombstone(), vec![("version", json!(6))]].concat(),
+            Err("version-too-high"),
+        ),
+        (
+            [tombstone(), vec![("version", json!(4))]].concat(),
+            Err("version-too-low"),
+        ),
+    ];
+    for (changes, expected) in cases {
+        check(&changes, &facts(), &page(), expected);
+    }
+}
+
+#[test]
+fn facts_decide() {
+    let check_facts = |change: &dyn Fn(&mut Facts), expected: Result<(), &str>| {
+        let mut facts = facts();
+        change(&mut facts);
+        check(&[], &facts, &page(), expected);
+    };
+    check_facts(
+        &|facts| facts.configuration_known = false,
+        Err("unknown-configuration"),
+    );
+    let other = ConfigurationDigest::of(b"other rules");
+    check_facts(
+        &|facts| facts.newest = Some(other),
+        Err("stale-configuration"),
+    );
+    check_facts(&|facts| facts.newest = None, Err("stale-configuration"));
+    check_facts(&|facts| facts.demoted = true, Err("demoted"));
+    check_facts(
+        &|facts| facts.proof_policy = ProofPolicy::Verified,
+        Err("unproven"),
+    );
+    check_facts(&|facts| facts.proof_policy = ProofPolicy::Unproven, Ok(()));
+    check_facts(
+        &|facts| facts.serving = Some(module(8)),
+        Err("stale-verdict"),
+    );
+    check_facts(&|facts| facts.serving = None, Ok(()));
+    check_facts(&|facts| facts.floor = None, Err("version-too-high"));
+    check_facts(&|facts| facts.now_ms += 2 * HOUR_MS, Err("expired"));
+}
+
+#[test]
+fn a_tombstone_needs_no_current_configuration() {
+    let mut facts = facts();
+    facts.newest = Some(ConfigurationDigest::of(b"other rules"));
+    check(&tombstone(), &facts, &page(), Ok(()));
+    facts.configuration_known = false;
+    check(&tombstone(), &facts, &page(), Err("unknown-configuration"));
+}
+
+#[test]
+fn records_are_of_one_organization_and_configuration() {
+    let other = ConfigurationDigest::of(b"other rules");
+    let mut facts = facts();
+    facts.newest = Some(other);
+    check(
+        &[("configuration", json!(other))],
+        &facts,
+        &page(),
+        Err("not-passed"),
+    );
+    let globex = Page::new(OrgName::new("globex").unwrap());
+    check(
+        &[("org", json!("globex"))],
+        &super::tests::facts(),
+        &globex,
+        Err("not-passed"),
+    );
+}
+
+#[test]
+fn versions_that_were_signed() {
+    let mut page = page();
+    page.sign(5);
+    // Signed before, not accepted yet: the writer may have lost a race.
+    check(&[], &facts(), &page, Ok(()));
+    // Or it was published and refused: the next one goes on above it.
+    check(&[("version", json!(6))], &facts(), &page, Ok(()));
+    check(
+        &[("version", json!(7))],
+        &facts(),
+        &page,
+        Err("version-too-high"),
+    );
+    // The floor's own statement, asked for again.
+    let mut facts = facts();
+    let own = StatementDigest::of(&statement(&[]));
+    facts.floor = Some(Floor {
+        version: 5,
+        statement: own,
+    });
+    facts.serving = Some(module(1));
+    check(&[], &facts, &page, Ok(()));
+    let later = json!(NOW_MS + 2 * HOUR_MS);
+    check(
+        &[("expires_at_ms", later)],
+        &facts,
+        &page,
+        Err("version-too-low"),
+    );
+}
+
+#[test]
+fn a_statement_has_a_size() {
+    let refused = parse(&vec![b' '; STATEMENT_BYTES_MAX + 1]).unwrap_err();
+    assert_eq!(refused.error, "too-large");
+}
