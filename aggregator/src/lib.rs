@@ -1,1 +1,36 @@
-//! Placeholder.
+//! The data plane: takes messages from a stream, aggregates them with modules that it verified, and
+//! emits aggregated points.
+//!
+//! [`partition`] reads, serves and emits; [`merge`] turns partials into windows; [`timeline`] says
+//! which configuration serves which window; [`registry`] which module serves which configuration;
+//! [`swap`] puts verified modules there; [`capture`] samples traffic; [`measure`] times what was
+//! promoted.
+#![forbid(unsafe_code)]
+
+pub mod capture;
+pub mod cli;
+pub mod configuration;
+mod configurations;
+pub mod demotions;
+pub mod directory;
+pub mod emit;
+pub mod events;
+mod files;
+mod http;
+pub mod identity;
+pub mod measure;
+pub mod merge;
+pub mod metrics;
+pub mod nats;
+pub mod partition;
+pub mod registry;
+mod run;
+pub mod settings;
+pub mod shared;
+pub mod state;
+pub mod status;
+pub mod swap;
+pub mod timeline;
+pub mod watermark;
+
+pub use run::run;

@@ -1,0 +1,137 @@
+//! Publishes samples, and tells how many are held.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_nats::jetstream;
+use async_nats::HeaderMap;
+use futures::TryStreamExt;
+use ratchet_trust::ConfigurationDigest;
+
+use super::{Destination, Redactor, Sample, SampleQueue};
+use crate::events::Events;
+use crate::metrics::DestinationLabel;
+
+const REPORT_EVERY: Duration = Duration::from_secs(2);
+
+impl Destination {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Training => "training",
+            Self::Validation => "validation",
+        }
+    }
+
+    fn stream(self) -> &'static str {
+        match self {
+            Self::Training => "TRAINING",
+            Self::Validation => "VALIDATION",
+        }
+    }
+}
+
+/// Publishes samples until the capture is gone; tells of each change by `captured` events.
+pub async fn run(context: jetstream::Context, mut queue: SampleQueue, events: Events) {
+    let mut redactor = Redactor::default();
+    let mut changed: BTreeMap<(String, ConfigurationDigest), ()> = BTreeMap::new();
+    let mut report = tokio::time::interval(REPORT_EVERY);
+    loop {
+        tokio::select! {
+            sample = queue.samples.recv() => {
+                let Some(sample) = sample else { return };
+                let key = (sample.org.to_string(), sample.configuration);
+                match publish(&context, &queue, &mut redactor, &sample).await {
+                    Ok(true) => {
+                        changed.insert(key, ());
+                    }
+                    Ok(false) => {}
+                    Err(error) => {
+                        queue.metrics.capture_dropped.inc();
+                        tracing::warn!(org = key.0, error, "capture dropped");
+                    }
+                }
+            }
+            _ = report.tick() => {
+                for ((org, configuration), ()) in std::mem::take(&mut changed) {
+                    report_one(&context, &events, &org, configuration).await;
+                }
+            }
+        }
+    }
+}
+
+/// False when nothing of the message may be published.
+async fn publish(
+    context: &jetstream::Context,
+    queue: &SampleQueue,
+    redactor: &mut Redactor,
+    sample: &Sample,
+) -> Result<bool, String> {
+    let body = match sample.destination {
+        Destination::Validation => Some(sample.payload.clone()),
+        Destination::Training => redactor
+            .redact(&sample.payload, &sample.header, &sample.org, &queue.key)
+            .map_err(|error| error.to_string())?,
+    };
+    let Some(body) = body else { return Ok(false) };
+    let destination = sample.destination.name();
+    let org = sample.org.to_string();
+    let mut headers = HeaderMap::new();
+    headers.insert("Nats-Msg-Id", format!("{org}/{}", sample.sequence));
+    let subject = subject(sample.destination, &org, sample.configuration);
+    let ack = context
+        .publish_with_headers(subject, headers, body)
+        .await
+        .map_err(|error| error.to_string())?;
+    ack.await.map_err(|error| error.to_string())?;
+    let label = DestinationLabel {
+        org,
+        destination: destination.to_owned(),
+    };
+    queue.metrics.captured.get_or_create(&label).inc();
+    Ok(true)
+}
+
+/// Where the captured messages of a configuration lie.
+fn subject(destination: Destination, org: &str, configuration: ConfigurationDigest) -> String {
+    format!("{}.{org}.{}", destination.name(), configuration.0.short())
+}
+
+async fn report_one(
+    context: &jetstream::Context,
+    events: &Events,
+    org: &str,
+    configuration: ConfigurationDigest,
+) {
+    let training = held(context, Destination::Training, org, configuration).await;
+    let validation = held(context, Destination::Validation, org, configuration).await;
+    let (Some(training), Some(validation)) = (training, validation) else {
+        return;
+    };
+    let fields = serde_json::json!({
+        "configuration": configuration.to_string(),
+        "training": training,
+        "validation": validation,
+    });
+    events.send(org, "captured", fields);
+}
+
+/// How many captured messages of a configuration the stream holds; `None` when it cannot be asked.
+pub async fn held(
+    context: &jetstream::Context,
+    destination: Destination,
+    org: &str,
+    configuration: ConfigurationDigest,
+) -> Option<usize> {
+    let stream = context
+        .get_stream_no_info(destination.stream())
+        .await
+        .ok()?;
+    let subject = subject(destination, org, configuration);
+    let mut subjects = stream.info_with_subjects(&subject).await.ok()?;
+    let mut held = 0;
+    while let Ok(Some((_, count))) = subjects.try_next().await {
+        held += count;
+    }
+    Some(held)
+}

@@ -1,0 +1,224 @@
+//! Aggregated points as messages.
+//!
+//! All rules of one organization with the same window close together, so they share messages. What
+//! a message holds, its order and its id are a function of the windows alone: a restart that closes
+//! the same windows again produces the same messages under the same ids, and the stream drops them.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use ratchet_codec::payload::write::{BuildError, MessageBuilder};
+use ratchet_trust::ConfigurationDigest;
+
+use crate::identity::Org;
+use crate::merge::{group_values, ClosedGroup, ClosedWindow};
+use crate::timeline::Timeline;
+
+/// Points in one message.
+pub const POINTS_MAX: usize = 4096;
+/// Tag keys in one message: the payload's limit.
+const KEYS_MAX: usize = 256;
+/// Bytes of tags and ids in one message; keeps it far below the limit of a payload.
+const TEXT_BYTES_MAX: usize = 512 * 1024;
+
+/// One message of the AGGREGATES stream.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EmittedMessage {
+    pub subject: String,
+    /// `Nats-Msg-Id`.
+    pub id: String,
+    pub configuration: Option<ConfigurationDigest>,
+    pub points: usize,
+    pub body: Bytes,
+}
+
+/// Encodes closed windows, ordered as [`crate::merge::Merger::close`] gives them.
+pub fn encode(
+    org: &Org,
+    timeline: &Timeline,
+    windows: &[ClosedWindow],
+) -> Result<Vec<EmittedMessage>, BuildError> {
+    let mut out = Vec::new();
+    let same = |a: &ClosedWindow, b: &ClosedWindow| {
+        (a.start_ms, a.rule.rule.window_ms) == (b.start_ms, b.rule.rule.window_ms)
+    };
+    for batch in windows.chunk_by(same) {
+        let start_ms = batch[0].start_ms;
+        let configuration = timeline.serving(start_ms).map(|c| c.digest);
+        let mut chunk = Chunk::new(org, configuration, batch[0].rule.rule.window_ms, start_ms);
+        for window in batch {
+            chunk.keys_of(window, &mut out)?;
+            for group in &window.groups {
+                chunk.point(window, group, &mut out)?;
+            }
+        }
+        chunk.flush(&mut out)?;
+    }
+    Ok(out)
+}
+
+/// The message being filled.
+struct Chunk {
+    subject: String,
+    id_prefix: String,
+    configuration: Option<ConfigurationDigest>,
+    builder: MessageBuilder,
+    keys: BTreeSet<Box<[u8]>>,
+    text_bytes: usize,
+    number: usize,
+}
+
+impl Chunk {
+    fn new(
+        org: &Org,
+        configuration: Option<ConfigurationDigest>,
+        window_ms: u32,
+        start_ms: i64,
+    ) -> Self {
+        let short = configuration.map_or_else(|| "none".to_owned(), |c| c.0.short());
+        Self {
+            subject: format!("aggregates.{org}"),
+            id_prefix: format!("{org}/{short}/{window_ms}-{start_ms}"),
+            configuration,
+            builder: MessageBuilder::new(),
+            keys: BTreeSet::new(),
+            text_bytes: 0,
+            number: 0,
+        }
+    }
+
+    /// Takes the keys of a window's rule in, in a new message if they are too many for this one.
+    fn keys_of(
+        &mut self,
+        window: &ClosedWindow,
+        out: &mut Vec<EmittedMessage>,
+    ) -> Result<(), BuildError> {
+        let keys = &window.rule.rule.group_by;
+        if self.keys.len() + keys.len() > KEYS_MAX {
+            self.flush(out)?;
+            self.keys.clear();
+        }
+        self.keys.extend(keys.iter().cloned());
+        Ok(())
+    }
+
+    fn point(
+        &mut self,
+        window: &ClosedWindow,
+        group: &ClosedGroup,
+        out: &mut Vec<EmittedMessage>,
+    ) -> Result<(), BuildError> {
+        let rule = &window.rule.rule;
+        let text_bytes = rule.id.len() + group.key.len();
+        let full =
+            self.builder.len() >= POINTS_MAX || self.text_bytes + text_bytes > TEXT_BYTES_MAX;
+        if full {
+            self.flush(out)?;
+        }
+        self.text_bytes += text_bytes;
+        let tags: Vec<(&[u8], &[u8])> = rule
+            .group_by
+            .iter()
+            .map(|key| &**key)
+            .zip(group_values(&group.key))
+            .collect();
+        let count = u32::try_from(group.count).unwrap_or(u32::MAX);
+        self.builder
+            .point_with_count(&rule.id, &tags, window.start_ms, group.value, count)
+    }
+
+    fn flush(&mut self, out: &mut Vec<EmittedMessage>) -> Result<(), BuildError> {
+        if self.builder.is_empty() {
+            return Ok(());
+        }
+        let points = self.builder.len();
+        out.push(EmittedMessage {
+            subject: self.subject.clone(),
+            id: format!("{}/{}", self.id_prefix, self.number),
+            configuration: self.configuration,
+            points,
+            body: self.builder.finish()?.into(),
+        });
+        self.number += 1;
+        self.text_bytes = 0;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use ratchet_codec::payload::{validate, Message};
+    use ratchet_rules::Aggregate;
+
+    use super::*;
+    use crate::configuration::tests::{of_rules, rule};
+    use crate::timeline::Entry;
+
+    fn group(host: &str, value: f64, count: u64) -> ClosedGroup {
+        let mut key = (host.len() as u16).to_le_bytes().to_vec();
+        key.extend_from_slice(host.as_bytes());
+        ClosedGroup {
+            key: key.into(),
+            value,
+            count,
+        }
+    }
+
+    #[test]
+    fn windows_become_messages() {
+        let configuration = of_rules(&[
+            rule("a", "cpu", Aggregate::Sum, 10, &["host"]),
+            rule("b", "cpu", Aggregate::Sum, 60, &["host"]),
+            rule("c", "cpu", Aggregate::Sum, 60, &["host"]),
+        ]);
+        let entry = Entry {
+            effective_from_ms: 0,
+            configuration: Some(configuration.clone()),
+        };
+        let timeline = Timeline::default().with(1, entry);
+        let window = |rule: usize, start_ms, groups: Vec<ClosedGroup>| ClosedWindow {
+            rule: Arc::clone(&configuration.rules[rule]),
+            start_ms,
+            groups,
+        };
+        let many = (0..POINTS_MAX)
+            .map(|i| group(&format!("h{i:04}"), 1.0, 2))
+            .collect();
+        let windows = [
+            window(0, 60_000, vec![group("", 0.5, 3)]),
+            window(1, 60_000, many),
+            window(2, 60_000, vec![group("x", f64::NAN, u64::MAX)]),
+        ];
+        let messages = encode(&configuration.org, &timeline, &windows).unwrap();
+        let short = configuration.digest.0.short();
+        let shapes: Vec<_> = messages.iter().map(|m| (m.id.clone(), m.points)).collect();
+        assert_eq!(
+            shapes,
+            [
+                (format!("acme/{short}/10000-60000/0"), 1),
+                (format!("acme/{short}/60000-60000/0"), POINTS_MAX),
+                (format!("acme/{short}/60000-60000/1"), 1),
+            ]
+        );
+        for message in &messages {
+            let header = validate(&message.body).unwrap();
+            assert_eq!((header.min_ts, header.max_ts), (60_000, 60_000));
+            assert_eq!(header.points as usize, message.points);
+        }
+        let header = validate(&messages[0].body).unwrap();
+        assert_eq!(header.keys, 0, "an absent tag is dropped");
+        let (mut mirror, mut counts, mut values) = (Vec::new(), Vec::new(), Vec::new());
+        let mut source: &[u8] = &messages[0].body;
+        let mut decoded = Message::new(header, &mut source, &mut mirror).unwrap();
+        decoded.pull_all().unwrap();
+        decoded.counts(&mut counts).unwrap();
+        decoded.values(&mut values).unwrap();
+        assert_eq!((counts, values), (vec![3], vec![0.5]));
+        assert_eq!(
+            encode(&configuration.org, &timeline, &windows).unwrap(),
+            messages
+        );
+    }
+}

@@ -1,0 +1,129 @@
+//! The connection to NATS, and what has to exist there before serving starts.
+
+use std::path::Path;
+use std::time::Duration;
+
+use async_nats::jetstream;
+use async_nats::{Client, ConnectOptions, Event};
+
+use crate::metrics::Metrics;
+use crate::settings::RunSettings;
+
+/// Streams that an administrator provisions.
+const STREAMS: [&str; 5] = ["INGEST", "TRAINING", "VALIDATION", "AGGREGATES", "EVENTS"];
+const CONFIGURATIONS: &str = "configurations";
+const ACTIVE: &str = "active";
+const MODULES: &str = "modules";
+
+const RECONNECT_MAX: Duration = Duration::from_secs(5);
+const WAIT: Duration = Duration::from_secs(1);
+/// Waiting is told once in so many rounds.
+const TELL_EVERY: u32 = 5;
+
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    #[error("{path}: {error}")]
+    Password { path: String, error: std::io::Error },
+    #[error("cannot reach NATS: {0}")]
+    Connect(#[from] async_nats::ConnectError),
+}
+
+/// Connects, now or as soon as NATS is there, and reconnects for ever.
+pub async fn connect(settings: &RunSettings, metrics: Metrics) -> Result<Client, ConnectError> {
+    let mut options = ConnectOptions::new()
+        .name("ratchet-aggregator")
+        .custom_inbox_prefix(format!("_INBOX_{}", settings.nats_user))
+        .retry_on_initial_connect()
+        .max_reconnects(None)
+        .reconnect_delay_callback(|attempts| {
+            let doubled = Duration::from_millis(50 << attempts.min(10));
+            doubled.min(RECONNECT_MAX)
+        })
+        .event_callback(move |event| tell(event, metrics.clone()));
+    if let Some(path) = &settings.nats_password_file {
+        let password = read_password(path)?;
+        options = options.user_and_password(settings.nats_user.clone(), password);
+    }
+    Ok(options.connect(&settings.nats_url).await?)
+}
+
+fn read_password(path: &Path) -> Result<String, ConnectError> {
+    let text = std::fs::read_to_string(path);
+    let text = text.map_err(|error| ConnectError::Password {
+        path: path.display().to_string(),
+        error,
+    })?;
+    Ok(text.trim().to_owned())
+}
+
+async fn tell(event: Event, metrics: Metrics) {
+    match event {
+        Event::Connected => {
+            metrics.connected.set(1);
+            tracing::info!("connected to NATS");
+        }
+        Event::Disconnected => {
+            metrics.connected.set(0);
+            tracing::warn!("disconnected from NATS");
+        }
+        other => tracing::warn!(event = %other, "NATS"),
+    }
+}
+
+/// Handles on what was provisioned.
+#[derive(Clone)]
+pub struct Provisioned {
+    pub context: jetstream::Context,
+    pub configurations: jetstream::kv::Store,
+    pub active: jetstream::kv::Store,
+    pub modules: jetstream::object_store::ObjectStore,
+    /// Name and moment of creation of the INGEST stream.
+    pub ingest: String,
+}
+
+/// Waits until everything is there; tells what it is waiting for.
+pub async fn wait_for_provisioning(client: &Client) -> Provisioned {
+    let context = jetstream::new(client.clone());
+    let mut round = 0;
+    loop {
+        match find(&context).await {
+            Ok(provisioned) => return provisioned,
+            Err(missing) if round % TELL_EVERY == 0 => {
+                tracing::info!(missing, "waiting for NATS to be provisioned");
+            }
+            Err(_) => {}
+        }
+        round += 1;
+        tokio::time::sleep(WAIT).await;
+    }
+}
+
+async fn find(context: &jetstream::Context) -> Result<Provisioned, String> {
+    let mut ingest = String::new();
+    for name in STREAMS {
+        let stream = context
+            .get_stream(name)
+            .await
+            .map_err(|e| format!("stream {name}: {e}"))?;
+        if name == "INGEST" {
+            ingest = format!("INGEST {}", stream.cached_info().created);
+        }
+    }
+    let bucket = |name: &'static str| async move {
+        context
+            .get_key_value(name)
+            .await
+            .map_err(|e| format!("bucket {name}: {e}"))
+    };
+    let modules = context
+        .get_object_store(MODULES)
+        .await
+        .map_err(|e| format!("object store {MODULES}: {e}"))?;
+    Ok(Provisioned {
+        context: context.clone(),
+        configurations: bucket(CONFIGURATIONS).await?,
+        active: bucket(ACTIVE).await?,
+        modules,
+        ingest,
+    })
+}

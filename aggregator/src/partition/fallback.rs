@@ -1,0 +1,242 @@
+//! Runs one message on a configuration's module, and on the baseline when the module fails.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use ratchet_codec::payload::Header;
+use ratchet_sandbox::{compare, Fault, Record, Runner};
+use ratchet_trust::{ModuleDigest, Sha256Digest, FLEET};
+
+use super::org::{OrgState, Served};
+use crate::demotions::Demotion;
+use crate::merge::{MergeFault, Pass, Tally};
+use crate::metrics::{OrgLabel, ReasonLabel};
+use crate::registry::Level;
+use crate::shared::Shared;
+use crate::timeline::Span;
+
+/// One message in so many of a module's is run again on the baseline and compared.
+const CHECK_ONE_IN: u64 = 64;
+
+/// A message that was admitted.
+pub struct Arrival<'a> {
+    pub sequence: u64,
+    pub payload: &'a Bytes,
+    pub header: &'a Header,
+    /// It was read before; it only rebuilds windows.
+    pub replayed: bool,
+}
+
+/// Why a module did not serve a message.
+struct Failure {
+    reason: &'static str,
+    detail: String,
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        Self {
+            reason: fault.reason(),
+            detail: fault.to_string(),
+        }
+    }
+}
+
+impl From<MergeFault> for Failure {
+    fn from(fault: MergeFault) -> Self {
+        Self {
+            reason: fault.reason(),
+            detail: fault.to_string(),
+        }
+    }
+}
+
+/// Aggregates and merges one message. An error means that not even the baseline could.
+pub fn serve(
+    shared: &Shared,
+    org: &mut OrgState,
+    index: usize,
+    span: Span,
+    arrival: &Arrival<'_>,
+) -> Result<Tally, String> {
+    let served = &mut org.served[index];
+    served.messages += 1;
+    let checked = !served.is_baseline() && served.messages.is_multiple_of(CHECK_ONE_IN);
+    if checked {
+        check(shared, org, index, arrival);
+    }
+    if org.served[index].installed.is_demoted() {
+        org.served[index].take_up(shared, &org.org);
+    }
+    match attempt(org, index, span, arrival, Which::Installed) {
+        Ok((tally, guest)) => {
+            let us = guest.as_secs_f64() * 1e6;
+            let average = org.status.message(us);
+            org.metrics.us_per_message.set(average);
+            org.metrics.message_seconds.observe(guest.as_secs_f64());
+            Ok(tally)
+        }
+        Err(failure) if org.served[index].is_baseline() => Err(failure.detail),
+        Err(failure) => {
+            count_fault(shared, org, index, &failure);
+            let again = attempt(org, index, span, arrival, Which::Baseline);
+            again
+                .map(|(tally, _)| tally)
+                .map_err(|failure| failure.detail)
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Which {
+    Installed,
+    Baseline,
+}
+
+impl Which {
+    fn runner(self, served: &mut Served) -> &mut Runner {
+        match self {
+            Self::Installed => &mut served.runner,
+            Self::Baseline => &mut served.baseline,
+        }
+    }
+}
+
+/// One try; when the pool of instances is exhausted, others give theirs up and it is tried again.
+fn attempt(
+    org: &mut OrgState,
+    index: usize,
+    span: Span,
+    arrival: &Arrival<'_>,
+    which: Which,
+) -> Result<(Tally, Duration), Failure> {
+    match attempt_once(org, index, span, arrival, which) {
+        Err(Fault::Capacity(_)) => {
+            org.release_instances(None);
+            attempt_once(org, index, span, arrival, which)?.map_err(Failure::from)
+        }
+        other => other?.map_err(Failure::from),
+    }
+}
+
+type Attempt = Result<Result<(Tally, Duration), MergeFault>, Fault>;
+
+fn attempt_once(
+    org: &mut OrgState,
+    index: usize,
+    span: Span,
+    arrival: &Arrival<'_>,
+    which: Which,
+) -> Attempt {
+    let OrgState {
+        served,
+        merger,
+        watermark,
+        ..
+    } = org;
+    let served = &mut served[index];
+    let binding = std::mem::take(&mut served.binding);
+    let pass = Pass {
+        payload: arrival.payload,
+        header: arrival.header,
+        sequence: arrival.sequence,
+        binding: &binding,
+        span,
+        watermark_ms: watermark.ms(),
+    };
+    let started = Instant::now();
+    let result = which
+        .runner(served)
+        .process(arrival.payload, arrival.header, |records| {
+            let guest = started.elapsed();
+            merger.merge(&pass, records).map(|tally| (tally, guest))
+        });
+    served.binding = binding;
+    result
+}
+
+/// Runs the message on module and baseline, and demotes the module at a difference.
+fn check(shared: &Shared, org: &mut OrgState, index: usize, arrival: &Arrival<'_>) {
+    let served = &mut org.served[index];
+    let run =
+        |runner: &mut Runner| runner.process(arrival.payload, arrival.header, <[Record]>::to_vec);
+    let (Ok(actual), Ok(expected)) = (run(&mut served.runner), run(&mut served.baseline)) else {
+        // The attempt that follows meets the same fault, and counts it.
+        return;
+    };
+    let rules: Vec<_> = served
+        .configuration
+        .rules
+        .iter()
+        .map(|r| r.rule.clone())
+        .collect();
+    let canonical = |records: &[Record]| compare::canonical(arrival.payload, &rules, records);
+    let reason = match (canonical(&expected), canonical(&actual)) {
+        (Ok(expected), Ok(actual)) => compare::first_difference(&expected, &actual)
+            .map(|difference| format!("divergence from the baseline: {difference:?}")),
+        (_, Err(error)) => Some(format!("divergence from the baseline: {error}")),
+        (Err(error), _) => {
+            tracing::error!(org = %org.org, %error, "the baseline's records cannot be compared");
+            None
+        }
+    };
+    if let Some(reason) = reason {
+        if served.installed.demote() {
+            demote(shared, org, index, "divergence", &reason);
+        }
+    }
+}
+
+fn count_fault(shared: &Shared, org: &mut OrgState, index: usize, failure: &Failure) {
+    let served = &org.served[index];
+    let label = ReasonLabel {
+        org: org.org.to_string(),
+        reason: failure.reason.to_owned(),
+    };
+    shared.metrics.faults.get_or_create(&label).inc();
+    let fields = serde_json::json!({
+        "configuration": served.configuration.digest.to_string(),
+        "module": served.installed.module.digest(),
+        "version": served.installed.version,
+        "reason": failure.reason,
+        "detail": failure.detail,
+    });
+    shared.events.send(org.org.as_str(), "trapped", fields);
+    if served.installed.count_fault() {
+        demote(shared, org, index, failure.reason, &failure.detail);
+    }
+}
+
+/// Takes a module out of service for good.
+fn demote(shared: &Shared, org: &mut OrgState, index: usize, reason: &str, detail: &str) {
+    let served = &mut org.served[index];
+    let gone = served.installed.clone();
+    shared.registry.remove(&gone);
+    let module = ModuleDigest(Sha256Digest::from_bytes(gone.module.sha256()));
+    let (owner, configuration) = match gone.level {
+        Level::Fleet => (FLEET, ratchet_trust::ConfigurationDigest::NONE),
+        Level::Baseline | Level::Tenant => (org.org.as_str(), served.configuration.digest),
+    };
+    let demotion = Demotion {
+        org: owner.to_owned(),
+        configuration,
+        module,
+    };
+    if let Err(error) = shared.demotions.add(demotion) {
+        tracing::error!(%error, "a demotion is not saved");
+    }
+    let label = OrgLabel {
+        org: org.org.to_string(),
+    };
+    shared.metrics.demotions.get_or_create(&label).inc();
+    shared.metrics.active_version.get_or_create(&label).set(0);
+    let fields = serde_json::json!({
+        "configuration": served.configuration.digest.to_string(),
+        "module": module.to_string(),
+        "version": gone.version,
+        "reason": reason,
+        "detail": detail,
+    });
+    shared.events.send(org.org.as_str(), "demoted", fields);
+    served.take_up(shared, &org.org);
+}

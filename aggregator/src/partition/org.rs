@@ -1,0 +1,241 @@
+//! One organization within a partition: its configurations, their modules, its open windows.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use ratchet_sandbox::Runner;
+
+use crate::capture::Budget;
+use crate::configuration::Configuration;
+use crate::emit::{self, EmittedMessage};
+use crate::identity::Org;
+use crate::merge::{Binding, Limits, Merger};
+use crate::metrics::OrgMetrics;
+use crate::registry::{Installed, Level};
+use crate::shared::Shared;
+use crate::status::{OrgStatus, Serving};
+use crate::timeline::{Span, Timeline};
+use crate::watermark::Watermark;
+
+/// The longest window; a configuration is needed until its last one is closed.
+const WINDOW_MS_MAX: i64 = 3_600_000;
+
+/// A configuration, and the module that serves it here.
+pub struct Served {
+    pub configuration: Arc<Configuration>,
+    pub blob: Arc<[u8]>,
+    pub binding: Binding,
+    pub installed: Arc<Installed>,
+    pub runner: Runner,
+    /// Takes over what the module fails on, and checks it now and then.
+    pub baseline: Runner,
+    pub messages: u64,
+}
+
+pub struct OrgState {
+    pub org: Org,
+    pub timeline: Timeline,
+    pub merger: Merger,
+    pub watermark: Watermark,
+    pub served: Vec<Served>,
+    pub metrics: OrgMetrics,
+    pub status: Arc<OrgStatus>,
+    pub budget: Budget,
+    directory_generation: u64,
+    registry_generation: u64,
+}
+
+impl OrgState {
+    pub fn new(shared: &Shared, org: Org, watermark: Watermark) -> Self {
+        Self {
+            timeline: Timeline::default(),
+            merger: Merger::new(Limits::default()),
+            watermark,
+            served: Vec::new(),
+            metrics: OrgMetrics::new(&shared.metrics, &org),
+            status: shared.status.of(&org),
+            budget: Budget::default(),
+            directory_generation: 0,
+            registry_generation: 0,
+            org,
+        }
+    }
+
+    /// Takes up changed configurations and modules. It is called between two messages.
+    pub fn refresh(&mut self, shared: &Shared) {
+        let directory_generation = shared.directory.generation();
+        let registry_generation = shared.registry.generation();
+        if directory_generation != self.directory_generation {
+            self.directory_generation = directory_generation;
+            self.rebind(shared);
+        }
+        if registry_generation != self.registry_generation {
+            self.registry_generation = registry_generation;
+            for served in &mut self.served {
+                served.take_up(shared, &self.org);
+            }
+            self.tell_status();
+        }
+    }
+
+    fn rebind(&mut self, shared: &Shared) {
+        let Some(timeline) = shared.directory.timeline(&self.org) else {
+            return;
+        };
+        let oldest_start_ms = self.watermark.ms().saturating_sub(WINDOW_MS_MAX);
+        let timeline = timeline.pruned(oldest_start_ms);
+        let unchanged = timeline.revision() == self.timeline.revision()
+            && timeline.configurations().count() == self.timeline.configurations().count();
+        if unchanged {
+            return;
+        }
+        let mut configurations: Vec<Arc<Configuration>> = Vec::new();
+        for configuration in timeline.configurations() {
+            if configurations
+                .iter()
+                .all(|c| c.digest != configuration.digest)
+            {
+                configurations.push(configuration.clone());
+            }
+        }
+        let bindings = self.merger.bind(&configurations);
+        let mut old = std::mem::take(&mut self.served);
+        for (configuration, binding) in configurations.into_iter().zip(bindings) {
+            let known = old
+                .iter()
+                .position(|s| s.configuration.digest == configuration.digest);
+            self.served.push(match known {
+                Some(position) => Served {
+                    binding,
+                    ..old.swap_remove(position)
+                },
+                None => Served::new(shared, &self.org, configuration, binding),
+            });
+        }
+        self.timeline = timeline;
+        self.tell_status();
+    }
+
+    /// The configurations that a message runs on, as indexes of `served`.
+    pub fn runs(&self, min_ts: i64, max_ts: i64) -> Vec<(usize, Span)> {
+        let runs = self.timeline.runs(min_ts, max_ts);
+        let index = |c: &Arc<Configuration>| {
+            self.served
+                .iter()
+                .position(|s| s.configuration.digest == c.digest)
+        };
+        runs.filter_map(|(c, span)| Some((index(c)?, span)))
+            .collect()
+    }
+
+    /// Raises the watermark, and takes out what that closes.
+    pub fn advance(&mut self, moment_ms: i64, lateness_ms: i64) -> Vec<EmittedMessage> {
+        self.watermark.raise(moment_ms, lateness_ms);
+        let windows = self.merger.close(self.watermark.ms());
+        self.metrics
+            .open_windows
+            .set(self.merger.open_windows() as i64);
+        self.metrics.groups.set(self.merger.groups() as i64);
+        self.status.set_open_windows(self.merger.open_windows());
+        if windows.is_empty() {
+            return Vec::new();
+        }
+        match emit::encode(&self.org, &self.timeline, &windows) {
+            Ok(messages) => {
+                let points: usize = messages.iter().map(|m| m.points).sum();
+                self.metrics.emitted.inc_by(points as u64);
+                messages
+            }
+            Err(error) => {
+                tracing::error!(org = %self.org, %error, "closed windows cannot be encoded");
+                Vec::new()
+            }
+        }
+    }
+
+    /// The module that serves a configuration, if it is one in use.
+    pub fn installed(
+        &self,
+        digest: Option<ratchet_trust::ConfigurationDigest>,
+    ) -> Option<&Arc<Installed>> {
+        let served = self
+            .served
+            .iter()
+            .find(|s| Some(s.configuration.digest) == digest)?;
+        Some(&served.installed)
+    }
+
+    /// Drops every instance but those of `keep`; they are made again when needed.
+    pub fn release_instances(&mut self, keep: Option<usize>) {
+        for (index, served) in self.served.iter_mut().enumerate() {
+            if Some(index) != keep {
+                served.runner.reset();
+                served.baseline.reset();
+            }
+        }
+    }
+
+    fn tell_status(&self) {
+        let newest = self.timeline.newest().map(|c| c.digest);
+        let served = self
+            .served
+            .iter()
+            .find(|s| Some(s.configuration.digest) == newest);
+        let serving = served.map_or_else(Serving::default, |s| Serving {
+            configuration: Some(s.configuration.digest.to_string()),
+            module: Some(s.installed.module.digest()),
+            level: s.installed.level.name(),
+            version: s.installed.version,
+        });
+        self.status.set_serving(serving);
+    }
+}
+
+impl Served {
+    fn new(
+        shared: &Shared,
+        org: &Org,
+        configuration: Arc<Configuration>,
+        binding: Binding,
+    ) -> Self {
+        let blob: Arc<[u8]> = Arc::from(&*configuration.blob);
+        let installed = shared.registry.serving(org, configuration.digest);
+        let runner = take_runner(&installed, &blob);
+        let baseline = Runner::new(&shared.registry.baseline().module, blob.clone());
+        Self {
+            configuration,
+            blob,
+            binding,
+            installed,
+            runner,
+            baseline,
+            messages: 0,
+        }
+    }
+
+    /// Takes up the module that serves by now, and records how long that held the thread.
+    pub fn take_up(&mut self, shared: &Shared, org: &Org) {
+        let started = Instant::now();
+        let serving = shared.registry.serving(org, self.configuration.digest);
+        if Arc::ptr_eq(&serving, &self.installed) {
+            return;
+        }
+        self.runner = take_runner(&serving, &self.blob);
+        self.installed = serving;
+        self.messages = 0;
+        self.installed.record_pause(started.elapsed());
+    }
+
+    pub fn is_baseline(&self) -> bool {
+        self.installed.level == Level::Baseline
+    }
+}
+
+/// The instance that the swap kept warm, else one that is made with the first message.
+fn take_runner(installed: &Arc<Installed>, blob: &Arc<[u8]>) -> Runner {
+    // The fleet's module serves many; only a tenant's instance was made with these rules.
+    let warm = (installed.level == Level::Tenant)
+        .then(|| installed.take_runner())
+        .flatten();
+    warm.unwrap_or_else(|| Runner::new(&installed.module, blob.clone()))
+}

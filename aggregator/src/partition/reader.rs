@@ -1,0 +1,178 @@
+//! Reads a partition's messages in stream order, and publishes its ticks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::jetstream;
+use async_nats::jetstream::consumer::pull::{Ordered, OrderedConfig};
+use async_nats::jetstream::consumer::DeliverPolicy;
+use futures::StreamExt;
+use tokio::sync::{mpsc, watch, Semaphore};
+
+use super::{Input, Reading};
+use crate::metrics::PartitionLabel;
+use crate::shared::Shared;
+
+const TICK_EVERY: Duration = Duration::from_secs(1);
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+/// Ticks come every second; silence for so long means that the consumer is gone.
+const SILENCE_MAX: Duration = Duration::from_secs(15);
+
+pub struct Reader {
+    pub partition: u32,
+    pub context: jetstream::Context,
+    /// The next message to be read.
+    pub next: u64,
+    pub inputs: mpsc::Sender<Input>,
+    pub bytes: Arc<Semaphore>,
+    pub stopped: watch::Receiver<bool>,
+    pub shared: Arc<Shared>,
+    pub reading: Reading,
+}
+
+impl Reader {
+    pub async fn run(mut self) {
+        let tick = tokio::spawn(tick(self.context.clone(), self.partition));
+        let mut stopped = self.stopped.clone();
+        tokio::select! {
+            () = self.read_for_ever() => {}
+            _ = stopped.wait_for(|stopped| *stopped) => {}
+        }
+        tick.abort();
+    }
+
+    /// Reads on after every error: messages are numbered, so none is read twice or skipped.
+    async fn read_for_ever(&mut self) {
+        loop {
+            match self.consume().await {
+                Ok(messages) => {
+                    self.reading.add();
+                    self.forward(messages).await;
+                    self.reading.remove();
+                }
+                Err(error) => {
+                    tracing::warn!(partition = self.partition, error, "cannot read the stream");
+                }
+            }
+            tokio::time::sleep(RETRY_DELAY).await;
+        }
+    }
+
+    async fn consume(&self) -> Result<Ordered, String> {
+        let p = self.partition;
+        let mut stream = self
+            .context
+            .get_stream("INGEST")
+            .await
+            .map_err(|error| error.to_string())?;
+        let info = stream.info().await.map_err(|error| error.to_string())?;
+        if info.state.messages > 0 && info.state.first_sequence > self.next && self.next > 1 {
+            let (first, next) = (info.state.first_sequence, self.next);
+            tracing::error!(
+                partition = p,
+                first,
+                next,
+                "the stream no longer has messages"
+            );
+        }
+        let config = OrderedConfig {
+            filter_subjects: vec![format!("ingest.{p}.*"), format!("tick.{p}")],
+            deliver_policy: DeliverPolicy::ByStartSequence {
+                start_sequence: self.next,
+            },
+            ..OrderedConfig::default()
+        };
+        let consumer = stream
+            .create_consumer(config)
+            .await
+            .map_err(|error| error.to_string())?;
+        consumer.messages().await.map_err(|error| error.to_string())
+    }
+
+    /// Hands messages to the worker until the consumer fails.
+    async fn forward(&mut self, mut messages: Ordered) {
+        let label = PartitionLabel {
+            partition: self.partition,
+        };
+        let lag = self.shared.metrics.lag.get_or_create_owned(&label);
+        let position = self.shared.metrics.position.get_or_create_owned(&label);
+        loop {
+            let message = match tokio::time::timeout(SILENCE_MAX, messages.next()).await {
+                Ok(Some(Ok(message))) => message,
+                Ok(Some(Err(error))) => {
+                    tracing::warn!(partition = self.partition, %error, "consumer failed");
+                    return;
+                }
+                Ok(None) | Err(_) => {
+                    tracing::warn!(partition = self.partition, "consumer is silent");
+                    return;
+                }
+            };
+            let Ok(info) = message.info() else {
+                tracing::warn!(
+                    partition = self.partition,
+                    "message without stream position"
+                );
+                return;
+            };
+            let sequence = info.stream_sequence;
+            let received_ms = (info.published.unix_timestamp_nanos() / 1_000_000) as i64;
+            lag.set(i64::try_from(info.pending).unwrap_or(i64::MAX));
+            if sequence < self.next {
+                continue;
+            }
+            if self
+                .hand_over(message.message, sequence, received_ms)
+                .await
+                .is_none()
+            {
+                return;
+            }
+            self.next = sequence + 1;
+            position.set(i64::try_from(sequence).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// `None` when the worker is gone.
+    async fn hand_over(
+        &self,
+        message: async_nats::Message,
+        sequence: u64,
+        received_ms: i64,
+    ) -> Option<()> {
+        let input = if message.subject.starts_with("tick.") {
+            Input::Tick {
+                sequence,
+                received_ms,
+            }
+        } else {
+            let kib = u32::try_from(message.payload.len().div_ceil(1024)).unwrap_or(u32::MAX);
+            let kib = kib.clamp(1, super::INPUT_KIB_MAX as u32);
+            let permit = self.bytes.clone().acquire_many_owned(kib).await.ok()?;
+            let (subject, payload) = (message.subject, message.payload);
+            Input::Message {
+                sequence,
+                received_ms,
+                subject,
+                payload,
+                permit,
+            }
+        };
+        self.inputs.send(input).await.ok()
+    }
+}
+
+/// Time enters the partition as messages of its own stream.
+async fn tick(context: jetstream::Context, partition: u32) {
+    let mut interval = tokio::time::interval(TICK_EVERY);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        interval.tick().await;
+        let published = context
+            .publish(format!("tick.{partition}"), Vec::new().into())
+            .await;
+        if let Err(error) = published {
+            tracing::debug!(partition, %error, "tick not published");
+        }
+    }
+}

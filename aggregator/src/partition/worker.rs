@@ -1,0 +1,331 @@
+//! The thread that serves a partition: one message at a time, in stream order.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use async_nats::HeaderMap;
+use bytes::Bytes;
+use ratchet_codec::payload::{validate, Header};
+use tokio::sync::mpsc;
+
+use super::fallback::{self, Arrival};
+use super::org::OrgState;
+use super::publisher::{Outgoing, Output};
+use super::Input;
+use crate::capture::Offer;
+use crate::emit::EmittedMessage;
+use crate::identity::Org;
+use crate::merge::Tally;
+use crate::metrics::{ReasonLabel, RuleLabel, UNKNOWN_ORG};
+use crate::shared::Shared;
+use crate::state::PartitionState;
+use crate::watermark::{refuse_time, Watermark};
+
+/// Stream time between two saves when nothing was emitted.
+const SAVE_EVERY_MS: i64 = 5_000;
+
+/// The publisher is gone: nothing more can be emitted.
+struct Gone;
+
+pub struct Worker {
+    shared: Arc<Shared>,
+    orgs: HashMap<Org, OrgState>,
+    /// What was saved when this process started; `position` and `frontiers_ms` are used up.
+    saved: PartitionState,
+    /// Up to here, messages are read a second time: they rebuild windows and count for nothing.
+    replay_until: u64,
+    /// The newest message taken in by this process, and by any.
+    taken: u64,
+    head: u64,
+    tick_ms: Option<i64>,
+    emitted_since_save: bool,
+    last_save_ms: i64,
+    outputs: mpsc::Sender<Output>,
+    partition: u32,
+}
+
+impl Worker {
+    pub fn new(
+        shared: Arc<Shared>,
+        partition: u32,
+        saved: PartitionState,
+        outputs: mpsc::Sender<Output>,
+    ) -> Self {
+        Self {
+            shared,
+            orgs: HashMap::new(),
+            replay_until: saved.head,
+            taken: saved.position - 1,
+            head: saved.head,
+            tick_ms: saved.tick_ms,
+            emitted_since_save: false,
+            last_save_ms: 0,
+            saved,
+            outputs,
+            partition,
+        }
+    }
+
+    /// Serves until it is stopped or nobody feeds it any more.
+    pub fn run(mut self, mut inputs: mpsc::Receiver<Input>) {
+        while let Some(input) = inputs.blocking_recv() {
+            let served = match input {
+                Input::Message {
+                    sequence,
+                    received_ms,
+                    subject,
+                    payload,
+                    permit,
+                } => {
+                    let served = self.message(sequence, received_ms, &subject, payload);
+                    drop(permit);
+                    served
+                }
+                Input::Tick {
+                    sequence,
+                    received_ms,
+                } => self.tick(sequence, received_ms),
+                Input::Refresh(done) => {
+                    self.orgs
+                        .values_mut()
+                        .for_each(|org| org.refresh(&self.shared));
+                    let _ = done.send(());
+                    Ok(())
+                }
+                Input::Stop => break,
+            };
+            if served.is_err() {
+                tracing::error!(partition = self.partition, "the publisher is gone");
+                return;
+            }
+        }
+        let _ = self.save();
+    }
+
+    fn message(
+        &mut self,
+        sequence: u64,
+        received_ms: i64,
+        subject: &str,
+        payload: Bytes,
+    ) -> Result<(), Gone> {
+        let replayed = sequence <= self.replay_until;
+        self.taken = sequence;
+        self.head = self.head.max(sequence);
+        let name = subject.rsplit('.').next().unwrap_or_default();
+        let header = match self.admit(name, received_ms, &payload) {
+            Ok(header) => header,
+            Err((label, reason)) => {
+                if !replayed {
+                    self.refuse(label, reason);
+                }
+                return Ok(());
+            }
+        };
+        let Some(mut org) = self.orgs.remove(name) else {
+            return Ok(());
+        };
+        let arrival = Arrival {
+            sequence,
+            payload: &payload,
+            header: &header,
+            replayed,
+        };
+        let ran = self.serve(&mut org, &arrival);
+        if !replayed {
+            self.capture(&mut org, &arrival, received_ms);
+            if !ran {
+                self.refuse(name, "unconfigured");
+            }
+        }
+        let closed = org.advance(header.max_ts, self.shared.lateness_ms);
+        let emitted = self.emit(&org, closed);
+        self.orgs.insert(org.org.clone(), org);
+        emitted
+    }
+
+    /// Checks a message, and makes its organization ready to serve it. What it refuses comes with
+    /// the organization's label and the reason.
+    fn admit<'a>(
+        &mut self,
+        name: &'a str,
+        received_ms: i64,
+        payload: &Bytes,
+    ) -> Result<Header, (&'a str, &'static str)> {
+        if !self.orgs.contains_key(name) {
+            let org = Org::parse(name).map_err(|_| (UNKNOWN_ORG, "organization"))?;
+            if self.shared.directory.timeline(&org).is_none() {
+                return Err((UNKNOWN_ORG, "unconfigured"));
+            }
+            self.add_org(org);
+        }
+        let header = match validate(payload) {
+            Ok(header) => header,
+            Err(error) => {
+                tracing::debug!(org = name, %error, "malformed message");
+                return Err((name, error.reason()));
+            }
+        };
+        if let Some(reason) = refuse_time(header.min_ts, header.max_ts, received_ms) {
+            return Err((name, reason));
+        }
+        if let Some(org) = self.orgs.get_mut(name) {
+            org.refresh(&self.shared);
+        }
+        Ok(header)
+    }
+
+    fn add_org(&mut self, org: Org) {
+        let frontier_ms = self.saved.frontiers_ms.remove(org.as_str());
+        let watermark = Watermark::start(frontier_ms, self.tick_ms, self.shared.lateness_ms);
+        let state = OrgState::new(&self.shared, org.clone(), watermark);
+        self.orgs.insert(org, state);
+    }
+
+    /// Runs a message on every configuration that it concerns; false when there is none.
+    fn serve(&mut self, org: &mut OrgState, arrival: &Arrival<'_>) -> bool {
+        let runs = org.runs(arrival.header.min_ts, arrival.header.max_ts);
+        for (index, span) in &runs {
+            match fallback::serve(&self.shared, org, *index, *span, arrival) {
+                Ok(tally) if !arrival.replayed => self.count(org, *index, &tally),
+                Ok(_) => {}
+                Err(reason) => {
+                    tracing::error!(org = %org.org, reason, "the baseline failed on a message");
+                    self.refuse(org.org.as_str(), "baseline-fault");
+                }
+            }
+        }
+        if !arrival.replayed && !runs.is_empty() {
+            org.metrics.messages.inc();
+            org.metrics.points.inc_by(u64::from(arrival.header.points));
+        }
+        !runs.is_empty()
+    }
+
+    fn count(&self, org: &OrgState, index: usize, tally: &Tally) {
+        org.metrics.records.inc_by(tally.records);
+        org.metrics.overflow.inc_by(tally.overflow);
+        for (rule, points) in &tally.late {
+            let rules = &org.served[index].configuration.rules;
+            let id = rules
+                .get(*rule as usize)
+                .map(|r| String::from_utf8_lossy(&r.rule.id));
+            let rule = id.unwrap_or_default().into_owned();
+            let label = RuleLabel {
+                org: org.org.to_string(),
+                rule,
+            };
+            self.shared
+                .metrics
+                .late
+                .get_or_create(&label)
+                .inc_by(u64::from(*points));
+        }
+    }
+
+    fn capture(&self, org: &mut OrgState, arrival: &Arrival<'_>, received_ms: i64) {
+        let Some(configuration) = org.timeline.serving(arrival.header.max_ts) else {
+            return;
+        };
+        let offer = Offer {
+            org: &org.org,
+            configuration: configuration.digest,
+            sequence: arrival.sequence,
+            received_ms,
+            payload: arrival.payload,
+            header: arrival.header,
+        };
+        self.shared.capture.offer(&offer, &mut org.budget);
+    }
+
+    fn tick(&mut self, sequence: u64, received_ms: i64) -> Result<(), Gone> {
+        self.taken = sequence;
+        self.head = self.head.max(sequence);
+        self.tick_ms = Some(
+            self.tick_ms
+                .map_or(received_ms, |tick| tick.max(received_ms)),
+        );
+        let lateness_ms = self.shared.lateness_ms;
+        let mut orgs = std::mem::take(&mut self.orgs);
+        let mut emitted = Ok(());
+        for org in orgs.values_mut() {
+            org.refresh(&self.shared);
+            let closed = org.advance(received_ms, lateness_ms);
+            emitted = emitted.and_then(|()| self.emit(org, closed));
+        }
+        self.orgs = orgs;
+        emitted?;
+        let due = received_ms.saturating_sub(self.last_save_ms) >= SAVE_EVERY_MS;
+        if self.emitted_since_save || due {
+            self.last_save_ms = received_ms;
+            self.emitted_since_save = false;
+            self.save()?;
+        }
+        Ok(())
+    }
+
+    fn emit(&mut self, org: &OrgState, messages: Vec<EmittedMessage>) -> Result<(), Gone> {
+        for message in messages {
+            self.emitted_since_save = true;
+            let mut headers = HeaderMap::new();
+            headers.insert("Nats-Msg-Id", message.id.as_str());
+            if let Some(digest) = message.configuration {
+                headers.insert("Ratchet-Configuration", digest.to_string());
+            }
+            if let Some(installed) = org.installed(message.configuration) {
+                headers.insert("Ratchet-Module", installed.module.digest());
+                headers.insert("Ratchet-Version", installed.version.to_string());
+            }
+            let outgoing = Outgoing {
+                subject: message.subject,
+                headers,
+                body: message.body,
+            };
+            self.outputs
+                .blocking_send(Output::Emit(outgoing))
+                .map_err(|_| Gone)?;
+        }
+        Ok(())
+    }
+
+    fn save(&self) -> Result<(), Gone> {
+        self.outputs
+            .blocking_send(Output::Save(self.snapshot()))
+            .map_err(|_| Gone)
+    }
+
+    /// Where reading would have to start again, and what is closed by then.
+    fn snapshot(&self) -> PartitionState {
+        let open = self
+            .orgs
+            .values()
+            .filter_map(|org| org.merger.first_sequence())
+            .min();
+        let mut frontiers_ms: BTreeMap<String, i64> = self.saved.frontiers_ms.clone();
+        let live = self
+            .orgs
+            .values()
+            .map(|org| (org.org.to_string(), org.watermark.ms()));
+        frontiers_ms.extend(live);
+        // The tick alone puts an organization there.
+        let tick_ms = self
+            .tick_ms
+            .map(|tick| tick.saturating_sub(self.shared.lateness_ms));
+        frontiers_ms.retain(|_, frontier_ms| Some(*frontier_ms) > tick_ms);
+        PartitionState {
+            position: open.unwrap_or(self.taken + 1),
+            head: self.head,
+            tick_ms: self.tick_ms,
+            frontiers_ms,
+            ..self.saved.clone()
+        }
+    }
+
+    fn refuse(&self, org: &str, reason: &str) {
+        let label = ReasonLabel {
+            org: org.to_owned(),
+            reason: reason.to_owned(),
+        };
+        self.shared.metrics.refused.get_or_create(&label).inc();
+    }
+}

@@ -1,0 +1,260 @@
+//! `aggregator run`: puts the parts together, in order, and takes them apart again.
+
+use std::fs::{self, File, TryLockError};
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{bail, Context as _};
+use async_nats::Client;
+use parking_lot::Mutex;
+use ratchet_sandbox::{Engine, Kind, Limits};
+use ratchet_trust::{FloorStore, TrustRoot};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{signal, SignalKind};
+use tokio::sync::{mpsc, watch};
+
+use crate::capture::{self, Capture, Rate, SampleQueue, SplitKey};
+use crate::demotions::Demotions;
+use crate::directory::Directory;
+use crate::events::{self, EventQueue, Events};
+use crate::http::{Http, Readiness};
+use crate::metrics::{Exposition, Metrics};
+use crate::nats::{self, Provisioned};
+use crate::partition::{self, Partition, Reading};
+use crate::registry::Registry;
+use crate::settings::RunSettings;
+use crate::shared::Shared;
+use crate::state::StateFile;
+use crate::status::StatusBoard;
+use crate::swap::{Pokes, Swapper};
+use crate::{configurations, measure};
+
+/// Serves until the process is told to stop.
+pub async fn run(settings: RunSettings) -> anyhow::Result<()> {
+    let mut stop = Stop::new()?;
+    let owned = settings.owned().map_err(anyhow::Error::msg)?;
+    let _lock = lock_state(&settings.state_dir)?;
+    let prepared = Prepared::new(&settings)?;
+    let reading = Reading::default();
+    let (configurations_listed, configurations_seen) = watch::channel(false);
+    let (active_listed, active_seen) = watch::channel(false);
+    let readiness = Readiness {
+        configurations_listed: configurations_seen.clone(),
+        active_listed: active_seen.clone(),
+        reading: reading.clone(),
+        partitions: owned.len(),
+    };
+    let Prepared {
+        shared,
+        exposition,
+        samples,
+        event_queue,
+        trust,
+        floors,
+    } = prepared;
+    serve_http(
+        &settings,
+        Http {
+            shared: shared.clone(),
+            exposition,
+            readiness,
+        },
+    )
+    .await?;
+    let client = nats::connect(&settings, shared.metrics.clone()).await?;
+    let provisioned = tokio::select! {
+        provisioned = nats::wait_for_provisioning(&client) => provisioned,
+        () = stop.wait() => return Ok(()),
+    };
+    let Provisioned {
+        context,
+        configurations,
+        active,
+        modules,
+        ingest,
+    } = provisioned;
+    tokio::spawn(events::publish(context.clone(), event_queue));
+    tokio::spawn(capture::run(
+        context.clone(),
+        samples,
+        shared.events.clone(),
+    ));
+    let (jobs, job_queue) = mpsc::channel(measure::QUEUE_MAX);
+    tokio::spawn(measure::run(context.clone(), shared.clone(), job_queue));
+    let following = configurations::follow(configurations, shared.clone(), configurations_listed);
+    tokio::spawn(following);
+    let policy = settings.proof_policy.into();
+    let swapper = Swapper::new(shared.clone(), modules, trust, floors, policy, jobs);
+    let pokes = swapper.pokes.clone();
+    // Manifests are verified against configurations, and messages against both: one by one.
+    let started = async {
+        wait_for(configurations_seen).await;
+        tokio::spawn(swapper.follow(active, active_listed));
+        wait_for(active_seen).await;
+    };
+    tokio::select! {
+        () = started => {}
+        () = stop.wait() => return Ok(()),
+    }
+    let start = Start {
+        settings: &settings,
+        owned: &owned,
+        ingest: &ingest,
+        context,
+        shared,
+    };
+    let partitions = start.partitions(&pokes, &reading)?;
+    tracing::info!(partitions = partitions.len(), "serving");
+    stop.wait().await;
+    shut_down(partitions, &client).await;
+    Ok(())
+}
+
+/// What is made before anything is connected: a wrong file stops the process at once.
+struct Prepared {
+    shared: Arc<Shared>,
+    exposition: Exposition,
+    samples: SampleQueue,
+    event_queue: EventQueue,
+    trust: TrustRoot,
+    floors: Arc<Mutex<FloorStore>>,
+}
+
+impl Prepared {
+    fn new(settings: &RunSettings) -> anyhow::Result<Self> {
+        let trust = TrustRoot::load(&settings.trust).context("trusted keys")?;
+        let split_key = read_split_key(&settings.split_key).context("split key")?;
+        let floors = FloorStore::open(&settings.state_dir.join("floors"))?;
+        let demotions = Demotions::open(&settings.state_dir)?;
+        let engine = Engine::new(Kind::Production, Limits::default())?;
+        let registry = Registry::new(engine.baseline()?);
+        let (metrics, exposition) = Metrics::new();
+        let (events, event_queue) = Events::new(metrics.clone());
+        let rate = Rate {
+            one_in: settings.capture_one_in,
+            per_second: settings.capture_per_second,
+        };
+        let (capture, samples) = Capture::new(split_key, rate, metrics.clone());
+        let shared = Arc::new(Shared {
+            engine,
+            registry,
+            directory: Directory::default(),
+            demotions,
+            capture,
+            metrics,
+            events,
+            status: StatusBoard::default(),
+            lateness_ms: settings.lateness_ms(),
+        });
+        let floors = Arc::new(Mutex::new(floors));
+        Ok(Self {
+            shared,
+            exposition,
+            samples,
+            event_queue,
+            trust,
+            floors,
+        })
+    }
+}
+
+fn read_split_key(path: &Path) -> anyhow::Result<SplitKey> {
+    use base64::Engine as _;
+    let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    let bytes = base64::engine::general_purpose::STANDARD.decode(text.trim());
+    let bytes = bytes.with_context(|| format!("{} is not base64", path.display()))?;
+    Ok(SplitKey::new(&bytes)?)
+}
+
+/// Keeps a second process out of the state directory for as long as the file is held.
+fn lock_state(directory: &Path) -> anyhow::Result<File> {
+    fs::create_dir_all(directory).with_context(|| directory.display().to_string())?;
+    let path = directory.join("lock");
+    let file = File::create(&path).with_context(|| path.display().to_string())?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            bail!("{} is in use by another aggregator", directory.display())
+        }
+        Err(TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("cannot lock {}", path.display()))
+        }
+    }
+}
+
+async fn serve_http(settings: &RunSettings, http: Http) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(settings.http)
+        .await
+        .with_context(|| format!("cannot listen on {}", settings.http))?;
+    let address = listener.local_addr()?;
+    tracing::info!(%address, "metrics, health and status");
+    tokio::spawn(async move {
+        if let Err(error) = axum::serve(listener, http.router()).await {
+            tracing::error!(%error, "HTTP stopped");
+        }
+    });
+    Ok(())
+}
+
+async fn wait_for(mut listed: watch::Receiver<bool>) {
+    // An error means that the sender is gone: then nothing will ever be listed.
+    if listed.wait_for(|listed| *listed).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+struct Start<'a> {
+    settings: &'a RunSettings,
+    owned: &'a [u32],
+    ingest: &'a str,
+    context: async_nats::jetstream::Context,
+    shared: Arc<Shared>,
+}
+
+impl Start<'_> {
+    fn partitions(&self, pokes: &Pokes, reading: &Reading) -> anyhow::Result<Vec<Partition>> {
+        let mut partitions = Vec::new();
+        for number in self.owned {
+            let file = StateFile::new(&self.settings.state_dir, *number);
+            let (context, shared) = (self.context.clone(), self.shared.clone());
+            let partition =
+                partition::start(*number, self.ingest, file, context, shared, reading.clone())
+                    .with_context(|| format!("partition {number}"))?;
+            pokes.add(partition.inputs());
+            partitions.push(partition);
+        }
+        Ok(partitions)
+    }
+}
+
+async fn shut_down(partitions: Vec<Partition>, client: &Client) {
+    tracing::info!("stopping");
+    futures::future::join_all(partitions.into_iter().map(Partition::stop)).await;
+    if let Err(error) = client.flush().await {
+        tracing::warn!(%error, "not everything reached NATS");
+    }
+    tracing::info!("stopped");
+}
+
+/// SIGINT or SIGTERM.
+struct Stop {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Stop {
+    fn new() -> std::io::Result<Self> {
+        let interrupt = signal(SignalKind::interrupt())?;
+        Ok(Self {
+            interrupt,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! What `aggregator run` is told.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use ratchet_trust::ProofPolicy;
+
+/// The most partitions; each has a thread.
+pub const PARTITIONS_MAX: u32 = 64;
+
+#[derive(Args, Clone, Debug)]
+pub struct RunSettings {
+    /// Address of NATS, such as nats://127.0.0.1:4222.
+    #[arg(long, env = "NATS_URL", default_value = "nats://127.0.0.1:4222")]
+    pub nats_url: String,
+    /// User at NATS; its replies arrive below `_INBOX_<user>`.
+    #[arg(long, env = "NATS_USER", default_value = "aggregator")]
+    pub nats_user: String,
+    /// File with that user's password; without it no credentials are sent.
+    #[arg(long, env = "NATS_PASSWORD_FILE")]
+    pub nats_password_file: Option<PathBuf>,
+    /// Directory for positions, version floors and demotions. One process at a time may use it.
+    #[arg(
+        long,
+        env = "RATCHET_AGGREGATOR_STATE",
+        default_value = ".ratchet/aggregator"
+    )]
+    pub state_dir: PathBuf,
+    /// Public keys that manifests are verified with.
+    #[arg(long, env = "RATCHET_TRUST")]
+    pub trust: PathBuf,
+    /// Private key of the validator role, for the shadow service.
+    #[arg(long, env = "RATCHET_VALIDATOR_KEY")]
+    pub validator_key: PathBuf,
+    /// Secret key that decides which traffic is held back (base64).
+    #[arg(long, env = "RATCHET_SPLIT_KEY")]
+    pub split_key: PathBuf,
+    /// Where metrics, health and status are served.
+    #[arg(
+        long,
+        env = "RATCHET_AGGREGATOR_HTTP",
+        default_value = "127.0.0.1:8481"
+    )]
+    pub http: SocketAddr,
+    /// How long a window waits for late points, such as 30s, 500ms or 2m.
+    #[arg(long, env = "RATCHET_LATENESS", default_value = "30s")]
+    pub lateness: Span,
+    /// The least proof verdict of a module that may run.
+    #[arg(long, env = "RATCHET_PROOF_POLICY", default_value = "attested")]
+    pub proof_policy: ProofChoice,
+    /// How many partitions the INGEST stream has.
+    #[arg(long, env = "RATCHET_PARTITIONS", default_value_t = 4)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub partitions: u32,
+    /// The partitions that this process serves, such as 0,2; all by default. No two processes may
+    /// serve the same one.
+    #[arg(long, env = "RATCHET_OWN_PARTITIONS", value_delimiter = ',')]
+    pub own: Vec<u32>,
+    /// One message in so many is captured for training or validation.
+    #[arg(long, env = "RATCHET_CAPTURE_ONE_IN", default_value_t = 4)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    pub capture_one_in: u32,
+    /// Captured messages of an organization per second, at most.
+    #[arg(long, env = "RATCHET_CAPTURE_PER_SECOND", default_value_t = 20)]
+    pub capture_per_second: u32,
+}
+
+impl RunSettings {
+    /// The partitions to serve, ascending; an error names the one that does not exist.
+    pub fn owned(&self) -> Result<Vec<u32>, String> {
+        if let Some(bad) = self.own.iter().find(|p| **p >= self.partitions) {
+            return Err(format!(
+                "--own {bad}: there are partitions 0 to {}",
+                self.partitions - 1
+            ));
+        }
+        let mut owned: Vec<u32> = if self.own.is_empty() {
+            (0..self.partitions).collect()
+        } else {
+            self.own.clone()
+        };
+        owned.sort_unstable();
+        owned.dedup();
+        Ok(owned)
+    }
+
+    pub fn lateness_ms(&self) -> i64 {
+        i64::try_from(self.lateness.0.as_millis()).unwrap_or(i64::MAX)
+    }
+}
+
+/// A length of time as people write it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span(pub Duration);
+
+/// The longest lateness: beyond it, messages are refused as ancient.
+const SPAN_MAX: Duration = Duration::from_secs(3600);
+
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bad = || format!("{text:?} is not a length of time such as 30s, 500ms or 2m (≤ 1h)");
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, unit) = text.split_at(digits);
+        let number: u64 = number.parse().map_err(|_| bad())?;
+        let unit_ms = match unit {
+            "ms" => 1,
+            "s" => 1000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            _ => return Err(bad()),
+        };
+        let span = Duration::from_millis(number.checked_mul(unit_ms).ok_or_else(bad)?);
+        if span > SPAN_MAX {
+            return Err(bad());
+        }
+        Ok(Self(span))
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ProofChoice {
+    Unproven,
+    Attested,
+    Verified,
+}
+
+impl From<ProofChoice> for ProofPolicy {
+    fn from(choice: ProofChoice) -> Self {
+        match choice {
+            ProofChoice::Unproven => Self::Unproven,
+            ProofChoice::Attested => Self::Attested,
+            ProofChoice::Verified => Self::Verified,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans() {
+        let check = |text: &str, ms: Option<u64>| {
+            let parsed = text.parse::<Span>().ok().map(|s| s.0.as_millis() as u64);
+            assert_eq!(parsed, ms, "{text:?}");
+        };
+        check("30s", Some(30_000));
+        check("0s", Some(0));
+        check("500ms", Some(500));
+        check("1h", Some(3_600_000));
+        for bad in [
+            "",
+            "30",
+            "s",
+            "-1s",
+            "61m",
+            "1.5s",
+            "99999999999999999999s",
+            "3 s",
+        ] {
+            check(bad, None);
+        }
+    }
+}
