@@ -6,13 +6,15 @@ use hashbrown::HashMap;
 /// A map by text. The texts are an organization's own, so nobody gains by making them collide.
 pub(crate) type TextMap<K, V> = HashMap<K, V, BuildHasherDefault<TextHasher>>;
 
+const K: u64 = 0x9e37_79b9_7f4a_7c15;
+
 #[derive(Default)]
 pub(crate) struct TextHasher(u64);
 
 impl TextHasher {
     #[inline(always)]
     fn word(&mut self, word: u64) {
-        self.0 = (self.0.rotate_left(26) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = (self.0.rotate_left(26) ^ word).wrapping_mul(K);
     }
 }
 
@@ -41,7 +43,9 @@ impl Hasher for TextHasher {
 
     #[inline]
     fn finish(&self) -> u64 {
-        // The map takes its tag from the top bits and the place from the low ones.
-        self.0 ^ (self.0 >> 29)
+        // The map takes its tag from the top bits and the place from the low ones, and a product's
+        // low bits know nothing of a word's high ones: these are folded in first.
+        let folded = (self.0 ^ (self.0 >> 32)).wrapping_mul(K);
+        folded ^ (folded >> 32)
     }
 }

@@ -7,6 +7,7 @@
 
 mod dictionary;
 mod error;
+mod hash;
 mod message;
 mod validate;
 #[cfg(feature = "write")]

@@ -199,7 +199,7 @@ fn malformed_messages_are_refused_for_their_reason() {
         decode_everything(&bytes);
         seen.insert(*reason);
     }
-    let all: BTreeSet<&str> = REASONS.into_iter().collect();
+    let all: BTreeSet<&str> = REASONS.iter().copied().collect();
     assert_eq!(
         all.difference(&seen).collect::<Vec<_>>(),
         Vec::<&&str>::new()

@@ -1,12 +1,13 @@
 //! Building messages: for producers, gateways and tests. Never linked into a guest.
 
 mod encode;
+mod interner;
 
 use super::{FIXED_COLUMNS, HEADER_LEN, MAX_TIMESTAMP, TAIL_LEN};
 use super::{MAX_KEYS, MAX_LEN, MAX_POINTS, MAX_SETS, MAX_SPAN, MAX_STRINGS, MAX_STRING_LEN};
 use alloc::{boxed::Box, vec::Vec};
 use core::fmt;
-use hashbrown::HashMap;
+use interner::Interner;
 
 /// Why a point does not fit, or a message cannot be made. The builder is as it was before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,16 +50,22 @@ impl fmt::Display for BuildError {
 
 impl core::error::Error for BuildError {}
 
+impl From<interner::Crowded> for BuildError {
+    fn from(_: interner::Crowded) -> Self {
+        BuildError::Full
+    }
+}
+
 /// Gathers points into one message.
 #[derive(Default)]
 pub struct MessageBuilder {
-    strings: Vec<Box<[u8]>>,
-    ids: HashMap<Box<[u8]>, u32>,
+    strings: Interner,
     /// String ids of the tag keys, in the order of first use, and how many tag-sets have each.
     keys: Vec<(u32, u32)>,
-    key_of_string: HashMap<u32, u32>,
+    /// For each string its index as a key, or [`NO_KEY`].
+    key_of_string: Vec<u32>,
     sets: Vec<Set>,
-    set_ids: HashMap<Set, u32>,
+    set_ids: Interner,
     points: Vec<Point>,
     counts: Vec<u32>,
     min_ts: i64,
@@ -67,8 +74,10 @@ pub struct MessageBuilder {
     tags: usize,
 }
 
+/// The string is no key.
+const NO_KEY: u32 = u32::MAX;
+
 /// A metric and its tags: pairs of a key's index and a value's string id, sorted.
-#[derive(Clone, PartialEq, Eq, Hash)]
 struct Set {
     metric: u32,
     tags: Box<[(u32, u32)]>,
@@ -209,12 +218,14 @@ impl MessageBuilder {
         let mut keys = self.keys.len();
         for (key, value) in tags {
             bytes += key.as_ref().len() + value.as_ref().len();
-            let known = self
-                .ids
-                .get(key.as_ref())
-                .and_then(|id| self.key_of_string.get(id));
-            keys += usize::from(known.is_none() && !value.as_ref().is_empty());
+            let known = match self.strings.find(key.as_ref())? {
+                Some(id) => self.key_of_string[id as usize] != NO_KEY,
+                None => false,
+            };
+            self.strings.find(value.as_ref())?;
+            keys += usize::from(!known && !value.as_ref().is_empty());
         }
+        self.strings.find(metric)?;
         let strings = self.strings.len() + 1 + 2 * tags.len();
         let sets = self.sets.len() + 1;
         let points = self.points.len() + 1;
@@ -263,41 +274,42 @@ impl MessageBuilder {
             }
         }
         pairs.sort_unstable();
-        let set = Set {
-            metric,
-            tags: pairs.into_boxed_slice(),
-        };
-        if let Some(&id) = self.set_ids.get(&set) {
+        let numbers = pairs.iter().flat_map(|&(key, value)| [key, value]);
+        let bytes: Vec<u8> = core::iter::once(metric)
+            .chain(numbers)
+            .flat_map(u32::to_le_bytes)
+            .collect();
+        // Where the search gives up the tag-set is written again, which is as good.
+        if let Ok(Some(id)) = self.set_ids.find(&bytes) {
             return id;
         }
-        let id = self.sets.len() as u32;
-        for &(key, _) in &set.tags {
+        for &(key, _) in &pairs {
             self.keys[key as usize].1 += 1;
         }
-        self.tags += set.tags.len();
-        self.sets.push(set.clone());
-        self.set_ids.insert(set, id);
-        id
+        self.tags += pairs.len();
+        self.sets.push(Set {
+            metric,
+            tags: pairs.into_boxed_slice(),
+        });
+        self.set_ids.insert(&bytes)
     }
 
     fn intern_key(&mut self, key: &[u8]) -> u32 {
         let string = self.intern(key);
-        let next = self.keys.len() as u32;
-        let index = *self.key_of_string.entry(string).or_insert(next);
-        if index == next {
+        let index = &mut self.key_of_string[string as usize];
+        if *index == NO_KEY {
+            *index = self.keys.len() as u32;
             self.keys.push((string, 0));
         }
-        index
+        *index
     }
 
     fn intern(&mut self, text: &[u8]) -> u32 {
-        if let Some(&id) = self.ids.get(text) {
+        if let Some(id) = self.strings.find_anyhow(text) {
             return id;
         }
-        let id = self.strings.len() as u32;
-        self.strings.push(text.into());
-        self.ids.insert(text.into(), id);
         self.string_bytes += text.len();
-        id
+        self.key_of_string.push(NO_KEY);
+        self.strings.insert(text)
     }
 }

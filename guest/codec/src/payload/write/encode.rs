@@ -7,8 +7,9 @@ use alloc::{vec, vec::Vec};
 
 /// The bytes of the message. Strings, tag-sets and points keep the order of their first use.
 pub(super) fn message(built: &MessageBuilder) -> Vec<u8> {
+    let strings = built.strings.texts();
     let mut order: Vec<usize> = (0..built.keys.len()).collect();
-    order.sort_unstable_by_key(|&key| &built.strings[built.keys[key].0 as usize]);
+    order.sort_unstable_by_key(|&key| &strings[built.keys[key].0 as usize]);
     let columns = FIXED_COLUMNS + order.len();
     let mut out = vec![0; HEADER_LEN + 8 * columns];
     let mut writer = Writer {
@@ -16,9 +17,9 @@ pub(super) fn message(built: &MessageBuilder) -> Vec<u8> {
         column: 0,
     };
 
-    let lengths: Vec<u32> = built.strings.iter().map(|s| s.len() as u32).collect();
+    let lengths: Vec<u32> = strings.iter().map(|s| s.len() as u32).collect();
     writer.run(&lengths);
-    writer.column(&built.strings.concat(), 0);
+    writer.column(&strings.concat(), 0);
     let key_ids: Vec<u32> = order.iter().map(|&key| built.keys[key].0).collect();
     let prefix = writer.run(&key_ids);
     let metrics: Vec<u32> = built.sets.iter().map(|set| set.metric).collect();
