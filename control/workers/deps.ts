@@ -4,6 +4,8 @@ import { dirname, join } from 'node:path';
 import type { Deps } from '../../activities/index.ts';
 import { StageRecords } from '../../activities/stages.ts';
 import { Archive } from '../../evolver/archive.ts';
+import { builtinMutator } from '../../evolver/builtin/index.ts';
+import { Lineage } from '../../evolver/lineage.ts';
 import type { Settings } from '../config.ts';
 import { connectNats } from '../nats.ts';
 import { ContentStore } from '../store/index.ts';
@@ -24,8 +26,8 @@ export async function openDeps(
     store,
     stages: new StageRecords(join(settings.state, 'stages')),
     archive,
-    lineage: overrides.lineage ?? { commit: async () => '' },
-    mutators: {},
+    lineage: new Lineage(join(settings.state, 'lineage')),
+    mutators: { builtin: builtinMutator() },
     nats,
     active: await ActiveTable.open(nats),
     modules: await ObjectTable.open(nats, 'modules'),

@@ -1,0 +1,172 @@
+/**
+ * Makes the golden histories anew: `node --import tsx test/workflows/record-histories.ts`. Do so only when a change
+ * of the workflows is meant to break old ones, and say so in the commit: running workflows break with them.
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { WorkflowHandle } from '@temporalio/client';
+import { ApplicationFailure } from '@temporalio/common';
+import type { Activities } from '../../activities/types.ts';
+import type { generation } from '../../workflows/generation.ts';
+import * as m from '../../workflows/messages.ts';
+import type { organization } from '../../workflows/organization.ts';
+import {
+  configuration,
+  EVOLVER_QUEUE,
+  organizationInput,
+  settings,
+  startEnvironment,
+  temporalBinary,
+  withWorkers,
+} from './environment.ts';
+import { fakes, ref, slow, Table } from './fakes.ts';
+
+const folder = new URL('../histories/', import.meta.url).pathname;
+const environment = await startEnvironment();
+const { client } = environment.temporal;
+
+/** Keys that tell of the machine and matter to no replay. */
+const MACHINE = new Set(['identity', 'requestId', 'binaryChecksum', 'workerVersion', 'stackTrace']);
+
+function scrub(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(scrub);
+  if (typeof value !== 'object' || value === null) return value;
+  const kept = Object.entries(value).filter(([key]) => !MACHINE.has(key));
+  return Object.fromEntries(kept.map(([key, inner]) => [key, scrub(inner)]));
+}
+
+async function save(name: string, workflowId: string, runId?: string): Promise<void> {
+  const args = ['workflow', 'show', '--output', 'json', '--workflow-id', workflowId];
+  const place = ['--address', environment.temporal.address, '--namespace', 'default'];
+  const run = runId === undefined ? [] : ['--run-id', runId];
+  const shown = execFileSync(temporalBinary(), [...args, ...place, ...run], {
+    encoding: 'utf8',
+    maxBuffer: 64 * 1024 * 1024,
+  });
+  const text = JSON.stringify(scrub(JSON.parse(shown)));
+  await writeFile(join(folder, `${name}.json`), `${text}\n`);
+  process.stderr.write(`${name}: ${text.length} bytes\n`);
+}
+
+const one = settings({ candidates: 1 });
+
+async function generationHistory(
+  outcome: m.GenerationOutcome,
+  overrides: Partial<Activities>,
+  cancel = false,
+): Promise<void> {
+  const input: m.GenerationInput = {
+    ...{ schema: m.WIRE_SCHEMA, org: 'golden', generation: 1, rerun: 0 },
+    ...{ configuration: configuration(), incumbent: null, active_version: 0 },
+    ...{ evolver_queue: EVOLVER_QUEUE, settings: one, inputs: null },
+  };
+  const workflowId = `golden-${outcome}`;
+  await withWorkers(environment, fakes(overrides, new Table()).activities, async () => {
+    const handle = await client.workflow.start<typeof generation>(m.WORKFLOW.generation, {
+      workflowId,
+      taskQueue: m.CONTROL_QUEUE,
+      args: [input],
+    });
+    if (cancel) await handle.cancel();
+    const result = await handle.result();
+    if (result.outcome !== outcome) throw new Error(`${outcome}: ended ${result.outcome}`);
+  });
+  await save(`generation-${outcome}`, workflowId);
+}
+
+function lostRace(): Partial<Activities> {
+  return { publish: async () => ({ verdict: 'conflict', reason: 'revision' }) };
+}
+
+const generations: [m.GenerationOutcome, Partial<Activities>][] = [
+  ['promoted', {}],
+  [
+    'no-candidate',
+    { build: async () => ({ verdict: 'timeout', reason: 'too long', seconds: 90 }) },
+  ],
+  [
+    'no-improvement',
+    {
+      benchmark: async ({ candidates }) => ({
+        evidence: ref('e'),
+        seconds: 1,
+        candidates: candidates.map(({ id }) => slow(id)),
+      }),
+    },
+  ],
+  ['shadow-failed', { shadow: async () => ({ verdict: 'fail' }) }],
+  ['insufficient', { shadow: async () => ({ verdict: 'insufficient' }) }],
+  ['conflict', lostRace()],
+  ['refused', { confirm: async () => ({ verdict: 'refused', reason: 'compile' }) }],
+  [
+    'failed',
+    {
+      specialize: async () => {
+        throw ApplicationFailure.nonRetryable('a rule', 'InvalidProfile');
+      },
+    },
+  ],
+];
+
+async function until(
+  handle: WorkflowHandle<typeof organization>,
+  met: (s: m.OrganizationStatus) => boolean,
+) {
+  for (let turn = 0; turn < 400; turn++) {
+    if (met(await handle.query(m.statusQuery))) return;
+    await new Promise((done) => setTimeout(done, 50));
+  }
+  throw new Error('never came about');
+}
+
+/** Every message once: configure, evolve, budget, pause, resume, re-run, roll back, demote; then a second run. */
+async function organizationHistories(): Promise<void> {
+  const input = organizationInput('golden', {
+    settings: settings({ candidates: 1, generations_per_run: 3 }),
+    budget: { ...m.DEFAULT_BUDGET, generations: 1 },
+  });
+  const workflowId = m.organizationId('golden');
+  const fake = fakes();
+  await withWorkers(environment, fake.activities, async () => {
+    await client.workflow.start<typeof organization>(m.WORKFLOW.organization, {
+      workflowId,
+      taskQueue: m.CONTROL_QUEUE,
+      args: [input],
+    });
+    const handle = client.workflow.getHandle<typeof organization>(workflowId);
+    const { runId } = await handle.describe();
+    await exercise(handle, fake.table);
+    await save('organization-continued', workflowId, runId);
+    await handle.terminate('recorded');
+    await save('organization-second-run', workflowId);
+  });
+}
+
+async function exercise(handle: WorkflowHandle<typeof organization>, table: Table): Promise<void> {
+  const settled = (generations: number) => (it: m.OrganizationStatus) =>
+    it.stage === 'settled' && it.outcomes.length === generations;
+  await handle.executeUpdate(m.configureUpdate, { args: [{ configuration: configuration() }] });
+  await until(handle, settled(1));
+  await handle.executeUpdate(m.evolveUpdate, { args: [{ request_id: 'evolve' }] });
+  await until(handle, settled(2));
+  await handle.executeUpdate(m.rollbackUpdate, { args: [{ reason: 'test' }] });
+  await handle.executeUpdate(m.resumeUpdate, { args: [{}] });
+  await handle.executeUpdate(m.setBudgetUpdate, { args: [{ budget: { stagnation: 2 } }] });
+  await handle.executeUpdate(m.rerunGenerationUpdate, { args: [{ generation: 1 }] });
+  await until(handle, settled(3));
+  const module = table.active?.module ?? '';
+  const wrong = { configuration: configuration().digest, module, reason: 'differs' };
+  await handle.signal(m.moduleDemotedSignal, wrong);
+  await until(handle, settled(4));
+  await handle.executeUpdate(m.pauseUpdate, { args: [{ reason: 'done' }] });
+}
+
+await mkdir(folder, { recursive: true });
+try {
+  for (const [outcome, overrides] of generations) await generationHistory(outcome, overrides);
+  await generationHistory('cancelled', {}, true);
+  await organizationHistories();
+} finally {
+  await environment.temporal.teardown();
+}
