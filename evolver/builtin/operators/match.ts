@@ -8,7 +8,7 @@ export const match: Operator = {
   options: ({ profile }) => {
     const wide = profile.sets.median > 64;
     return [
-      { value: 'point', prior: 0.2 },
+      { value: 'point', prior: 0.1 },
       { value: 'set', prior: 1 },
       { value: 'bits64', prior: wide ? 3 : 8 },
       { value: 'bits128', prior: wide ? 6 : 2 },

@@ -1,0 +1,192 @@
+/**
+ * The built-in mutator: a search over the grammar of designs. It proposes a fresh draw, a change of the parent, or a
+ * cross with an inspiration; what the archive has measured moves the odds of every choice. It judges nothing itself:
+ * a slow or wrong design loses by measurement.
+ */
+import type { Mutator, Proposal, ProposalRequest, Tried } from '../mutator.ts';
+import { type Random, random } from '../random.ts';
+import { tabulate } from '../spec/tables.ts';
+import {
+  describeGenome,
+  distance,
+  FIRST_GENOME,
+  type Genome,
+  normalise,
+  parseGenome,
+  printGenome,
+} from './genome.ts';
+import type { Operator, Setting, Situation } from './operator.ts';
+import { OPERATORS } from './operators/index.ts';
+import { expressTables } from './phenotype.ts';
+import { TemplateError } from './template.ts';
+
+/** Draws until a design is new; beyond that a known one is proposed, for the caller to refuse. */
+const DRAWS_MAX = 64;
+/** How far a fresh draw keeps from designs that are not measured yet, while draws last. */
+const SPREAD = 2;
+/** How strongly a measured gain moves the odds: a choice twice as fast is eight times as likely. */
+const LEARNING = 3;
+
+type Kind = 'seed' | 'mutate' | 'cross';
+
+interface Search {
+  situation: Situation;
+  random: Random;
+  parent: Genome;
+  inspirations: Genome[];
+  known: Set<string>;
+  /** Designs that were proposed and not measured: siblings, mostly. */
+  open: Genome[];
+  odds: (operator: Operator) => Setting[];
+}
+
+export function builtinMutator(): Mutator {
+  return { name: 'builtin', propose: async (request) => propose(request) };
+}
+
+export function propose(request: ProposalRequest): Proposal {
+  const search = prepare(request);
+  let last: { kind: Kind; genome: Genome; source: string } | null = null;
+  for (let draw = 0; draw < DRAWS_MAX; draw++) {
+    const kind = pickKind(search);
+    const genome = normalise(drawGenome(search, kind), search.situation);
+    const source = expressIfItFits(genome, search.situation);
+    if (source === null) continue;
+    last = { kind, genome, source };
+    if (!search.known.has(printGenome(genome)) && isApart(search, genome, kind, draw)) break;
+  }
+  last ??= { kind: 'seed', genome: FIRST_GENOME, source: first(search.situation) };
+  return toProposal(last, search);
+}
+
+function prepare(request: ProposalRequest): Search {
+  const situation = { tables: tabulate(request.rules), profile: request.profile };
+  const read = (source: string) => {
+    const genome = parseGenome(source);
+    return genome === null ? FIRST_GENOME : normalise(genome, situation);
+  };
+  const tried = request.tried ?? [];
+  const parent = read(request.parent.source);
+  const seen = [parent, FIRST_GENOME, ...tried.map(({ source }) => read(source))];
+  const open = tried.filter(({ ratio }) => ratio === null).map(({ source }) => read(source));
+  return {
+    situation,
+    random: random(request.random),
+    parent,
+    inspirations: request.inspirations.map(({ source }) => read(source)),
+    known: new Set(seen.map(printGenome)),
+    open,
+    odds: learnedOdds(situation, tried, read),
+  };
+}
+
+function pickKind({ random, parent, inspirations }: Search): Kind {
+  // From the first form nothing is learned by changing one thing: a draw may go anywhere at once.
+  const plain = distance(parent, FIRST_GENOME) === 0;
+  const weights = plain ? [8, 1, 0] : [2, 5, inspirations.length > 0 ? 3 : 0];
+  return (['seed', 'mutate', 'cross'] as const)[random.weighted(weights)] ?? 'seed';
+}
+
+function drawGenome(search: Search, kind: Kind): Genome {
+  if (kind === 'seed') return drawAll(search);
+  if (kind === 'mutate') return mutate(search, search.parent);
+  const other = search.inspirations[search.random.below(search.inspirations.length)];
+  const crossed = cross(search.random, search.parent, other ?? search.parent);
+  // A cross of relatives is often one of them again: a change makes it worth measuring.
+  return search.random.unit() < 0.5 ? crossed : mutate(search, crossed);
+}
+
+function drawAll({ odds, random }: Search): Genome {
+  return Object.fromEntries(
+    OPERATORS.map((operator) => [operator.name, pick(random, odds(operator))]),
+  );
+}
+
+/** Another choice for one operator that matters, sometimes for two. */
+function mutate({ odds, random }: Search, genome: Genome): Genome {
+  const changed: Record<string, string> = { ...genome };
+  const changes = random.unit() < 0.35 ? 2 : 1;
+  for (let change = 0; change < changes; change++) {
+    const free = OPERATORS.filter(
+      (operator) => operator.matters(changed) && odds(operator).length > 1,
+    );
+    if (free.length === 0) break;
+    const operator = free[random.below(free.length)] as Operator;
+    const others = odds(operator).filter(({ value }) => value !== changed[operator.name]);
+    changed[operator.name] = pick(random, others);
+  }
+  return changed;
+}
+
+function cross(random: Random, a: Genome, b: Genome): Genome {
+  return Object.fromEntries(
+    OPERATORS.map(({ name, plain }) => [name, (random.unit() < 0.5 ? a[name] : b[name]) ?? plain]),
+  );
+}
+
+function pick(random: Random, settings: readonly Setting[]): string {
+  const weights = settings.map(({ prior }) => prior);
+  return (settings[random.weighted(weights)] as Setting).value;
+}
+
+/** A fresh draw keeps its distance from siblings, so that one generation looks at different places. */
+function isApart({ open }: Search, genome: Genome, kind: Kind, draw: number): boolean {
+  if (kind !== 'seed' || draw > DRAWS_MAX / 2) return true;
+  return open.every((other) => distance(other, genome) >= SPREAD);
+}
+
+/** Prior odds, moved by the mean of what designs with a choice were worth beside all others. */
+function learnedOdds(
+  situation: Situation,
+  tried: readonly Tried[],
+  read: (source: string) => Genome,
+): (operator: Operator) => Setting[] {
+  const worth = tried
+    .filter((each): each is Tried & { ratio: number } => each.ratio !== null && each.ratio > 0)
+    .map(({ source, ratio }) => ({ genome: read(source), gain: Math.log(ratio) }));
+  const overall = mean(worth.map(({ gain }) => gain));
+  const known = new Map<string, Setting[]>();
+  return (operator) => {
+    const settings = known.get(operator.name) ?? operator.options(situation).map(moved);
+    known.set(operator.name, settings);
+    return settings;
+
+    function moved({ value, prior }: Setting): Setting {
+      const gains = worth.filter(({ genome }) => genome[operator.name] === value);
+      // One more at the mean, so that a single measurement does not decide.
+      const gain = mean([overall, ...gains.map((each) => each.gain)]) - overall;
+      const factor = Math.exp(Math.max(-3, Math.min(3, LEARNING * gain)));
+      return { value, prior: prior * factor };
+    }
+  };
+}
+
+function mean(numbers: readonly number[]): number {
+  if (numbers.length === 0) return 0;
+  return numbers.reduce((sum, each) => sum + each, 0) / numbers.length;
+}
+
+function expressIfItFits(genome: Genome, situation: Situation): string | null {
+  try {
+    return expressTables(genome, situation);
+  } catch (error) {
+    if (error instanceof TemplateError) return null;
+    throw error;
+  }
+}
+
+function first(situation: Situation): string {
+  return expressTables(FIRST_GENOME, situation);
+}
+
+function toProposal(
+  { kind, genome, source }: { kind: Kind; genome: Genome; source: string },
+  { parent, random }: Search,
+): Proposal {
+  const from = kind === 'seed' ? FIRST_GENOME : parent;
+  const changes = describeGenome(genome, from);
+  const base = kind === 'seed' ? 'the first form' : 'its parent';
+  const summary = `${changes.length} choices differ from ${base}: ${changes.join(', ') || 'none'}`;
+  const operator = `${kind}:${changes.join('+') || 'none'}`.slice(0, 200);
+  return { source, operator, summary, random: random.state() };
+}
