@@ -1,4 +1,7 @@
-/** The aggregator's binary as a tool of the control plane: one JSON object, the last line of its output. */
+/**
+ * The aggregator's binary as a tool of the control plane: one JSON object, the last line of its
+ * output.
+ */
 import { tmpdir } from 'node:os';
 import type { z } from 'zod';
 import { type Limits, ProcessFault, runLimited } from './process.ts';

@@ -1,9 +1,15 @@
-/** The activity's context as stages use it: a heartbeat while something runs, and the signal to give up. */
+/**
+ * The activity's context as stages use it: a heartbeat while something runs, and the signal to give
+ * up.
+ */
 import { Context } from '@temporalio/activity';
 
 const INTERVAL_MS = 2_000;
 
-/** Runs something long: heartbeats go on meanwhile, and `signal` fires when the activity is cancelled. */
+/**
+ * Runs something long: heartbeats go on meanwhile, and `signal` fires when the activity is
+ * cancelled.
+ */
 export async function beating<T>(
   details: unknown,
   run: (signal: AbortSignal) => Promise<T>,

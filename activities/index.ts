@@ -1,4 +1,7 @@
-/** All activities, built from what they need. `Activities` in `types.ts` is what workflows know of them. */
+/**
+ * All activities, built from what they need. `Activities` in `types.ts` is what workflows know of
+ * them.
+ */
 import { benchmarkActivities } from './benchmark/index.ts';
 import { buildActivities } from './build/index.ts';
 import type { Deps } from './deps.ts';

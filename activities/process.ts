@@ -1,6 +1,7 @@
 /**
- * Runs one child process with limits: time, processor time, address space, file size and output. The child leads a
- * process group of its own, and the whole group is killed when the time is up or the caller gives up.
+ * Runs one child process with limits: time, processor time, address space, file size and output.
+ * The child leads a process group of its own, and the whole group is killed when the time is up or
+ * the caller gives up.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { performance } from 'node:perf_hooks';
@@ -50,8 +51,8 @@ const NOT_FOUND = 127;
 const NOT_EXECUTABLE = 126;
 
 /**
- * A shell sets the limits and becomes the program. A system that does not know one of them (macOS: address space)
- * goes on without it; the wall clock always holds.
+ * A shell sets the limits and becomes the program. A system that does not know one of them (macOS:
+ * address space) goes on without it; the wall clock always holds.
  */
 const LIMITED = `
 ulimit -c 0 2>/dev/null; ulimit -t "$1" 2>/dev/null

@@ -1,7 +1,7 @@
 /**
  * The record of stages: what a stage answered, under a key of the domain such as
- * `acme/gen/3/c1/build/<input digest>`. A stage that finished but could not report, because its worker was killed,
- * answers from the record instead of running again.
+ * `acme/gen/3/c1/build/<input digest>`. A stage that finished but could not report, because its
+ * worker was killed, answers from the record instead of running again.
  */
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -24,7 +24,10 @@ export class StageRecords {
     this.directory = directory;
   }
 
-  /** Runs a stage unless it has finished before; `valid` may refuse a recorded answer that lost its bytes. */
+  /**
+   * Runs a stage unless it has finished before; `valid` may refuse a recorded answer that lost its
+   * bytes.
+   */
   async once<Result>(
     key: string,
     run: () => Promise<Result>,

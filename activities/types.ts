@@ -1,7 +1,9 @@
 /**
- * What every stage takes and answers. Workflows import this file's types and nothing else of `activities/`.
+ * What every stage takes and answers. Workflows import this file's types and nothing else of
+ * `activities/`.
  *
- * Expected negatives are values of the verdict unions; an activity throws only for operational faults.
+ * Expected negatives are values of the verdict unions; an activity throws only for operational
+ * faults.
  */
 import type {
   ActiveModule,
@@ -34,7 +36,10 @@ export interface CandidateSource {
   parent: string | null;
 }
 
-/** Captured training messages, split by content: candidates are timed on `fit`, an elite again on `check`. */
+/**
+ * Captured training messages, split by content: candidates are timed on `fit`, an elite again on
+ * `check`.
+ */
 export interface Corpus {
   fit: Ref;
   check: Ref;

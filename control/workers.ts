@@ -1,7 +1,7 @@
 /**
- * The Temporal workers of a control plane: workflows and light activities on `control`, proposals of models on
- * `llm`, builds, benchmarks and the archive on this host's queue, one at a time. Also forwards demotions, which
- * aggregators tell on NATS, to the organizations.
+ * The Temporal workers of a control plane: workflows and light activities on `control`, proposals
+ * of models on `llm`, builds, benchmarks and the archive on this host's queue, one at a time. Also
+ * forwards demotions, which aggregators tell on NATS, to the organizations.
  */
 import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
 import { createActivities } from '../activities/index.ts';
@@ -14,7 +14,9 @@ import { forwardDemotions } from './workers/demotions.ts';
 import { openDeps, type WorkerDeps } from './workers/deps.ts';
 import { installRuntime } from './workers/runtime.ts';
 
-/** Both bounds are of memory: a cached workflow holds its history's state, a slot its activity's. */
+/**
+ * Both bounds are of memory: a cached workflow holds its history's state, a slot its activity's.
+ */
 const CACHED_WORKFLOWS_MAX = 200;
 const CONTROL_ACTIVITIES_MAX = 50;
 const LLM_ACTIVITIES_MAX = 8;

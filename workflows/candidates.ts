@@ -12,6 +12,7 @@ import type {
   BuildVerdict,
   CandidateSource,
   GateRecord,
+  Measurement,
   ModuleVerdict,
   ProofVerdict,
   ShadowVerdict,
@@ -31,7 +32,10 @@ export const GATES: readonly Gate[] = [
   'signature',
 ];
 
-/** What the workflow holds of a candidate: the outcome that is shown, and the references it works with. */
+/**
+ * What the workflow holds of a candidate: the outcome that is shown, and the references it works
+ * with.
+ */
 export interface Candidate {
   outcome: CandidateOutcome;
   source: Ref;
@@ -131,11 +135,12 @@ export function proofAnswer(verdict: ProofVerdict): GateAnswer {
 
 export function benchmarkAnswer(verdict: BenchmarkVerdict, evidence: string): GateAnswer {
   const pass = verdict.verdict === 'faster';
-  const reason =
-    'reason' in verdict
-      ? verdict.reason
-      : `ratio ${verdict.ratio.toFixed(3)}, 95 % ${verdict.ci95.map((x) => x.toFixed(3)).join('–')}`;
+  const reason = 'reason' in verdict ? verdict.reason : figures(verdict);
   return { ...plain, gate: 'benchmark', pass, verdict: verdict.verdict, reason, evidence };
+}
+
+function figures({ ratio, ci95 }: Measurement): string {
+  return `ratio ${ratio.toFixed(3)}, 95 % ${ci95.map((bound) => bound.toFixed(3)).join('–')}`;
 }
 
 export function shadowAnswer(verdict: ShadowVerdict): GateAnswer {
@@ -160,7 +165,10 @@ export function open(candidates: Candidate[]): Candidate[] {
   return candidates.filter((candidate) => candidate.outcome.state === 'open');
 }
 
-/** Open candidates in the order in which the shadow service is asked about them; twins are asked about once. */
+/**
+ * Open candidates in the order in which the shadow service is asked about them; twins are asked
+ * about once.
+ */
 export function shadowOrder(candidates: Candidate[], threshold: number): Candidate[] {
   const rows = open(candidates).flatMap((candidate) => {
     const { id, ratio, ci95 } = candidate.outcome;

@@ -12,12 +12,13 @@ import {
   upsertSearchAttributes,
 } from '@temporalio/workflow';
 import type { ManifestSubject } from '../activities/types.ts';
+import { now } from './clock.ts';
 import { describeFailure } from './failure.ts';
 import type { generation } from './generation.ts';
 import { issueManifest, published } from './manifest.ts';
 import * as m from './messages.ts';
 import { evolverActivities, reads } from './proxies.ts';
-import { organizationMarkdown } from './report.ts';
+import { lostResult, organizationMarkdown } from './report.ts';
 import * as s from './state.ts';
 import { clip } from './summary.ts';
 import { checkBudget, checkEvolve, checkRerun, checkRollback } from './validate.ts';
@@ -63,7 +64,7 @@ export class Organization {
       queued: state.queue.map((item) => m.generationId(state.org, item.generation, item.rerun)),
       active: state.active,
       budget: state.budget,
-      budget_used: s.budgetUsed(state, Date.now()),
+      budget_used: s.budgetUsed(state, now()),
       evolution_started_ms: state.evolution_started_ms,
       first_promotion_ms: state.first_promotion_ms,
       outcomes: state.outcomes,
@@ -166,7 +167,8 @@ export class Organization {
     this.show();
   }
 
-  // ---- validators: synchronous, read-only --------------------------------------------------------
+  // ---- validators: synchronous, read-only
+  // --------------------------------------------------------
 
   readonly checkEvolve = (request: m.EvolveRequest): void => {
     checkEvolve(request, this.state.budget);
@@ -225,7 +227,8 @@ export class Organization {
     return this.pending.has(id) || this.state.answers.some((answer) => answer.id === id);
   }
 
-  // ---- steps of the main loop --------------------------------------------------------------------
+  // ---- steps of the main loop
+  // --------------------------------------------------------------------
 
   /** A first run learns from archive and table what an earlier life of this organization left. */
   async restore(): Promise<void> {
@@ -251,14 +254,14 @@ export class Organization {
     const before = this.state;
     const changed = () => this.state !== before || stop();
     if (until_ms === null) await condition(changed);
-    else await condition(changed, Math.max(1, until_ms - Date.now()));
+    else await condition(changed, Math.max(1, until_ms - now()));
   }
 
   /** Looks at the captured traffic until there is enough, at growing intervals. */
   async capture(stop: () => boolean): Promise<void> {
     const { settings, org } = this.state;
     let pause_ms = settings.capture_poll_ms;
-    while (!stop() && s.nextStep(this.state, Date.now()).step === 'capture') {
+    while (!stop() && s.nextStep(this.state, now()).step === 'capture') {
       const configuration = this.state.configuration?.digest ?? '';
       try {
         const status = await reads.captureStatus.executeWithOptions(
@@ -287,7 +290,7 @@ export class Organization {
       );
     } catch (error) {
       this.fault(error);
-      const renew_not_before_ms = Date.now() + RENEWAL_PAUSE_MS;
+      const renew_not_before_ms = now() + RENEWAL_PAUSE_MS;
       this.set({ ...this.state, renew_not_before_ms });
     }
   }
@@ -301,9 +304,9 @@ export class Organization {
       return;
     }
     // Requests may have come while the table was read.
-    const step = s.nextStep(this.state, Date.now());
+    const step = s.nextStep(this.state, now());
     if (step.step !== 'generation' || step.what.generation !== what.generation) return;
-    this.set(s.beginGeneration(this.state, step.what, Date.now()));
+    this.set(s.beginGeneration(this.state, step.what, now()));
     const result = await this.child(step.what);
     this.running = null;
     this.set(s.endGeneration(this.state, result));
@@ -337,7 +340,7 @@ export class Organization {
         }),
       );
     } catch (error) {
-      return lost(input, describeFailure(error), this.scope.consideredCancelled);
+      return lostResult(input, now(), describeFailure(error), this.scope.consideredCancelled);
     } finally {
       this.scope = null;
     }
@@ -390,7 +393,9 @@ export class Organization {
     this.set(s.adoptActive(this.state, reading.active));
   }
 
-  /** Publishes a decision of the organization; with `over`, only while that module is the newest. */
+  /**
+   * Publishes a decision of the organization; with `over`, only while that module is the newest.
+   */
   private async issue(subject: ManifestSubject, over?: string | null): Promise<m.ActiveModule> {
     await condition(() => !this.issuing);
     this.issuing = true;
@@ -469,24 +474,4 @@ export class Organization {
 
 function reject(type: keyof typeof m.REJECTION, message: string): never {
   throw ApplicationFailure.nonRetryable(message, m.REJECTION[type]);
-}
-
-/** The result of a generation that could not tell its own: terminated, timed out, never started. */
-function lost(input: m.GenerationInput, detail: string, cancelled: boolean): m.GenerationResult {
-  const now = Date.now();
-  return {
-    org: input.org,
-    generation: input.generation,
-    rerun: input.rerun,
-    configuration: input.configuration.digest,
-    outcome: cancelled ? 'cancelled' : 'failed',
-    detail,
-    started_ms: now,
-    ended_ms: now,
-    candidates: [],
-    promoted: null,
-    unconfirmed: null,
-    inputs: input.inputs,
-    benchmark: null,
-  };
 }

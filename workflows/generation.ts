@@ -1,9 +1,9 @@
 /**
  * One generation: a batch of candidates through the gates, and at most one promotion.
  *
- * The workflow always ends with a result. A gate that refuses a candidate is that candidate's verdict; a stage that
- * cannot be carried out is the outcome `failed`; both are told by the result, the archive and the details shown in
- * the Temporal UI.
+ * The workflow always ends with a result. A gate that refuses a candidate is that candidate's
+ * verdict; a stage that cannot be carried out is the outcome `failed`; both are told by the result,
+ * the archive and the details shown in the Temporal UI.
  */
 import {
   CancellationScope,
@@ -14,11 +14,9 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import type {
-  CandidateSource,
   GateRecord,
   GenerationInputs,
   GenerationKey,
-  Plan,
   ProofVerdict,
   Recorded,
 } from '../activities/types.ts';
@@ -40,6 +38,7 @@ import {
   shadowOrder,
   sourceAnswer,
 } from './candidates.ts';
+import { now } from './clock.ts';
 import { describeFailure } from './failure.ts';
 import { issueManifest } from './manifest.ts';
 import {
@@ -52,11 +51,11 @@ import {
   type GenerationStage,
   generationId,
   generationProgressSignal,
-  LLM_QUEUE,
   type Ref,
   searchAttributes,
 } from './messages.ts';
-import { confirming, evolverActivities, mutating, shadowing } from './proxies.ts';
+import { propose } from './proposals.ts';
+import { confirming, evolverActivities, shadowing } from './proxies.ts';
 import { clip, progressMarkdown } from './summary.ts';
 
 export async function generation(input: GenerationInput): Promise<GenerationResult> {
@@ -69,18 +68,13 @@ interface End {
   detail: string | null;
 }
 
-interface Proposals {
-  candidates: CandidateSource[];
-  missing: { index: number; mutator: string; reason: string }[];
-}
-
 class Generation {
   private readonly input: GenerationInput;
   private readonly key: GenerationKey;
   private readonly evolver: ReturnType<typeof evolverActivities>;
-  private readonly started_ms = Date.now();
+  private readonly started_ms = now();
   private stage: GenerationStage = 'sample';
-  private since_ms = Date.now();
+  private since_ms = now();
   private candidates: Candidate[] = [];
   private answers: GateRecord[] = [];
   private lines: string[] = [];
@@ -153,7 +147,8 @@ class Generation {
     const plan = await quick.plan.executeWithOptions(this.summary('choose parents'), [
       { ...this.key, configuration, specialization, profile, candidates: count, mutator },
     ]);
-    const { candidates, missing } = await this.mutate(plan);
+    const { candidates, missing } = await propose(this.key, plan, this.input.evolver_queue);
+    for (const { index, reason } of missing) this.lines.push(`no #${index}: ${reason}`);
     const inputs: GenerationInputs = {
       schema: this.input.schema,
       configuration: configuration.digest,
@@ -168,35 +163,6 @@ class Generation {
     ]);
     this.inputs = admitted.inputs;
     return inputs;
-  }
-
-  /** The built-in search proposes in turn, so that each knows its elder siblings; models work side by side. */
-  private async mutate({ plan, slots }: Plan): Promise<Proposals> {
-    const proposals: Proposals = { candidates: [], missing: [] };
-    let fault: unknown = null;
-    const propose = async ({ index, mutator }: Plan['slots'][number]) => {
-      const queue = mutator === 'llm' ? LLM_QUEUE : this.input.evolver_queue;
-      const options = this.summary(`mutate #${index} (${mutator})`);
-      const siblings = proposals.candidates.map((candidate) => candidate.source);
-      try {
-        const proposal = await mutating(queue).mutate.executeWithOptions(options, [
-          { ...this.key, plan, index, mutator, siblings },
-        ]);
-        if (proposal.verdict === 'proposed') proposals.candidates.push(proposal.candidate);
-        else proposals.missing.push({ index, mutator, reason: proposal.reason });
-      } catch (error) {
-        if (isCancellation(error)) throw error;
-        fault = error;
-        proposals.missing.push({ index, mutator, reason: describeFailure(error) });
-      }
-    };
-    const models = slots.filter((slot) => slot.mutator === 'llm');
-    for (const slot of slots) if (slot.mutator !== 'llm') await propose(slot);
-    await Promise.all(models.map(propose));
-    for (const { index, reason } of proposals.missing) this.lines.push(`no #${index}: ${reason}`);
-    if (proposals.candidates.length === 0 && fault !== null) throw fault;
-    proposals.candidates.sort((left, right) => left.index - right.index);
-    return proposals;
   }
 
   // ---- gates ------------------------------------------------------------------------------------
@@ -439,7 +405,7 @@ class Generation {
       outcome,
       detail,
       started_ms: this.started_ms,
-      ended_ms: Date.now(),
+      ended_ms: now(),
       candidates,
       promoted,
       unconfirmed: this.unconfirmed,
@@ -450,7 +416,7 @@ class Generation {
 
   private enter(stage: GenerationStage): void {
     this.stage = stage;
-    this.since_ms = Date.now();
+    this.since_ms = now();
     upsertSearchAttributes([{ key: searchAttributes.stage, value: stage }]);
     this.show();
   }
@@ -486,8 +452,9 @@ function componentOf(candidate: Candidate): Ref {
 }
 
 /**
- * The comparison holds only against what served when the generation began: a renewal of the incumbent changes
- * nothing, but a rollback, a tombstone or another promotion is a decision that this generation must not undo.
+ * The comparison holds only against what served when the generation began: a renewal of the
+ * incumbent changes nothing, but a rollback, a tombstone or another promotion is a decision that
+ * this generation must not undo.
  */
 function unchanged(active: ActiveModule | null, input: GenerationInput): boolean {
   if (active === null || active.version <= input.active_version) return true;

@@ -1,6 +1,10 @@
-/** Signing and publishing a manifest, for a generation's promotion and for an organization's own decisions. */
+/**
+ * Signing and publishing a manifest, for a generation's promotion and for an organization's own
+ * decisions.
+ */
 import { ApplicationFailure, workflowInfo } from '@temporalio/workflow';
 import type { ActiveReading, ManifestSubject } from '../activities/types.ts';
+import { now } from './clock.ts';
 import type { ActiveModule } from './messages.ts';
 import { publishing, reads, signing } from './proxies.ts';
 
@@ -53,7 +57,7 @@ export async function issueManifest(request: IssueRequest): Promise<Issued> {
 function sign(request: IssueRequest, reading: ActiveReading) {
   const { org, configuration, subject } = request;
   const { workflowId, runId } = workflowInfo();
-  const issued_at_ms = Date.now();
+  const issued_at_ms = now();
   const version = reading.next_version;
   const summary = `sign version ${version} (${subject.kind})`;
   return signing.sign.executeWithOptions({ summary }, [

@@ -1,10 +1,10 @@
 /**
- * Everything that crosses the border of the workflows: names, ids, task queues, updates, the query, signals, search
- * attribute keys and the wire types. Clients (API, command line), workers and activities import this file; it has no
- * behaviour and touches neither Node nor any service.
+ * Everything that crosses the border of the workflows: names, ids, task queues, updates, the query,
+ * signals, search attribute keys and the wire types. Clients (API, command line), workers and
+ * activities import this file; it has no behaviour and touches neither Node nor any service.
  *
- * Wire types are plain JSON in snake_case; nothing in them exceeds about 1 KB: bytes travel as `Ref`s into the
- * content-addressed store.
+ * Wire types are plain JSON in snake_case; nothing in them exceeds about 1 KB: bytes travel as
+ * `Ref`s into the content-addressed store.
  */
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
@@ -57,7 +57,9 @@ export interface ConfigurationRef {
   effective_from_ms: number;
 }
 
-/** When evolving by itself ends. A new configuration and the update `evolve` start a fresh count. */
+/**
+ * When evolving by itself ends. A new configuration and the update `evolve` start a fresh count.
+ */
 export interface Budget {
   /** Generations at most. */
   generations: number;
@@ -65,7 +67,9 @@ export interface Budget {
   seconds: number;
   /** Generations in a row without a promotion, after the first promotion. */
   stagnation: number;
-  /** Ends as soon as a promoted module reaches this ratio to the baseline (training); null = none. */
+  /**
+   * Ends as soon as a promoted module reaches this ratio to the baseline (training); null = none.
+   */
   target_ratio: number | null;
 }
 
@@ -77,13 +81,19 @@ export interface BudgetUsed {
 
 export type MutatorName = 'builtin' | 'llm';
 
-/** Every setting of an organization's evolution; carried in the workflow's input and validated there. */
+/**
+ * Every setting of an organization's evolution; carried in the workflow's input and validated
+ * there.
+ */
 export interface EvolutionSettings {
   /** Candidates a generation. */
   candidates: number;
   /** Questions to the shadow service a generation. */
   questions: number;
-  /** A candidate is worth a question when the lower bound of its ratio to the incumbent exceeds this. */
+  /**
+   * A candidate is worth a question when the lower bound of its ratio to the incumbent exceeds
+   * this.
+   */
   promotion_ratio: number;
   /** Captured messages needed before evolving: readable ones and held-back ones. */
   training_min: number;
@@ -100,7 +110,10 @@ export interface EvolutionSettings {
   confirm_seconds: number;
   /** Evolve by itself once a new configuration has enough traffic. */
   evolve_on_configure: boolean;
-  /** Continue-as-new after this many generations in one run, also when the server does not ask for it. */
+  /**
+   * Continue-as-new after this many generations in one run, also when the server does not ask for
+   * it.
+   */
   generations_per_run: number;
 }
 
@@ -131,7 +144,9 @@ export const DEFAULT_SETTINGS: EvolutionSettings = {
 
 export type ManifestKind = 'promote' | 'rollback' | 'tombstone';
 
-/** What the active table says: the newest manifest of an organization. A tombstone has no module. */
+/**
+ * What the active table says: the newest manifest of an organization. A tombstone has no module.
+ */
 export interface ActiveModule {
   version: number;
   kind: ManifestKind;
@@ -179,7 +194,10 @@ export interface CandidateOutcome {
   state: CandidateState;
   /** The last gate it went through or was stopped at. */
   gate: Gate | null;
-  /** One word of that gate: `pass`, `refused`, `compile-error`, `timeout`, `diverged`, `slow`, `fail` … */
+  /**
+   * One word of that gate: `pass`, `refused`, `compile-error`, `timeout`, `diverged`, `slow`,
+   * `fail` …
+   */
   verdict: string | null;
   /** At most 200 characters. */
   reason: string | null;
@@ -338,8 +356,8 @@ export interface OrganizationStatus {
 // ---- updates, query, signals ------------------------------------------------------------------
 
 /**
- * `request_id` makes a repeated request answer as the first did, also across continue-as-new (the last 64 are kept).
- * Use the same string as the update id.
+ * `request_id` makes a repeated request answer as the first did, also across continue-as-new (the
+ * last 64 are kept). Use the same string as the update id.
  */
 export interface RequestBase {
   request_id?: string;
@@ -383,7 +401,10 @@ export interface RerunReply {
 }
 
 export interface RollbackRequest extends RequestBase {
-  /** A version promoted earlier for the present configuration; absent = the one before the active one. */
+  /**
+   * A version promoted earlier for the present configuration; absent = the one before the active
+   * one.
+   */
   to_version?: number;
   /** Back to what serves without a tenant module. */
   to_baseline?: boolean;

@@ -1,10 +1,10 @@
 /**
- * One organization: an entity that lives as long as the organization does. It waits for requests, starts evolving
- * when a new configuration has enough captured traffic, runs one generation at a time, renews manifests, and takes
- * demoted modules out of service.
+ * One organization: an entity that lives as long as the organization does. It waits for requests,
+ * starts evolving when a new configuration has enough captured traffic, runs one generation at a
+ * time, renews manifests, and takes demoted modules out of service.
  *
- * This file wires messages to `Organization` and holds the main loop; what is allowed and what comes next is decided
- * in `state.ts`.
+ * This file wires messages to `Organization` and holds the main loop; what is allowed and what
+ * comes next is decided in `state.ts`.
  */
 import {
   ApplicationFailure,
@@ -14,6 +14,7 @@ import {
   setHandler,
   workflowInfo,
 } from '@temporalio/workflow';
+import { now } from './clock.ts';
 import { Organization } from './entity.ts';
 import {
   configureUpdate,
@@ -45,7 +46,7 @@ export async function organization(input: OrganizationInput): Promise<void> {
   await entity.restore();
   let generations = 0;
   while (!due(generations, input)) {
-    const step = nextStep(entity.state, Date.now());
+    const step = nextStep(entity.state, now());
     if (step.step === 'renew') await entity.renew();
     else if (step.step === 'capture') await entity.capture(() => due(generations, input));
     else if (step.step === 'generation') {
@@ -103,7 +104,10 @@ function wire(entity: Organization): void {
   });
 }
 
-/** A validator's refusal must be a failure that Temporal knows, or it would fail the workflow's task. */
+/**
+ * A validator's refusal must be a failure that Temporal knows, or it would fail the workflow's
+ * task.
+ */
 function validated(check: () => void): void {
   try {
     check();

@@ -1,4 +1,7 @@
-/** The activities as workflows call them: one group a failure character, every attempt count bounded. */
+/**
+ * The activities as workflows call them: one group a failure character, every attempt count
+ * bounded.
+ */
 import { proxyActivities } from '@temporalio/workflow';
 import type { Activities } from '../activities/types.ts';
 import { CONTROL_QUEUE } from './messages.ts';

@@ -1,10 +1,16 @@
-/** An organization's state as Markdown, for the Temporal UI. */
-import type { GenerationSummary, OrganizationStatus } from './messages.ts';
+/** An organization as the Temporal UI shows it, and results that a generation could not tell. */
+import type {
+  GenerationInput,
+  GenerationResult,
+  GenerationSummary,
+  OrganizationStatus,
+} from './messages.ts';
 
 const SHOWN_MAX = 10;
 
 export function organizationMarkdown(status: OrganizationStatus): string {
-  const { active, configuration, running } = status;
+  const { active, running } = status;
+  const digest = status.configuration?.digest;
   const stage = status.paused ? `paused (${status.paused_reason ?? 'by request'})` : status.stage;
   const settled = status.settled_reason === null ? '' : `: ${status.settled_reason}`;
   const serving =
@@ -12,7 +18,7 @@ export function organizationMarkdown(status: OrganizationStatus): string {
   return [
     `**${status.org}** · ${stage}${settled}`,
     '',
-    `- configuration: ${configuration === null ? 'none' : `\`${configuration.digest.slice(0, 16)}\``}`,
+    `- configuration: ${digest === undefined ? 'none' : `\`${digest.slice(0, 16)}\``}`,
     `- version ${active?.version ?? 0}, tenant module ${serving}`,
     ...(running === null ? [] : [`- running: ${running.workflow_id} · ${running.stage}`]),
     ...(status.last_error === null ? [] : [`- last error: ${plain(status.last_error)}`]),
@@ -37,4 +43,28 @@ function row(outcome: GenerationSummary): string {
 
 function plain(text: string): string {
   return text.replaceAll(/[|\r\n`<>]/g, ' ').slice(0, 120);
+}
+
+/** The result of a generation that could not tell its own: terminated, timed out, never started. */
+export function lostResult(
+  input: GenerationInput,
+  at_ms: number,
+  detail: string,
+  cancelled: boolean,
+): GenerationResult {
+  return {
+    org: input.org,
+    generation: input.generation,
+    rerun: input.rerun,
+    configuration: input.configuration.digest,
+    outcome: cancelled ? 'cancelled' : 'failed',
+    detail,
+    started_ms: at_ms,
+    ended_ms: at_ms,
+    candidates: [],
+    promoted: null,
+    unconfirmed: null,
+    inputs: input.inputs,
+    benchmark: null,
+  };
 }

@@ -1,13 +1,15 @@
 /**
- * The state of an organization and its transitions: pure functions of a state, a request and a time.
+ * The state of an organization and its transitions: pure functions of a state, a request and a
+ * time.
  *
- *   unconfigured ──configure──► capturing ──enough traffic──► evolving ──budget, target, stagnation──► settled
- *                                  ▲  ▲                          │                                        │
- *                                  │  └──────insufficient────────┘                                        │
- *                                  └───────────────────configure, evolve──────────────────────────────────┘
+ *   unconfigured ──configure──► capturing ──enough traffic──► evolving ──spent──► settled
+ *                                 ▲  ▲                          │                   │
+ *                                 │  └──────insufficient────────┘                   │
+ *                                 └───────────────configure, evolve─────────────────┘
  *
- * `paused` is independent of the stage: it only stops new work from being started. State is plain JSON, so that it
- * survives continue-as-new unchanged.
+ * Spent is a used budget, a reached target, stagnation, or failures one after another.
+ * `paused` is independent of the stage: it only stops new work from being started. State is plain
+ * JSON, so that it survives continue-as-new unchanged.
  */
 import {
   type ActiveModule,
@@ -87,7 +89,10 @@ export interface OrganizationState {
   renew_not_before_ms: number;
 }
 
-/** A transition was asked for that the state does not allow: a defect of the caller, never of a request. */
+/**
+ * A transition was asked for that the state does not allow: a defect of the caller, never of a
+ * request.
+ */
 export class StateError extends Error {
   override readonly name = 'StateError';
 }

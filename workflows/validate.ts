@@ -1,4 +1,6 @@
-/** Checks of everything a caller hands to the workflows: synchronous, pure, naming the bad value. */
+/**
+ * Checks of everything a caller hands to the workflows: synchronous, pure, naming the bad value.
+ */
 import {
   type Budget,
   type ConfigurationRef,
@@ -56,6 +58,8 @@ function digest(field: string, value: unknown): void {
 }
 
 const YEAR_SECONDS = 365 * 86_400;
+/** Validators sign for no longer. */
+const LIFE_MS_MAX = 30 * 86_400_000;
 const TIME_MS_MAX = 253_402_300_799_999;
 
 const budgetFields: Record<keyof Budget, (field: string, value: unknown) => void> = {
@@ -89,7 +93,7 @@ const settingsFields: Record<keyof EvolutionSettings, (field: string, value: unk
   mutator: (field, value) => {
     if (value !== 'builtin' && value !== 'llm') fail(field, value, 'builtin or llm');
   },
-  manifest_life_ms: (field, value) => number(field, value, 2_000, YEAR_SECONDS * 1_000),
+  manifest_life_ms: (field, value) => number(field, value, 2_000, LIFE_MS_MAX),
   confirm_seconds: (field, value) => number(field, value, 1, 480),
   evolve_on_configure: flag,
   generations_per_run: (field, value) => number(field, value, 1, 1_000),

@@ -1,7 +1,7 @@
 /**
- * Stage `benchmark`: the incumbent, the candidates and the baseline, interleaved on training messages. An elite, one
- * whose lower bound passes the threshold, is timed a second time on messages that were kept apart: the best of
- * several noisy figures is always flattered.
+ * Stage `benchmark`: the incumbent, the candidates and the baseline, interleaved on training
+ * messages. An elite, one whose lower bound passes the threshold, is timed a second time on
+ * messages that were kept apart: the best of several noisy figures is always flattered.
  */
 import type { Ref } from '../../workflows/messages.ts';
 import { runAggregator, TOOL_LIMITS } from '../aggregator.ts';

@@ -1,4 +1,7 @@
-/** Stage `publish`: bytes, then manifest by compare-and-set, then the aggregators' word that it serves. */
+/**
+ * Stage `publish`: bytes, then manifest by compare-and-set, then the aggregators' word that it
+ * serves.
+ */
 import { readEvents } from '../../control/events.ts';
 import { NatsFault } from '../../control/nats.ts';
 import { sha256 } from '../../control/store/index.ts';

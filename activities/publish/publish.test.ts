@@ -1,4 +1,7 @@
-/** Sampling, shadow, signing and publishing against a real NATS server, with the rights of the control plane. */
+/**
+ * Sampling, shadow, signing and publishing against a real NATS server, with the rights of the
+ * control plane.
+ */
 import assert from 'node:assert/strict';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -131,7 +134,7 @@ function asked(candidate: string, component: Ref): Promise<ShadowVerdict> {
   return new MockActivityEnvironment().run(shadow, input);
 }
 
-test('the shadow service is asked again while it is busy, and never twice for an answer', async () => {
+test('a busy shadow service is asked again, one that answered is not', async () => {
   const component = await store.put('component', 'application/wasm');
   let turns = 0;
   onEvaluate = () => {
@@ -245,7 +248,7 @@ function confirmed(version: number, seconds = 5): Promise<ConfirmVerdict> {
   return new MockActivityEnvironment().run(confirm, input);
 }
 
-test('a swap is confirmed by event or by accepted version; a refusal and silence are told', async () => {
+test('a swap is confirmed by event or accepted version; refusal and silence are told', async () => {
   accepted = 20;
   assert.deepEqual(await confirmed(20), { verdict: 'swapped' });
   const events = jetstream(aggregator);

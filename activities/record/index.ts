@@ -1,4 +1,7 @@
-/** Stage `record`: verdicts and figures into the archive, sources into the lineage, and the end of a generation. */
+/**
+ * Stage `record`: verdicts and figures into the archive, sources into the lineage, and the end of a
+ * generation.
+ */
 
 import { ArchiveError } from '../../evolver/archive.ts';
 import { seedRandom } from '../../evolver/random.ts';
@@ -35,8 +38,9 @@ interface ArchivedVerdict {
 }
 
 /**
- * The archive keeps what a candidate is worth as a parent apart from whether it was promoted: one that is correct
- * but not faster, or that could not be asked about, failed at `promotion`, not at the gate.
+ * The archive keeps what a candidate is worth as a parent apart from whether it was promoted: one
+ * that is correct but not faster, or that could not be asked about, failed at `promotion`, not at
+ * the gate.
  */
 export function archivedVerdicts({ gate, passed, verdict }: GateRecord): ArchivedVerdict[] {
   if (gate === 'benchmark' && (verdict === 'faster' || verdict === 'slow')) {
@@ -93,7 +97,10 @@ async function measurements({ store }: Needs, answers: GateRecord[]) {
   return figures;
 }
 
-/** One commit a generation, before the shadow is asked: a manifest names the commit it was made from. */
+/**
+ * One commit a generation, before the shadow is asked: a manifest names the commit it was made
+ * from.
+ */
 async function commit(deps: Needs, input: RecordInput): Promise<string> {
   const [best] = input.candidates
     .filter(({ state, ratio }) => state === 'open' && ratio !== null)

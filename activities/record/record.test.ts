@@ -116,7 +116,7 @@ function answersOf(candidates: CandidateOutcome[], evidence: string): GateRecord
   }));
 }
 
-test('a generation is planned, proposed, recorded and concluded; the next builds on it', async () => {
+test('a generation from plan to end, and the next one that builds on it', async () => {
   assert.deepEqual(await restore({ org: 'acme' }), { generation: 0 });
   const inputs = await proposed(1);
   assert.deepEqual(

@@ -1,4 +1,7 @@
-/** The corpus file that `aggregator bench` reads: "RTC1", then for each message its u32 length and its bytes. */
+/**
+ * The corpus file that `aggregator bench` reads: "RTC1", then for each message its u32 length and
+ * its bytes.
+ */
 import { sha256 } from '../../control/store/index.ts';
 
 const MAGIC = 'RTC1';
@@ -26,7 +29,10 @@ export function decodeCorpus(bytes: Uint8Array): Uint8Array[] {
   return messages;
 }
 
-/** One message in four is kept apart. The choice depends on content alone, so it never changes sides. */
+/**
+ * One message in four is kept apart. The choice depends on content alone, so it never changes
+ * sides.
+ */
 export function splitCorpus(messages: readonly Uint8Array[]): {
   fit: Uint8Array[];
   check: Uint8Array[];

@@ -1,4 +1,6 @@
-/** What a mutator may know of traffic: shapes and counts. Values of tags never leave the messages. */
+/**
+ * What a mutator may know of traffic: shapes and counts. Values of tags never leave the messages.
+ */
 import { type DecodedMessage, decodeMessage } from '../../bench/workloads/payload.ts';
 import type { Rule } from '../../control/configuration/index.ts';
 import type { KeyProfile, Spread, TrafficProfile } from '../../evolver/profile.ts';

@@ -1,4 +1,7 @@
-/** The shadow service of the aggregators, as NATS requests: answers are checked, whatever their sender. */
+/**
+ * The shadow service of the aggregators, as NATS requests: answers are checked, whatever their
+ * sender.
+ */
 import type { NatsConnection } from '@nats-io/transport-node';
 import { z } from 'zod';
 import { guardNats, NatsFault } from '../../control/nats.ts';

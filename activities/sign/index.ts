@@ -1,4 +1,6 @@
-/** Stage `sign`: the statement, the builder's signature, the validator's, one envelope around both. */
+/**
+ * Stage `sign`: the statement, the builder's signature, the validator's, one envelope around both.
+ */
 import { readKit } from '../build/kit.ts';
 import type { Deps } from '../deps.ts';
 import { fatal } from '../faults.ts';

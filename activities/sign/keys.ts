@@ -1,4 +1,7 @@
-/** The builder's private key and the public keys that are trusted, from local files, never from NATS. */
+/**
+ * The builder's private key and the public keys that are trusted, from local files, never from
+ * NATS.
+ */
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { fatal } from '../faults.ts';
@@ -27,7 +30,9 @@ export async function trustedKeys(file: string): Promise<TrustedKey[]> {
   });
 }
 
-/** A key file that is missing or malformed is not mended by trying again. Its content is never told. */
+/**
+ * A key file that is missing or malformed is not mended by trying again. Its content is never told.
+ */
 async function refusing<T>(file: string, read: () => Promise<T>): Promise<T> {
   try {
     return await read();

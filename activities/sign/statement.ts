@@ -1,4 +1,7 @@
-/** The in-toto statement about a module: built from what the workflow says and from stored digests alone. */
+/**
+ * The in-toto statement about a module: built from what the workflow says and from stored digests
+ * alone.
+ */
 import { z } from 'zod';
 import type { ActiveModule } from '../../workflows/messages.ts';
 import type { ManifestSubject, Origin, SignInput } from '../types.ts';

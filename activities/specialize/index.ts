@@ -1,4 +1,7 @@
-/** Stage `specialize`: the configuration as constants, and the plain module that evolution starts from. */
+/**
+ * Stage `specialize`: the configuration as constants, and the plain module that evolution starts
+ * from.
+ */
 import { decodeBlob } from '../../control/configuration/index.ts';
 import { specialise } from '../../evolver/specialise.ts';
 import type { Deps } from '../deps.ts';

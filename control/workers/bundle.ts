@@ -1,6 +1,6 @@
 /**
- * The workflows as one file of JavaScript. Making it takes seconds, so it is kept under a digest of everything it is
- * made of.
+ * The workflows as one file of JavaScript. Making it takes seconds, so it is kept under a digest of
+ * everything it is made of.
  */
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';

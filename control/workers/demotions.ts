@@ -1,4 +1,6 @@
-/** Demotions: an aggregator found a module wrong, and the organization must take it out of service. */
+/**
+ * Demotions: an aggregator found a module wrong, and the organization must take it out of service.
+ */
 import { AckPolicy, type JsMsg, jetstream, jetstreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { type Client, WorkflowNotFoundError } from '@temporalio/client';

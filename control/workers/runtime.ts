@@ -1,4 +1,7 @@
-/** The Temporal runtime of this process: its log goes where the process's log goes, signals are not its affair. */
+/**
+ * The Temporal runtime of this process: its log goes where the process's log goes, signals are not
+ * its affair.
+ */
 import { DefaultLogger, type LogEntry, type LogLevel, Runtime } from '@temporalio/worker';
 
 const levels: Record<string, LogLevel> = {

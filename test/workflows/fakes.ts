@@ -1,4 +1,7 @@
-/** Activities that answer as told, over an active table in memory; they count how often each stage ran. */
+/**
+ * Activities that answer as told, over an active table in memory; they count how often each stage
+ * ran.
+ */
 import { createHash } from 'node:crypto';
 import type { Activities, BenchmarkVerdict, CandidateSource } from '../../activities/types.ts';
 import type { ActiveModule, Ref } from '../../workflows/messages.ts';

@@ -1,6 +1,7 @@
 /**
- * Histories as the Temporal CLI writes them. The SDK's own reader needs one copy of protobufjs for all its packages;
- * an installation may nest several, so the copy that belongs to the message types is looked up here.
+ * Histories as the Temporal CLI writes them. The SDK's own reader needs one copy of protobufjs for
+ * all its packages; an installation may nest several, so the copy that belongs to the message types
+ * is looked up here.
  */
 import { createRequire } from 'node:module';
 

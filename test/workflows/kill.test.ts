@@ -1,4 +1,7 @@
-/** A worker killed by SIGKILL: the generation ends all the same, and nothing that had finished runs twice. */
+/**
+ * A worker killed by SIGKILL: the generation ends all the same, and nothing that had finished runs
+ * twice.
+ */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';

@@ -306,7 +306,7 @@ test('a manifest is renewed at half its life', async () => {
   });
 });
 
-test('a new configuration cancels what runs and starts over; the old module is no incumbent', async () => {
+test('a new configuration starts over; the old module is no incumbent', async () => {
   const fake = fakes();
   await withOrganization(fake, organizationInput('changed'), async (handle) => {
     await configure(handle, 'a');

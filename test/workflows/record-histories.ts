@@ -1,6 +1,7 @@
 /**
- * Makes the golden histories anew: `node --import tsx test/workflows/record-histories.ts`. Do so only when a change
- * of the workflows is meant to break old ones, and say so in the commit: running workflows break with them.
+ * Makes the golden histories anew: `node --import tsx test/workflows/record-histories.ts`. Do so
+ * only when a change of the workflows is meant to break old ones, and say so in the commit: running
+ * workflows break with them.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdir, writeFile } from 'node:fs/promises';
@@ -120,7 +121,10 @@ async function until(
   throw new Error('never came about');
 }
 
-/** Every message once: configure, evolve, budget, pause, resume, re-run, roll back, demote; then a second run. */
+/**
+ * Every message once: configure, evolve, budget, pause, resume, re-run, roll back, demote; then a
+ * second run.
+ */
 async function organizationHistories(): Promise<void> {
   const input = organizationInput('golden', {
     settings: settings({ candidates: 1, generations_per_run: 3 }),

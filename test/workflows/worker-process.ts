@@ -1,7 +1,7 @@
 /**
- * A worker in a process of its own, to be killed: its stages go through the record of stages, as the real ones do.
- * At the stage named by `HANG_AT` the first process stops for ever, having told so in a marker file; a later process
- * finds the marker and goes on.
+ * A worker in a process of its own, to be killed: its stages go through the record of stages, as
+ * the real ones do. At the stage named by `HANG_AT` the first process stops for ever, having told
+ * so in a marker file; a later process finds the marker and goes on.
  */
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,0 +1,232 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  type ActiveModule,
+  DEFAULT_BUDGET,
+  DEFAULT_SETTINGS,
+  type GenerationOutcome,
+  type GenerationResult,
+  WIRE_SCHEMA,
+} from './messages.ts';
+import * as s from './state.ts';
+
+const digestOf = (name: string) => name.padEnd(64, '0');
+
+function configurationRef(name: string) {
+  const digest = digestOf(name);
+  const blob = { digest, size: 1, mediaType: 'x' };
+  return { digest, blob, rules: 1, effective_from_ms: 0 };
+}
+
+function initial(changes: Partial<typeof DEFAULT_SETTINGS> = {}): s.OrganizationState {
+  return s.initialState({
+    ...{ schema: WIRE_SCHEMA, org: 'acme', evolver_queue: 'evolver-a' },
+    ...{ settings: { ...DEFAULT_SETTINGS, ...changes }, budget: DEFAULT_BUDGET },
+  });
+}
+
+function evolving(): s.OrganizationState {
+  const configured = s.configure(initial(), configurationRef('a'));
+  return s.captured(configured, { training: 64, held_back: 64 });
+}
+
+function active(version: number, module: string | null, name = 'a'): ActiveModule {
+  const kind = module === null ? 'tombstone' : 'promote';
+  return {
+    ...{ version, kind, configuration: digestOf(name), module, size: 1 },
+    ...{ issued_at_ms: 1_000, expires_at_ms: 3_000, statement: `s${version}` },
+  };
+}
+
+function begun(state: s.OrganizationState, now_ms = 10): s.OrganizationState {
+  const step = s.nextStep(state, now_ms);
+  assert.equal(step.step, 'generation');
+  if (step.step !== 'generation') throw new Error('unreachable');
+  return s.beginGeneration(state, step.what, now_ms);
+}
+
+function ended(
+  state: s.OrganizationState,
+  outcome: GenerationOutcome,
+  changes: Partial<GenerationResult> = {},
+): s.OrganizationState {
+  const { generation = 0, rerun = 0 } = state.running ?? {};
+  return s.endGeneration(state, {
+    ...{ org: 'acme', generation, rerun, configuration: digestOf('a'), outcome, detail: null },
+    ...{ started_ms: 10, ended_ms: 20, candidates: [], promoted: null, unconfirmed: null },
+    ...{ inputs: null, benchmark: null },
+    ...changes,
+  });
+}
+
+test('from a configuration over captured traffic to generations', () => {
+  assert.deepEqual(s.nextStep(initial(), 0), { step: 'wait', until_ms: null });
+  const configured = s.configure(initial(), configurationRef('a'));
+  assert.deepEqual([configured.stage, s.nextStep(configured, 0).step], ['capturing', 'capture']);
+  const some = s.captured(configured, { training: 500, held_back: 63 });
+  assert.equal(some.stage, 'capturing');
+  const running = begun(evolving());
+  assert.deepEqual(running.running, { generation: 1, rerun: 0 });
+  assert.equal(s.runningId(running), 'acme/gen/1');
+  assert.equal(s.nextStep(running, 10).step, 'wait');
+  assert.equal(s.configure(running, configurationRef('a')), running, 'the same changes nothing');
+});
+
+const endings: Record<string, { outcomes: GenerationOutcome[]; stage: string; reason: RegExp }> = {
+  'generations used': {
+    outcomes: Array(DEFAULT_BUDGET.generations).fill('no-improvement'),
+    stage: 'settled',
+    reason: /budget of 6 generations/,
+  },
+  'no promotion, no stagnation': {
+    outcomes: Array(5).fill('no-improvement'),
+    stage: 'evolving',
+    reason: /null/,
+  },
+  stagnation: {
+    outcomes: ['promoted', 'no-improvement', 'shadow-failed', 'conflict'],
+    stage: 'settled',
+    reason: /3 generations without improvement/,
+  },
+  'a promotion ends stagnation': {
+    outcomes: ['promoted', 'no-candidate', 'no-candidate', 'promoted', 'no-candidate'],
+    stage: 'evolving',
+    reason: /null/,
+  },
+  'failures one after another': {
+    outcomes: ['failed', 'failed', 'failed'],
+    stage: 'settled',
+    reason: /3 generations failed/,
+  },
+  'cancelled ones cost nothing': {
+    outcomes: Array(12).fill('cancelled'),
+    stage: 'evolving',
+    reason: /null/,
+  },
+  'too little held-back traffic': {
+    outcomes: ['insufficient'],
+    stage: 'capturing',
+    reason: /null/,
+  },
+};
+
+for (const [name, { outcomes, stage, reason }] of Object.entries(endings)) {
+  test(`budget: ${name}`, () => {
+    const last = outcomes.reduce((state, outcome) => ended(begun(state), outcome), evolving());
+    assert.equal(last.stage, stage);
+    assert.match(String(last.settled_reason), reason);
+    assert.equal(last.outcomes.length, outcomes.length);
+  });
+}
+
+test('budget: time and target', () => {
+  const late = ended(begun(evolving(), 0), 'no-improvement', { ended_ms: 15 * 60_000 });
+  assert.match(late.settled_reason ?? '', /budget of 900 s/);
+  const wanted = s.setBudget(evolving(), { ...DEFAULT_BUDGET, target_ratio: 2 });
+  const candidate = { state: 'promoted', ratio_to_baseline: 2.5, gate: null } as never;
+  const reached = ended(begun(wanted), 'promoted', { candidates: [candidate] });
+  assert.equal(reached.settled_reason, 'target ratio reached');
+  const again = s.evolve(reached, DEFAULT_BUDGET);
+  assert.deepEqual([again.stage, again.used.generations], ['capturing', 0]);
+});
+
+test('too little held-back traffic asks for more, within what can be captured', () => {
+  let state = evolving();
+  for (let turn = 0; turn < 5; turn++) {
+    state = ended(begun(state), 'insufficient');
+    state = s.captured(state, { training: 512, held_back: 512 });
+  }
+  assert.equal(state.held_back_wanted, 384);
+});
+
+test('a new configuration starts over and drops what was queued for the old one', () => {
+  let state = ended(begun(evolving()), 'failed');
+  state = s.enqueueRerun(state, 1);
+  assert.deepEqual(state.queue, [{ generation: 1, rerun: 1, inputs: null }]);
+  state = s.configure(state, configurationRef('b'));
+  assert.deepEqual([state.stage, state.queue.length, state.failures], ['capturing', 0, 0]);
+  const off = s.configure(initial({ evolve_on_configure: false }), configurationRef('a'));
+  assert.equal(off.stage, 'settled');
+});
+
+test('a generation that outlives its configuration counts in the record only', () => {
+  const state = s.configure(begun(evolving()), configurationRef('b'));
+  const after = ended(state, 'cancelled', { configuration: digestOf('a') });
+  assert.deepEqual([after.stage, after.outcomes.length], ['capturing', 1]);
+});
+
+test('re-runs are numbered, come first, and cost no budget', () => {
+  let state = ended(begun(evolving()), 'failed', { inputs: configurationRef('i').blob });
+  state = s.enqueueRerun(s.enqueueRerun(state, 1), 1);
+  assert.deepEqual(
+    state.queue.map(({ rerun }) => rerun),
+    [1, 2],
+  );
+  state = begun(state);
+  assert.equal(s.runningId(state), 'acme/gen/1/r1');
+  state = ended(state, 'promoted');
+  assert.deepEqual([state.used.generations, state.generation], [1, 1]);
+  assert.throws(() => s.enqueueRerun(state, 7), /generation 7 is not known/);
+});
+
+test('where a rollback leads', () => {
+  let state = evolving();
+  for (const [version, module] of [
+    [1, 'm1'],
+    [2, 'm2'],
+    [3, 'm3'],
+  ] as const) {
+    state = s.adoptActive(state, active(version, module));
+  }
+  assert.equal(s.rollbackTarget(state, null)?.version, 2);
+  assert.equal(s.rollbackTarget(state, 1)?.module, 'm1');
+  assert.equal(s.rollbackTarget(state, 9), null);
+  const back = s.adoptActive(state, { ...active(4, 'm2'), kind: 'rollback' });
+  assert.equal(s.rollbackTarget(back, null)?.module, 'm1', 'before what serves, not before 3');
+  const wrong = { configuration: digestOf('a'), module: 'm1', reason: '' };
+  assert.equal(s.rollbackTarget(s.demote(back, wrong), null), null, 'never to a demoted one');
+  const renewed = s.adoptActive(state, active(5, 'm3'));
+  assert.equal(renewed.promotions.length, 3, 'a renewal is no new place to return to');
+  assert.equal(s.adoptActive(state, active(2, 'older')), state, 'versions only rise');
+  const retired = s.adoptActive(state, active(6, null));
+  assert.equal(s.incumbent(retired), null);
+  const foreign = s.configure(state, configurationRef('b'));
+  assert.equal(s.incumbent(foreign), null);
+  assert.equal(s.rollbackTarget(foreign, null), null);
+});
+
+test('a manifest is renewed at half its life, also while paused', () => {
+  const state = s.pause(s.adoptActive(evolving(), active(1, 'm1')), 'why');
+  assert.deepEqual(s.nextStep(state, 1_999), { step: 'wait', until_ms: 2_000 });
+  assert.deepEqual(s.nextStep(state, 2_000), { step: 'renew' });
+  const later = { ...state, renew_not_before_ms: 5_000 };
+  assert.deepEqual(s.nextStep(later, 2_000), { step: 'wait', until_ms: 5_000 });
+});
+
+test('pausing keeps the stage; resuming forgets the reason', () => {
+  const paused = s.pause(evolving(), 'why');
+  assert.deepEqual(s.nextStep(paused, 0), { step: 'wait', until_ms: null });
+  assert.throws(() => s.beginGeneration(paused, { generation: 1, rerun: 0, inputs: null }, 0));
+  const resumed = s.resume(paused);
+  assert.deepEqual([resumed.paused_reason, s.nextStep(resumed, 0).step], [null, 'generation']);
+});
+
+test('what is kept is bounded and survives as plain JSON', () => {
+  let state = s.setBudget(evolving(), { ...DEFAULT_BUDGET, generations: 1_000 });
+  for (let turn = 0; turn < 30; turn++) state = ended(begun(state), 'no-improvement');
+  for (let turn = 0; turn < 100; turn++) state = s.remember(state, `r${turn}`, { turn });
+  for (let turn = 1; turn < 30; turn++) state = s.adoptActive(state, active(turn, `m${turn}`));
+  assert.deepEqual(
+    [state.outcomes.length, state.answers.length, state.promotions.length],
+    [s.OUTCOMES_MAX, s.ANSWERS_MAX, s.PROMOTIONS_MAX],
+  );
+  const carried = JSON.parse(JSON.stringify(state));
+  const input = {
+    ...{ schema: WIRE_SCHEMA, org: 'acme', evolver_queue: 'evolver-a', carried },
+    ...{ settings: DEFAULT_SETTINGS, budget: DEFAULT_BUDGET },
+  };
+  assert.deepEqual(s.openState(input), state);
+  assert.throws(() => s.openState({ ...input, org: 'globex' }), /that of acme/);
+  const old = { ...input, carried: { ...carried, schema: 0 } };
+  assert.throws(() => s.openState(old), /schema 0/);
+});
