@@ -26,6 +26,7 @@ pub mod partition;
 pub mod registry;
 mod run;
 pub mod settings;
+pub mod shadow;
 pub mod shared;
 pub mod state;
 pub mod status;

@@ -3,12 +3,13 @@
 use std::fs::{self, File, TryLockError};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{bail, Context as _};
 use async_nats::Client;
 use parking_lot::Mutex;
 use ratchet_sandbox::{Engine, Kind, Limits};
-use ratchet_trust::{FloorStore, TrustRoot};
+use ratchet_trust::{FloorStore, PrivateKey, TrustRoot};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{signal, SignalKind};
 use tokio::sync::{mpsc, watch};
@@ -23,6 +24,7 @@ use crate::nats::{self, Provisioned};
 use crate::partition::{self, Partition, Reading};
 use crate::registry::Registry;
 use crate::settings::RunSettings;
+use crate::shadow::{self, Live};
 use crate::shared::Shared;
 use crate::state::StateFile;
 use crate::status::StatusBoard;
@@ -84,6 +86,16 @@ pub async fn run(settings: RunSettings) -> anyhow::Result<()> {
     let following = configurations::follow(configurations, shared.clone(), configurations_listed);
     tokio::spawn(following);
     let policy = settings.proof_policy.into();
+    let shadow = Shadow {
+        settings: settings.clone(),
+        client: client.clone(),
+        context: context.clone(),
+        modules: modules.clone(),
+        knowledge: Arc::new(Live {
+            shared: shared.clone(),
+            floors: floors.clone(),
+        }),
+    };
     let swapper = Swapper::new(shared.clone(), modules, trust, floors, policy, jobs);
     let pokes = swapper.pokes.clone();
     // Manifests are verified against configurations, and messages against both: one by one.
@@ -104,6 +116,7 @@ pub async fn run(settings: RunSettings) -> anyhow::Result<()> {
         shared,
     };
     let partitions = start.partitions(&pokes, &reading)?;
+    tokio::spawn(shadow.serve_for_ever());
     tracing::info!(partitions = partitions.len(), "serving");
     stop.wait().await;
     shut_down(partitions, &client).await;
@@ -123,6 +136,7 @@ struct Prepared {
 impl Prepared {
     fn new(settings: &RunSettings) -> anyhow::Result<Self> {
         let trust = TrustRoot::load(&settings.trust).context("trusted keys")?;
+        PrivateKey::load(&settings.validator_key).context("validator's key")?;
         let split_key = read_split_key(&settings.split_key).context("split key")?;
         let floors = FloorStore::open(&settings.state_dir.join("floors"))?;
         let demotions = Demotions::open(&settings.state_dir)?;
@@ -224,6 +238,40 @@ impl Start<'_> {
             partitions.push(partition);
         }
         Ok(partitions)
+    }
+}
+
+/// The shadow service, started again whenever it ends.
+struct Shadow {
+    settings: RunSettings,
+    client: Client,
+    context: async_nats::jetstream::Context,
+    modules: async_nats::jetstream::object_store::ObjectStore,
+    knowledge: Arc<Live>,
+}
+
+impl Shadow {
+    const RETRY_DELAY: Duration = Duration::from_secs(5);
+
+    async fn serve_for_ever(self) {
+        loop {
+            if let Err(error) = self.serve().await {
+                tracing::error!(error = format!("{error:#}"), "the shadow service ended");
+            }
+            tokio::time::sleep(Self::RETRY_DELAY).await;
+        }
+    }
+
+    async fn serve(&self) -> anyhow::Result<()> {
+        let setup = shadow::Setup {
+            client: self.client.clone(),
+            context: self.context.clone(),
+            modules: self.modules.clone(),
+            directory: self.settings.state_dir.join("shadow"),
+            key: PrivateKey::load(&self.settings.validator_key).context("validator's key")?,
+            proof_policy: self.settings.proof_policy.into(),
+        };
+        Ok(shadow::serve(setup, self.knowledge.clone()).await?)
     }
 }
 
