@@ -249,7 +249,7 @@ fn verdict(
         size: request.size,
         incumbent,
         word,
-        detail: detail.chars().take(1000).collect(),
+        detail: detail.chars().take(ledger::DETAIL_CHARS_MAX).collect(),
         generation: request.generation.clone(),
         candidate: request.candidate.clone(),
         seed,

@@ -19,6 +19,8 @@ mod held_back;
 mod ledger;
 mod live;
 mod service;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use std::path::PathBuf;
