@@ -11,8 +11,8 @@ const MIB = 1024 * 1024;
 export const TOOL_LIMITS: Limits = {
   milliseconds: 45_000,
   processorSeconds: 60,
-  // A WebAssembly engine reserves far more address space than it uses.
-  memoryBytes: 1024 * 1024 * MIB,
+  // A WebAssembly engine reserves far more address space than it uses, and limits modules itself.
+  memoryBytes: null,
   fileBytes: 256 * MIB,
   outputBytes: MIB,
 };

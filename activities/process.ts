@@ -11,8 +11,8 @@ export interface Limits {
   milliseconds: number;
   /** Processor time; a child whose parent was killed ends by it. */
   processorSeconds: number;
-  /** Address space of each process. */
-  memoryBytes: number;
+  /** Address space of each process; null = no limit. */
+  memoryBytes: number | null;
   /** Largest file that it may write. */
   fileBytes: number;
   /** Of each output stream, what is kept; the rest is read and dropped. */
@@ -64,7 +64,7 @@ export async function runLimited(command: Command): Promise<Finished> {
   const { limits } = command;
   const numbers = [
     Math.ceil(limits.processorSeconds),
-    Math.ceil(limits.memoryBytes / KIB),
+    limits.memoryBytes === null ? 'unlimited' : Math.ceil(limits.memoryBytes / KIB),
     // POSIX counts file sizes in blocks of 512 bytes.
     Math.ceil(limits.fileBytes / 512),
   ].map(String);

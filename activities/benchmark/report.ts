@@ -68,7 +68,6 @@ export function timedVerdict(report: Report, id: string, threshold: number): Ben
   if (module === undefined || found === undefined) {
     return { id, verdict: 'unmeasured', reason: 'not in the report' };
   }
-  const baseline = timeOf(report, BASELINE);
   const perPoint = timeOf(report, 'per-point');
   return {
     id,
@@ -77,9 +76,15 @@ export function timedVerdict(report: Report, id: string, threshold: number): Ben
     fuel_per_point: module.fuel_per_point,
     ratio: found.ratio,
     ci95: found.ci95,
-    ratio_to_baseline: baseline === null ? found.ratio : baseline / module.us_per_message,
+    ratio_to_baseline: found.ratio / baselineRatio(report, found.reference),
     ratio_to_per_point: perPoint === null ? null : perPoint / module.us_per_message,
   };
+}
+
+/** How many times faster the baseline is than the reference. */
+function baselineRatio(report: Report, reference: string): number {
+  if (reference === BASELINE) return 1;
+  return report.ratios.find(({ name }) => name === BASELINE)?.ratio ?? 1;
 }
 
 function timeOf(report: Report, name: string): number | null {

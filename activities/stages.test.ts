@@ -1,0 +1,159 @@
+/**
+ * From rules and captured messages to timed candidates, with the real compiler, the real aggregator
+ * and the real search: every stage between sampling and the shadow.
+ */
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { MockActivityEnvironment } from '@temporalio/testing';
+import { seededRandom } from '../bench/workloads/random.ts';
+import { generateMessage, workloadA } from '../bench/workloads/workloads.ts';
+import { compileConfiguration } from '../control/configuration/index.ts';
+import { type Executables, findExecutables } from '../control/stack/executables.ts';
+import { ContentStore } from '../control/store/index.ts';
+import { Archive } from '../evolver/archive.ts';
+import { builtinMutator } from '../evolver/builtin/index.ts';
+import { Lineage } from '../evolver/lineage.ts';
+import type { Ref } from '../workflows/messages.ts';
+import { benchmarkActivities } from './benchmark/index.ts';
+import { buildActivities } from './build/index.ts';
+import { mutateActivities } from './mutate/index.ts';
+import { encodeCorpus, splitCorpus } from './sample/corpus.ts';
+import { profileTraffic } from './sample/profile.ts';
+import { specializeActivities } from './specialize/index.ts';
+import { StageRecords } from './stages.ts';
+import type { BenchmarkResult, BuildVerdict, CandidateSource, MutateVerdict } from './types.ts';
+
+const directory = await mkdtemp(join(tmpdir(), 'ratchet-stages-'));
+const archive = Archive.open(':memory:');
+after(async () => {
+  archive.close();
+  await rm(directory, { recursive: true });
+});
+
+const found = executables();
+const options = found === null ? { skip: 'run the bootstrap first' } : {};
+
+function executables(): Executables | null {
+  try {
+    return findExecutables();
+  } catch {
+    return null;
+  }
+}
+
+const store = new ContentStore(join(directory, 'store'));
+const stages = new StageRecords(join(directory, 'stages'));
+const deps = {
+  ...{ archive, store, stages, now: Date.now },
+  lineage: new Lineage(join(directory, 'lineage')),
+  mutators: { builtin: builtinMutator() },
+  settings: {
+    ...{ state: directory, builderKeyFile: '', trustFile: '', proofPolicy: 'unproven' as const },
+    ...{ kit: found?.kit ?? null, aggregator: found?.aggregator ?? '' },
+  },
+  modules: { get: async () => null } as never,
+};
+const { plan, mutate } = mutateActivities(deps);
+const { specialize } = specializeActivities(deps);
+const { checkSource, build, checkModule } = buildActivities(deps);
+const { benchmark } = benchmarkActivities(deps);
+const key = { org: 'acme', generation: 1, rerun: 0 };
+
+function inActivity<T>(run: () => Promise<T>): Promise<T> {
+  return new MockActivityEnvironment().run(run) as Promise<T>;
+}
+
+async function traffic() {
+  const workload = workloadA(11);
+  const compiled = compileConfiguration('acme', workload.rules);
+  const random = seededRandom(12);
+  const messages = Array.from(
+    { length: 48 },
+    (_, i) => generateMessage(workload, 1_790_000_000_000 + i * 1_000, random).payload,
+  );
+  const { fit, check } = splitCorpus(messages);
+  return {
+    configuration: {
+      ...{ digest: compiled.digest, rules: compiled.rules.length, effective_from_ms: 0 },
+      blob: await store.put(compiled.blob, 'application/octet-stream'),
+    },
+    corpus: {
+      fit: await store.put(encodeCorpus(fit), 'application/octet-stream'),
+      check: await store.put(encodeCorpus(check), 'application/octet-stream'),
+    },
+    profile: await store.put(
+      JSON.stringify(profileTraffic(messages, compiled.rules)),
+      'application/json',
+    ),
+  };
+}
+
+async function proposals(given: Awaited<ReturnType<typeof traffic>>) {
+  const { configuration, profile } = given;
+  const specialization = await specialize({ ...key, configuration });
+  const planned = await plan({
+    ...{ ...key, configuration, specialization, profile, candidates: 3, mutator: 'builtin' },
+  });
+  const candidates: CandidateSource[] = [];
+  for (const { index, mutator } of planned.slots) {
+    const siblings = candidates.map(({ source }) => source);
+    const input = { ...key, plan: planned.plan, index, mutator, siblings };
+    const verdict = await inActivity<MutateVerdict>(() => mutate(input));
+    assert.equal(verdict.verdict, 'proposed', JSON.stringify(verdict));
+    if (verdict.verdict === 'proposed') candidates.push(verdict.candidate);
+  }
+  return { specialization, candidates };
+}
+
+async function built(candidate: CandidateSource, spec: Ref): Promise<Ref> {
+  const input = { ...key, candidate: candidate.id, source: candidate.source, spec };
+  assert.deepEqual(await checkSource(input), { verdict: 'pass' }, candidate.operator);
+  const verdict = await inActivity<BuildVerdict>(() => build(input));
+  assert.equal(verdict.verdict, 'built', `${candidate.operator}: ${JSON.stringify(verdict)}`);
+  if (verdict.verdict !== 'built') throw new Error('unreachable');
+  assert.deepEqual(await inActivity<BuildVerdict>(() => build(input)), verdict);
+  const { component } = verdict;
+  assert.deepEqual(await checkModule({ ...key, candidate: candidate.id, component }), {
+    verdict: 'pass',
+  });
+  return component;
+}
+
+test('proposals are built, admitted and timed', options, async (context) => {
+  const given = await traffic();
+  const { specialization, candidates } = await proposals(given);
+  const components: { id: string; component: Ref }[] = [];
+  for (const candidate of candidates) {
+    const component = await built(candidate, specialization.spec);
+    components.push({ id: candidate.id, component });
+  }
+  const { configuration, corpus } = given;
+  const input = {
+    ...{ ...key, configuration, corpus, candidates: components, incumbent: null },
+    ...{ seconds: 3, promotion_ratio: 1.1 },
+  };
+  const result = await inActivity<BenchmarkResult>(() => benchmark(input));
+  for (const verdict of result.candidates) {
+    context.diagnostic(JSON.stringify(verdict));
+    assert.ok(verdict.verdict === 'faster' || verdict.verdict === 'slow', verdict.verdict);
+  }
+  const evidence = JSON.parse(await store.getText(result.evidence));
+  assert.equal(evidence.verdicts.length, 3);
+});
+
+test('a source that the policy refuses is a verdict with its place', options, async () => {
+  const spec = await store.put('', 'text/x-rust');
+  const source = await store.put(
+    '#![forbid(unsafe_code)]\nfn f() { unsafe { g() } }\n',
+    'text/x-rust',
+  );
+  const verdict = await checkSource({ ...key, candidate: 'acme/gen/1/c9', source, spec });
+  assert.deepEqual(
+    verdict.verdict === 'refused' ? [verdict.rule, verdict.line] : verdict,
+    ['unsafe', 2],
+    JSON.stringify(verdict),
+  );
+});
