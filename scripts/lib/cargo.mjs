@@ -27,13 +27,19 @@ export async function ensureAggregator({ cacheDir, kit, report }) {
   const env = cargoEnvironment(kit);
   const args = ['build', '--release', '-p', 'ratchet-aggregator', '--locked'];
   let compiled = 0;
-  const stop = heartbeat((line) => report(`${line} (${compiled} crates)`), 'compiling');
+  let waiting = false;
+  const stop = heartbeat((line) => {
+    report(
+      `${line} (${waiting ? 'another cargo holds the build directory' : `${compiled} crates`})`,
+    );
+  }, 'compiling');
   try {
     await runOrFail('building the aggregator', 'cargo', args, {
       cwd: root,
       env,
       timeoutMs: 60 * 60_000,
       onLine: (line) => {
+        waiting = /Blocking waiting for file lock/.test(line);
         if (/^\s*Compiling /.test(line)) compiled += 1;
       },
     });
