@@ -109,7 +109,7 @@ impl Court {
         // 2. Held-back messages, of which a seed chooses.
         let all = held_back::read(&self.context, org, configuration)
             .await
-            .map_err(|error| Refused::new("held-back", error))?;
+            .map_err(|error| Refused::new("unavailable", format!("held-back messages: {error}")))?;
         let seed = RandomState::new().build_hasher().finish();
         let messages = held_back::sample(all, seed);
         // 3. The question is paid for before anything can be learnt from it.
@@ -157,12 +157,12 @@ impl Court {
                     format!("{module} is not stored"),
                 ));
             }
-            Err(error) => return Err(Refused::new("store", error.to_string())),
+            Err(error) => return Err(unavailable(module, &error.to_string())),
         };
         let mut bytes = Vec::new();
         let limit = MODULE_BYTES_MAX as u64;
         let read = object.take(limit + 1).read_to_end(&mut bytes).await;
-        read.map_err(|error| Refused::new("store", error.to_string()))?;
+        read.map_err(|error| unavailable(module, &error.to_string()))?;
         let found = bytes.len() as u64;
         if found > limit || size.is_some_and(|size| size != found) {
             let wanted = size.unwrap_or(limit);
@@ -221,6 +221,11 @@ fn question(request: &EvaluateRequest, incumbent: Option<ModuleDigest>) -> ledge
         incumbent,
         generation: &request.generation,
     }
+}
+
+/// A refusal that passes by itself: the asker tries again.
+fn unavailable(module: ModuleDigest, error: &str) -> Refused {
+    Refused::new("unavailable", format!("module {module}: {error}"))
 }
 
 fn unknown_configuration(request: &EvaluateRequest) -> Refused {

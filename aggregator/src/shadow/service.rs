@@ -179,7 +179,7 @@ async fn status(court: &Court, question: &StatusRequest) -> Result<Answer, Refus
     let count = |stream: &'static str| async move {
         held_back::count(&court.context, stream, org, question.configuration)
             .await
-            .map_err(|error| Refused::new("stream", format!("{stream}: {error}")))
+            .map_err(|error| Refused::new("unavailable", format!("{stream}: {error}")))
     };
     let accepted_version = court.knowledge.floor(org).map_or(0, |floor| floor.version);
     Ok(Answer::Status {
