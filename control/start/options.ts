@@ -31,7 +31,8 @@ Options:
 Ports are those of temporal-dev.yaml and can be changed by RATCHET_*_PORT variables (0: a free one).
 Ctrl-C stops everything; the state stays and the next start goes on from it.
 
-Exit status: 0 done, 1 a stage failed or a point was lost, 2 the command line is wrong.
+Exit status: 0 done, 1 a stage failed or a point was lost, 2 the command line is wrong,
+130 interrupted before --once was done.
 `;
 
 export class UsageError extends Error {

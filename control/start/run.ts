@@ -21,6 +21,9 @@ const POLL_EVERY_MS = 1_000;
 /** After the last point: its window, the lateness, a tick and the emission itself. */
 const DRAIN_LIMIT_MS = 150_000;
 
+/** What a shell shows for a program that Ctrl-C ended. */
+const INTERRUPTED = 130;
+
 interface Job {
   options: StartOptions;
   stack: Stack;
@@ -48,7 +51,9 @@ export async function runMainJob(options: StartOptions, interrupted: AbortSignal
     job = await prepare(options, stack, screen);
     announce(job);
     await watch(job, stop);
-    if (!options.once) return fallen.signal.aborted ? 1 : 0;
+    if (fallen.signal.aborted) return 1;
+    if (!options.once) return 0;
+    if (interrupted.aborted) return INTERRUPTED;
     return await conclude(job, stop);
   } finally {
     screen.say('stopping');

@@ -30,7 +30,7 @@ export function renderSwap(org: string, swap: Swapped, model: OrganizationModel)
   if (swap.kind === 'tombstone') return `${org}: version ${swap.version} retired the module`;
   const before = model.beforeSwapUs;
   const was = before === null ? '' : `, before: ${before.toFixed(1)} µs (${capacity(before)})`;
-  return `${org}: version ${swap.version} swapped in, pause ${swap.pause_us} µs${was}`;
+  return `${org}: version ${swap.version} swapped in, pause ${swap.pause_us.toFixed(0)} µs${was}`;
 }
 
 export function renderMeasured({ org, measured }: OrganizationModel): string {
