@@ -192,7 +192,6 @@ export class Organization {
     if (known.configuration !== state.configuration?.digest) {
       reject('conflict', `generation ${request.generation} belongs to an earlier configuration`);
     }
-    if (state.paused) reject('conflict', 'paused; resume first');
     if (state.queue.length >= s.QUEUE_MAX) reject('conflict', `${s.QUEUE_MAX} re-runs are queued`);
     if (state.running?.generation === request.generation) {
       reject('conflict', `generation ${request.generation} is under way`);
