@@ -66,7 +66,7 @@ impl Court {
         match self
             .books
             .page(&request.org)
-            .admit(&question(request, incumbent))
+            .consider(&question(request, incumbent))
         {
             Admission::Known(verdict) => Some(Answer::Verdict { verdict }),
             Admission::TooMany => {

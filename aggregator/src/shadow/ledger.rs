@@ -18,7 +18,7 @@ pub const GENERATIONS_MAX: usize = 256;
 pub const VERDICTS_MAX: usize = 1024;
 pub const ORGANIZATIONS_MAX: usize = 10_000;
 const FILE_BYTES_MAX: u64 = 8 * 1024 * 1024;
-/// The longest detail of a verdict, in characters: with it a full page stays below the file's limit.
+/// The longest detail of a verdict, in characters: a full page stays below the file's limit.
 pub const DETAIL_CHARS_MAX: usize = 300;
 const SCHEMA: u32 = 1;
 
@@ -118,7 +118,7 @@ impl Page {
     }
 
     /// Decides on a question; the record of an unfinished one admits it again at no charge.
-    pub fn admit(&self, question: &Question<'_>) -> Admission {
+    pub fn consider(&self, question: &Question<'_>) -> Admission {
         if let Some(word) = self.answered(question) {
             return Admission::Known(word);
         }
@@ -336,15 +336,18 @@ mod tests {
         let mut page = page();
         for module in 1..=3 {
             let question = ask(module, None, "acme/gen/1");
-            assert_eq!(page.admit(&question), Admission::Ask);
+            assert_eq!(page.consider(&question), Admission::Ask);
             page.charge(&question);
             // Asked but not answered, because the process died: again, at no charge.
-            assert_eq!(page.admit(&question), Admission::Ask);
+            assert_eq!(page.consider(&question), Admission::Ask);
             page.charge(&question);
         }
-        assert_eq!(page.admit(&ask(4, None, "acme/gen/1")), Admission::TooMany);
-        assert_eq!(page.admit(&ask(3, None, "acme/gen/1")), Admission::Ask);
-        assert_eq!(page.admit(&ask(4, None, "acme/gen/2")), Admission::Ask);
+        assert_eq!(
+            page.consider(&ask(4, None, "acme/gen/1")),
+            Admission::TooMany
+        );
+        assert_eq!(page.consider(&ask(3, None, "acme/gen/1")), Admission::Ask);
+        assert_eq!(page.consider(&ask(4, None, "acme/gen/2")), Admission::Ask);
     }
 
     #[test]
@@ -353,7 +356,7 @@ mod tests {
             let mut page = page();
             page.charge(&recorded.0);
             page.record(verdict(&recorded.0, recorded.1));
-            assert_eq!(page.admit(&asked), expected, "{recorded:?} {asked:?}");
+            assert_eq!(page.consider(&asked), expected, "{recorded:?} {asked:?}");
         };
         let first = ask(1, Some(9), "acme/gen/1");
         let known = |word| Admission::Known(word);
@@ -456,7 +459,7 @@ mod tests {
         let page = Ledger::open(&directory).unwrap().page(&org);
         assert_eq!(page, ledger.page(&org));
         assert_eq!(page.signed_version(), 5);
-        assert_eq!(page.admit(&question), Admission::Known(Word::Pass));
+        assert_eq!(page.consider(&question), Admission::Known(Word::Pass));
         assert_eq!(
             page.pass(question.configuration, question.module)
                 .unwrap()

@@ -1,7 +1,7 @@
 //! The vector file that Rust and TypeScript share, `test/vectors/dsse.json`: that it is what
 //! `vectors/build.rs` makes, and that every case in it has its expected answer.
 //!
-//! After a change of the cases: `RATCHET_UPDATE=1 cargo test -p ratchet-trust --test vectors`.
+//! After a change of the cases: `RATCHET_UPDATE=1 cargo test -p ratchet-trust the_file_is`.
 
 #[path = "vectors/build.rs"]
 mod build;

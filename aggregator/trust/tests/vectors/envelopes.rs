@@ -4,7 +4,7 @@ use base64::engine::general_purpose::STANDARD;
 use base64::Engine;
 use ratchet_trust::dsse;
 use ratchet_trust::sign::countersign;
-use ratchet_trust::{KeyId, StatementDigest};
+use ratchet_trust::{KeyId, PrivateKey, StatementDigest};
 use serde_json::{json, Value};
 
 use crate::build::{builder, configuration, envelope, expectation, key, malleated, signature};
@@ -12,7 +12,9 @@ use crate::build::{small_order, statement, validator, with, NOW_MS};
 
 pub fn envelope_cases() -> Vec<Value> {
     let groups = [
-        signing_cases(),
+        signer_cases(),
+        tampering_cases(),
+        payload_cases(),
         statement_cases(),
         kind_cases(),
         identity_cases(),
@@ -29,182 +31,140 @@ fn case(name: &str, envelope: String, expectation: Value, expect: &str) -> Value
     })
 }
 
-/// Envelope and signatures.
-fn signing_cases() -> Vec<Value> {
-    let (builder, validator, stranger) = (builder(), validator(), key(3));
-    let good = statement();
-    let both = envelope(&good, &[&builder, &validator]);
-    let parsed: Value = serde_json::from_str(&both).unwrap();
-    let changed = |changes: &[(&str, Value)]| with(parsed.clone(), changes).to_string();
-    let bytes = serde_json::to_vec(&good).unwrap();
-    let tampered = with(good.clone(), &[("/predicate/version", json!(8))]).to_string();
-    let malleated = STANDARD.encode(malleated(signature(&validator, &bytes)));
-    let twice = envelope(&good, &[&builder, &builder]);
-    let swapped = changed(&[
-        (
-            "/signatures/0/keyid",
-            parsed["signatures"][1]["keyid"].clone(),
-        ),
-        (
-            "/signatures/1/keyid",
-            parsed["signatures"][0]["keyid"].clone(),
-        ),
-    ]);
-    let (neutral, neutral_sig) = small_order();
-    let weak = changed(&[
-        (
-            "/signatures/0/keyid",
-            json!(KeyId::of(&neutral).to_string()),
-        ),
-        ("/signatures/0/sig", json!(STANDARD.encode(neutral_sig))),
-    ]);
-    let check =
-        |name: &str, envelope: String, expect: &str| case(name, envelope, expectation(), expect);
+/// Who signs.
+fn signer_cases() -> Vec<Value> {
+    let (builder, validator, stranger) = (&builder(), &validator(), &key(3));
+    let check = |name: &str, keys: &[&PrivateKey], expect: &str| {
+        case(name, envelope(&statement(), keys), expectation(), expect)
+    };
     vec![
-        check("good", both.clone(), "accepted"),
-        check(
-            "validator-first",
-            envelope(&good, &[&validator, &builder]),
-            "accepted",
-        ),
-        check(
-            "stranger-besides",
-            envelope(&good, &[&stranger, &builder, &validator]),
-            "accepted",
-        ),
-        check("not-json", both[1..].to_owned(), "malformed-envelope"),
-        check(
-            "payload-not-base64",
-            changed(&[("/payload", json!("?"))]),
-            "malformed-envelope",
-        ),
-        check(
+        check("good", &[builder, validator], "accepted"),
+        check("validator-first", &[validator, builder], "accepted"),
+        check("stranger-too", &[stranger, builder, validator], "accepted"),
+        check("builder-only", &[builder], "missing-role"),
+        check("validator-only", &[validator], "missing-role"),
+        check("builder-twice", &[builder, builder], "missing-role"),
+        check("unsigned", &[], "missing-role"),
+        check("unknown-builder", &[stranger, validator], "unknown-key"),
+        check("unknown-validator", &[builder, stranger], "unknown-key"),
+    ]
+}
+
+/// An envelope that was changed after it was signed.
+fn tampering_cases() -> Vec<Value> {
+    let text = envelope(&statement(), &[&builder(), &validator()]);
+    let good: Value = serde_json::from_str(&text).unwrap();
+    let bytes = serde_json::to_vec(&statement()).unwrap();
+    let raised = with(statement(), &[("/predicate/version", json!(8))]).to_string();
+    let base64 = |bytes: &[u8]| json!(STANDARD.encode(bytes));
+    let malleated = base64(&malleated(signature(&validator(), &bytes)));
+    let keyid = |index: usize| good["signatures"][index]["keyid"].clone();
+    let (first, second) = ("/signatures/0/keyid", "/signatures/1/keyid");
+    let swapped = [(first, keyid(1)), (second, keyid(0))];
+    let (neutral, neutral_sig) = small_order();
+    let neutral = json!(KeyId::of(&neutral).to_string());
+    let weak = [
+        (first, neutral),
+        ("/signatures/0/sig", base64(&neutral_sig)),
+    ];
+    let check = |name: &str, changes: &[(&str, Value)], expect: &str| {
+        let changed = with(good.clone(), changes).to_string();
+        case(name, changed, expectation(), expect)
+    };
+    let one = |name: &str, pointer: &str, value: Value, expect: &str| {
+        check(name, &[(pointer, value)], expect)
+    };
+    let cut = text[1..].to_owned();
+    vec![
+        case("not-json", cut, expectation(), "malformed-envelope"),
+        one("not-base64", "/payload", json!("?"), "malformed-envelope"),
+        one(
             "another-type",
-            changed(&[("/payloadType", json!("text/plain"))]),
+            "/payloadType",
+            json!("text/plain"),
             "wrong-payload-type",
         ),
-        check(
+        one(
             "tampered",
-            changed(&[("/payload", json!(STANDARD.encode(tampered)))]),
+            "/payload",
+            base64(raised.as_bytes()),
             "bad-signature",
         ),
-        check(
-            "malleated",
-            changed(&[("/signatures/1/sig", json!(malleated))]),
-            "bad-signature",
-        ),
-        check("signatures-swapped", swapped, "bad-signature"),
-        check(
+        one("malleated", "/signatures/1/sig", malleated, "bad-signature"),
+        one(
             "short-signature",
-            changed(&[("/signatures/0/sig", json!("AAAA"))]),
+            "/signatures/0/sig",
+            json!("AAAA"),
             "bad-signature",
         ),
-        check("builder-only", envelope(&good, &[&builder]), "missing-role"),
-        check(
-            "validator-only",
-            envelope(&good, &[&validator]),
-            "missing-role",
-        ),
-        check("builder-twice", twice, "missing-role"),
-        check("unsigned", envelope(&good, &[]), "missing-role"),
-        check(
-            "unknown-builder",
-            envelope(&good, &[&stranger, &validator]),
-            "unknown-key",
-        ),
-        check(
-            "unknown-validator",
-            envelope(&good, &[&builder, &stranger]),
-            "unknown-key",
-        ),
-        check("small-order-key", weak, "unknown-key"),
+        check("signatures-swapped", &swapped, "bad-signature"),
+        check("small-order-key", &weak, "unknown-key"),
+    ]
+}
+
+fn malformed(name: &str, text: &str) -> Value {
+    let signatures = [&builder(), &validator()].map(|key| countersign(key, text.as_bytes()));
+    let envelope = String::from_utf8(dsse::write(text.as_bytes(), &signatures)).unwrap();
+    case(name, envelope, expectation(), "malformed-statement")
+}
+
+/// Payloads, well signed, that are no statement.
+fn payload_cases() -> Vec<Value> {
+    let good = statement().to_string();
+    let mut partial = statement();
+    let predicate = partial["predicate"].as_object_mut().unwrap();
+    predicate.remove("previous");
+    let twice = good.replacen("\"version\":7", "\"version\":7,\"version\":8", 1);
+    vec![
+        malformed("not-a-statement", "{}"),
+        malformed("trailing-bytes", &format!("{good} {{}}")),
+        malformed("field-missing", &partial.to_string()),
+        malformed("field-twice", &twice),
     ]
 }
 
 /// Statements, well signed, that no expectation could accept.
 fn statement_cases() -> Vec<Value> {
-    let good = statement();
-    let raw = |name: &str, text: String| {
-        let signatures = [&builder(), &validator()].map(|key| countersign(key, text.as_bytes()));
-        let envelope = dsse::write(text.as_bytes(), &signatures);
-        let envelope = String::from_utf8(envelope).unwrap();
-        case(name, envelope, expectation(), "malformed-statement")
+    let zeros = json!("0".repeat(64));
+    let upper = json!(configuration().to_uppercase());
+    let one = |name: &str, pointer: &str, value: Value| {
+        malformed(name, &with(statement(), &[(pointer, value)]).to_string())
     };
-    let changed =
-        |name: &str, changes: &[(&str, Value)]| raw(name, with(good.clone(), changes).to_string());
-    let mut partial = good.clone();
-    partial["predicate"]
-        .as_object_mut()
-        .unwrap()
-        .remove("previous");
-    let zeros = "0".repeat(64);
-    let text = good.to_string();
+    let of =
+        |name: &str, field: &str, value: Value| one(name, &format!("/predicate/{field}"), value);
+    let unnamed = [
+        ("/predicate/module", json!(null)),
+        ("/subject/0/digest/sha256", zeros.clone()),
+    ];
+    let unnamed = with(statement(), &unnamed).to_string();
     vec![
-        raw("not-a-statement", "{}".to_owned()),
-        raw("trailing-bytes", format!("{good} {{}}")),
-        raw("field-missing", partial.to_string()),
-        raw(
-            "field-twice",
-            text.replacen("\"version\":7", "\"version\":7,\"version\":8", 1),
+        one(
+            "statement-v2",
+            "/_type",
+            json!("https://in-toto.io/Statement/v2"),
         ),
-        changed("unknown-field", &[("/predicate/limits", json!({}))]),
-        changed(
-            "another-statement-type",
-            &[("/_type", json!("https://in-toto.io/Statement/v2"))],
-        ),
-        changed(
-            "another-predicate-type",
-            &[("/predicateType", json!("urn:other"))],
-        ),
-        changed("schema-2", &[("/predicate/schema", json!(2))]),
-        changed(
-            "subject-of-another-org",
-            &[("/subject/0/name", json!("globex"))],
-        ),
-        changed(
+        one("another-predicate", "/predicateType", json!("urn:other")),
+        one("subject-of-another-org", "/subject/0/name", json!("globex")),
+        one(
             "subject-of-another-module",
-            &[("/subject/0/digest/sha256", json!(zeros))],
+            "/subject/0/digest/sha256",
+            zeros,
         ),
-        changed("no-subject", &[("/subject", json!([]))]),
-        changed("org-not-a-name", &[("/predicate/org", json!("Acme"))]),
-        changed(
-            "digest-in-upper-case",
-            &[(
-                "/predicate/configuration",
-                json!(configuration().to_uppercase()),
-            )],
-        ),
-        changed("version-0", &[("/predicate/version", json!(0))]),
-        changed("version-not-whole", &[("/predicate/version", json!(7.5))]),
-        changed(
-            "version-beyond-53-bits",
-            &[("/predicate/version", json!(1_u64 << 53))],
-        ),
-        changed(
-            "expires-before-issue",
-            &[("/predicate/expires_at_ms", json!(1))],
-        ),
-        changed("unknown-kind", &[("/predicate/kind", json!("replace"))]),
-        changed(
-            "promote-without-module",
-            &[
-                ("/predicate/module", json!(null)),
-                ("/subject/0/digest/sha256", json!(zeros)),
-            ],
-        ),
-        changed(
-            "tombstone-with-module",
-            &[("/predicate/kind", json!("tombstone"))],
-        ),
-        changed("without-proof", &[("/predicate/proof", json!(null))]),
-        changed(
-            "shadow-failed",
-            &[("/predicate/shadow/verdict", json!("fail"))],
-        ),
-        changed(
-            "interval-upside-down",
-            &[("/predicate/benchmark/ci95", json!([2.0, 1.0]))],
-        ),
+        one("no-subject", "/subject", json!([])),
+        of("unknown-field", "limits", json!({})),
+        of("schema-2", "schema", json!(2)),
+        of("org-not-a-name", "org", json!("Acme")),
+        of("digest-in-upper-case", "configuration", upper),
+        of("version-0", "version", json!(0)),
+        of("version-not-whole", "version", json!(7.5)),
+        of("version-beyond-53-bits", "version", json!(1_u64 << 53)),
+        of("expires-before-issue", "expires_at_ms", json!(1)),
+        of("unknown-kind", "kind", json!("replace")),
+        malformed("promote-without-module", &unnamed),
+        of("tombstone-with-module", "kind", json!("tombstone")),
+        of("without-proof", "proof", json!(null)),
+        of("shadow-failed", "shadow/verdict", json!("fail")),
+        of("interval-upside-down", "benchmark/ci95", json!([2.0, 1.0])),
     ]
 }
 
