@@ -1,0 +1,14 @@
+//! The aggregator process on a real NATS server, fed and checked from outside.
+
+mod configuration;
+mod demotion;
+mod malformed;
+mod output;
+mod process;
+mod refusal;
+mod restart;
+mod server;
+mod stage;
+mod swap;
+mod traffic;
+mod trust;

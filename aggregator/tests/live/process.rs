@@ -1,0 +1,125 @@
+//! The aggregator as a process.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+
+const READY_WITHIN: Duration = Duration::from_secs(60);
+
+pub struct Aggregator {
+    child: Child,
+    address: String,
+}
+
+fn free_address() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
+}
+
+impl Aggregator {
+    /// Starts it without waiting; logs go to `aggregator.log` in the directory.
+    pub fn spawn(directory: &Path, url: &str, lateness: &str) -> Self {
+        let address = free_address();
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(directory.join("aggregator.log"))
+            .unwrap();
+        let file = |name: &str| directory.join(name);
+        let child = Command::new(env!("CARGO_BIN_EXE_aggregator"))
+            .arg("run")
+            .args([
+                "--nats-url",
+                url,
+                "--http",
+                &address,
+                "--lateness",
+                lateness,
+            ])
+            .args(["--proof-policy", "unproven", "--capture-one-in", "2"])
+            .arg("--state-dir")
+            .arg(file("state"))
+            .arg("--trust")
+            .arg(file("trust.json"))
+            .arg("--validator-key")
+            .arg(file("validator.key"))
+            .arg("--split-key")
+            .arg(file("split.key"))
+            .stdout(Stdio::null())
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        Self { child, address }
+    }
+
+    pub async fn start(directory: &Path, url: &str, lateness: &str) -> Self {
+        let mut aggregator = Self::spawn(directory, url, lateness);
+        let until = Instant::now() + READY_WITHIN;
+        while aggregator
+            .get("/healthz")
+            .await
+            .is_none_or(|(status, _)| status != 200)
+        {
+            let ended = aggregator.child.try_wait().unwrap();
+            let log = || std::fs::read_to_string(directory.join("aggregator.log")).unwrap();
+            assert!(
+                ended.is_none() && Instant::now() < until,
+                "not ready: {}",
+                log()
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        aggregator
+    }
+
+    /// SIGKILL: no chance to save anything.
+    pub async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
+
+    /// SIGTERM, and the exit status.
+    pub async fn terminate(mut self) -> Option<i32> {
+        let id = self.child.id().unwrap().to_string();
+        let sent = Command::new("kill")
+            .args(["-TERM", &id])
+            .status()
+            .await
+            .unwrap();
+        assert!(sent.success());
+        let ended = tokio::time::timeout(Duration::from_secs(30), self.child.wait()).await;
+        ended.expect("it ends within 30 s").unwrap().code()
+    }
+
+    /// Status and body of a GET, if anybody answers.
+    pub async fn get(&self, path: &str) -> Option<(u16, String)> {
+        let mut stream = TcpStream::connect(&self.address).await.ok()?;
+        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.ok()?;
+        let (head, body) = answer.split_once("\r\n\r\n")?;
+        Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
+    }
+
+    /// One organization's line of the status.
+    pub async fn status(&self, org: &str) -> Value {
+        let (_, body) = self.get("/status").await.expect("an answer");
+        let status: Value = serde_json::from_str(&body).expect("JSON");
+        status["organizations"][org].clone()
+    }
+
+    /// The value of one metric, 0 when it does not exist.
+    pub async fn metric(&self, series: &str) -> f64 {
+        let (_, body) = self.get("/metrics").await.expect("an answer");
+        let line = body
+            .lines()
+            .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        line.map_or(0.0, |value| value.parse().expect("a number"))
+    }
+}

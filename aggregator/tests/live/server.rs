@@ -1,0 +1,125 @@
+//! A NATS server of a test's own, provisioned as an administrator would.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use async_nats::jetstream::{self, kv, object_store, stream};
+use tokio::process::{Child, Command};
+
+const VERSION: &str = "v2.15.2";
+
+pub struct Server {
+    child: Child,
+    pub url: String,
+}
+
+/// The pinned server; a test that cannot find it fails, it does not pass.
+fn binary() -> PathBuf {
+    let path = std::env::var_os("RATCHET_NATS_SERVER").map_or_else(
+        || cache().join("bin").join(format!("nats-server-{VERSION}")),
+        PathBuf::from,
+    );
+    let path_shown = path.display();
+    assert!(
+        path.is_file(),
+        "{path_shown} is missing: run `npm run bootstrap`"
+    );
+    path
+}
+
+fn cache() -> PathBuf {
+    let own = std::env::var_os("RATCHET_CACHE").map(PathBuf::from);
+    own.unwrap_or_else(|| {
+        let home = || PathBuf::from(std::env::var_os("HOME").expect("HOME is set")).join(".cache");
+        std::env::var_os("XDG_CACHE_HOME")
+            .map_or_else(home, PathBuf::from)
+            .join("ratchet")
+    })
+}
+
+impl Server {
+    pub async fn start(directory: &Path) -> Self {
+        let binary = binary();
+        let child = Command::new(&binary)
+            .args([
+                "--addr",
+                "127.0.0.1",
+                "--port",
+                "-1",
+                "--jetstream",
+                "--store_dir",
+            ])
+            .arg(directory)
+            .arg("--ports_file_dir")
+            .arg(directory)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let name = binary.file_name().unwrap().to_string_lossy().into_owned();
+        let ports = directory.join(format!("{name}_{}.ports", child.id().unwrap()));
+        let until = Instant::now() + Duration::from_secs(20);
+        loop {
+            assert!(Instant::now() < until, "no {}", ports.display());
+            let text = std::fs::read(&ports).unwrap_or_default();
+            let told: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
+            if let Some(url) = told["nats"][0].as_str() {
+                let url = url.to_owned();
+                return Self { child, url };
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    pub async fn stop(mut self) {
+        self.child.kill().await.unwrap();
+    }
+}
+
+/// Makes the streams and buckets of the contract.
+pub async fn provision(context: &jetstream::Context) {
+    let plain = |name: &str, subjects: &[&str]| stream::Config {
+        name: name.to_owned(),
+        subjects: subjects.iter().map(|s| (*s).to_owned()).collect(),
+        allow_direct: true,
+        duplicate_window: Duration::from_secs(120),
+        ..stream::Config::default()
+    };
+    let ingest = stream::Config {
+        subject_transform: Some(stream::SubjectTransform {
+            source: "ingest.*".to_owned(),
+            destination: "ingest.{{partition(4,1)}}.{{wildcard(1)}}".to_owned(),
+        }),
+        ..plain("INGEST", &["ingest.*", "tick.*"])
+    };
+    let captured = |name: &str, subject: &str| stream::Config {
+        max_messages_per_subject: 512,
+        ..plain(name, &[subject])
+    };
+    for config in [
+        ingest,
+        captured("TRAINING", "training.*.*"),
+        captured("VALIDATION", "validation.*.*"),
+        plain("AGGREGATES", &["aggregates.*"]),
+        plain("EVENTS", &["evt.*.*"]),
+    ] {
+        context.create_stream(config).await.unwrap();
+    }
+    for bucket in ["configurations", "active"] {
+        let config = kv::Config {
+            bucket: bucket.to_owned(),
+            history: 10,
+            ..kv::Config::default()
+        };
+        context.create_key_value(config).await.unwrap();
+    }
+    for bucket in ["modules", "evidence"] {
+        let config = object_store::Config {
+            bucket: bucket.to_owned(),
+            ..object_store::Config::default()
+        };
+        context.create_object_store(config).await.unwrap();
+    }
+}
