@@ -53,6 +53,7 @@ function quantities(tables: Tables): string[] {
   if (kinds.has('sum') || kinds.has('avg')) has.push('sum');
   if (kinds.has('max')) has.push('max');
   if (kinds.has('min')) has.push('min');
+  if (kinds.has('max') || kinds.has('min')) has.push('extreme');
   if (kinds.has('count')) has.push('count');
   return has;
 }

@@ -25,7 +25,7 @@ const MESSAGES = 60;
 /** Random genomes a configuration, beside those that cover every choice. */
 const DRAWS = 3;
 /** Every choice of every operator. */
-const CHOICES = 29;
+const CHOICES = 31;
 
 function profileOf(configuration: Configuration, source: Random) {
   const keys = tabulate(configuration.rules).keys.map((key) => ({

@@ -4,6 +4,7 @@ import { cells } from './cells.ts';
 import { compare } from './compare.ts';
 import { dispatch } from './dispatch.ts';
 import { emit } from './emit.ts';
+import { extremes } from './extremes.ts';
 import { group } from './group.ts';
 import { literals } from './literals.ts';
 import { match } from './match.ts';
@@ -22,6 +23,7 @@ export const OPERATORS: readonly Operator[] = [
   literals,
   compare,
   cells,
+  extremes,
   emit,
   unroll,
 ];

@@ -8,6 +8,41 @@ const ORDER: [u16; KEYS] = [{{ranks}}];
 //@ end
 const DEPTHS: usize = spec::GROUP_KEYS + 1;
 
+/// What each tag-set of a metric adds up to by itself.
+struct Cells {
+    set: [u32; BITS],
+    count: [u32; BITS],
+    //@ if has=sum
+    sum: [f64; BITS],
+    //@ end
+    //@ if has=max
+    max: [f64; BITS],
+    //@ if extremes=keys
+    max_key: [i64; BITS],
+    //@ end
+    //@ end
+    //@ if has=min
+    min: [f64; BITS],
+    //@ if extremes=keys
+    min_key: [i64; BITS],
+    //@ end
+    //@ end
+    //@ if has=count
+    number: [f64; BITS],
+    //@ end
+}
+
+const HALF: usize = BITS / 2;
+
+/// A partition: groups of two or more with their slots, and who is alone in a group.
+#[derive(Clone, Copy)]
+struct Level {
+    alone: Mask,
+    len: usize,
+    groups: [Mask; HALF],
+    slots: [u32; HALF],
+}
+
 /// Filters as bits over tag-sets, groups as partitions of them, and sums of equal subsets shared.
 #[derive(Default)]
 struct Masks {
@@ -17,7 +52,6 @@ struct Masks {
     by_value: Vec<Mask>,
     equal: Vec<[Mask; BITS]>,
     tests: Vec<Mask>,
-    groups: Vec<(Mask, u32)>,
     /// First of tag-sets, then of subsets ("slots").
     count: Vec<u32>,
     //@ if has=sum
@@ -29,9 +63,15 @@ struct Masks {
     //@ end
     //@ if has=max
     max: Vec<f64>,
+    //@ if extremes=keys
+    max_key: Vec<i64>,
+    //@ end
     //@ end
     //@ if has=min
     min: Vec<f64>,
+    //@ if extremes=keys
+    min_key: Vec<i64>,
+    //@ end
     //@ end
     //@ if has=count
     number: Vec<f64>,
@@ -109,10 +149,18 @@ impl Masks {
         //@ if has=max
         self.max.clear();
         self.max.resize(total, f64::NAN);
+        //@ if extremes=keys
+        self.max_key.clear();
+        self.max_key.resize(total, i64::MIN);
+        //@ end
         //@ end
         //@ if has=min
         self.min.clear();
         self.min.resize(total, f64::NAN);
+        //@ if extremes=keys
+        self.min_key.clear();
+        self.min_key.resize(total, i64::MAX);
+        //@ end
         //@ end
         for (&set, &value) in sets.iter().zip(values) {
             let set = set as usize;
@@ -121,10 +169,18 @@ impl Masks {
             self.sum[set] += value;
             //@ end
             //@ if has=max
+            //@ if extremes=keys
+            self.max_key[set] = self.max_key[set].max(key_of(value, i64::MIN));
+            //@ else
             self.max[set] = meaning::max(self.max[set], value);
             //@ end
+            //@ end
             //@ if has=min
+            //@ if extremes=keys
+            self.min_key[set] = self.min_key[set].min(key_of(value, i64::MAX));
+            //@ else
             self.min[set] = meaning::min(self.min[set], value);
+            //@ end
             //@ end
         }
         //@ if has=count
@@ -286,40 +342,31 @@ impl Masks {
         stack[0]
     }
 
-    /// A new slot for a subset of more than one tag-set.
-    fn slot(&mut self, subset: Mask, members: &[u32], sums: bool) -> u32 {
+    /// A new slot for a subset of more than one tag-set, with what the node and those below need.
+    fn slot(&mut self, subset: Mask, cells: &Cells, node: &spec::Node) -> u32 {
         //@ if group=shared
-        let sums = true;
-        let mixed = (subset as u64 ^ (subset >> (BITS / 2)) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let at = (mixed >> 52) as usize;
-        let (seen, epoch, slot) = self.cache[at];
+        let mixed = (subset as u64 ^ (subset >> HALF) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let cached = (mixed >> 52) as usize;
+        let (seen, epoch, slot) = self.cache[cached];
         if seen == subset && epoch == self.epoch {
             return slot;
         }
         //@ end
         let slot = self.count.len() as u32;
         let mut count = 0;
-        //@ if has=max
-        let mut max = f64::NAN;
-        //@ end
-        //@ if has=min
-        let mut min = f64::NAN;
-        //@ end
         let mut rest = subset;
         while rest != 0 {
-            let set = members[rest.trailing_zeros() as usize] as usize;
+            let at = rest.trailing_zeros() as usize % BITS;
             rest &= rest - 1;
-            count += self.count[set];
+            count += cells.count[at];
             //@ if has=sum
-            if sums {
-                self.lists[set].push(slot);
+            //@ if group=flat
+            if node.sums {
+                self.lists[cells.set[at] as usize].push(slot);
             }
+            //@ else
+            self.lists[cells.set[at] as usize].push(slot);
             //@ end
-            //@ if has=max
-            max = meaning::max(max, self.max[set]);
-            //@ end
-            //@ if has=min
-            min = meaning::min(min, self.min[set]);
             //@ end
         }
         self.count.push(count);
@@ -330,13 +377,60 @@ impl Masks {
         self.sum.push(-0.0);
         //@ end
         //@ if has=max
-        self.max.push(max);
+        //@ if extremes=keys
+        let mut max = i64::MIN;
+        //@ else
+        let mut max = f64::NAN;
+        //@ end
         //@ end
         //@ if has=min
+        //@ if extremes=keys
+        let mut min = i64::MAX;
+        //@ else
+        let mut min = f64::NAN;
+        //@ end
+        //@ end
+        //@ if has=extreme
+        //@ if group=flat
+        let mut rest = if node.extremes { subset } else { 0 };
+        //@ else
+        let mut rest = subset;
+        //@ end
+        while rest != 0 {
+            let at = rest.trailing_zeros() as usize % BITS;
+            rest &= rest - 1;
+            //@ if has=max
+            //@ if extremes=keys
+            max = max.max(cells.max_key[at]);
+            //@ else
+            max = meaning::max(max, cells.max[at]);
+            //@ end
+            //@ end
+            //@ if has=min
+            //@ if extremes=keys
+            min = min.min(cells.min_key[at]);
+            //@ else
+            min = meaning::min(min, cells.min[at]);
+            //@ end
+            //@ end
+        }
+        //@ end
+        //@ if has=max
+        //@ if extremes=keys
+        self.max.push(value_of(max, i64::MIN));
+        //@ else
+        self.max.push(max);
+        //@ end
+        //@ end
+        //@ if has=min
+        //@ if extremes=keys
+        self.min.push(value_of(min, i64::MAX));
+        //@ else
         self.min.push(min);
         //@ end
+        //@ end
         //@ if group=shared
-        self.cache[at] = (subset, self.epoch, slot);
+        self.cache[cached] = (subset, self.epoch, slot);
         //@ end
         slot
     }
@@ -353,129 +447,199 @@ impl Masks {
         self.epoch += 1;
         //@ end
         let mut present: Mask = 0;
+        let mut cells = Cells {
+            set: [0; BITS],
+            count: [0; BITS],
+            //@ if has=sum
+            sum: [0.0; BITS],
+            //@ end
+            //@ if has=max
+            max: [0.0; BITS],
+            //@ if extremes=keys
+            max_key: [0; BITS],
+            //@ end
+            //@ end
+            //@ if has=min
+            min: [0.0; BITS],
+            //@ if extremes=keys
+            min_key: [0; BITS],
+            //@ end
+            //@ end
+            //@ if has=count
+            number: [0.0; BITS],
+            //@ end
+        };
         for (at, &set) in members.iter().enumerate() {
-            if self.count[set as usize] > 0 {
-                present |= 1 << (at % BITS);
+            let (at, of) = (at % BITS, set as usize);
+            cells.set[at] = set;
+            cells.count[at] = self.count[of];
+            //@ if has=sum
+            cells.sum[at] = self.sum[of];
+            //@ end
+            //@ if has=max
+            //@ if extremes=keys
+            cells.max_key[at] = self.max_key[of];
+            cells.max[at] = value_of(self.max_key[of], i64::MIN);
+            //@ else
+            cells.max[at] = self.max[of];
+            //@ end
+            //@ end
+            //@ if has=min
+            //@ if extremes=keys
+            cells.min_key[at] = self.min_key[of];
+            cells.min[at] = value_of(self.min_key[of], i64::MAX);
+            //@ else
+            cells.min[at] = self.min[of];
+            //@ end
+            //@ end
+            //@ if has=count
+            cells.number[at] = self.number[of];
+            //@ end
+            if self.count[of] > 0 {
+                present |= 1 << at;
             }
         }
         let all = Mask::MAX >> (BITS - members.len());
-        let trees = core::mem::take(&mut self.forest.trees[metric]);
-        for tree in &trees {
+        let mut levels = [Level { alone: 0, len: 0, groups: [0; HALF], slots: [0; HALF] }; DEPTHS];
+        let forest = core::mem::take(&mut self.forest);
+        for tree in &forest.trees[metric] {
             let taken = self.filter(spec::FILTERS[tree.filter], all) & present;
             if taken == 0 {
                 continue;
             }
-            // Per depth: where its groups end in `groups`, and who is alone in a group.
-            let mut ends = [0; DEPTHS];
-            let mut alone: [Mask; DEPTHS] = [0; DEPTHS];
-            self.groups.clear();
-            if taken & (taken - 1) == 0 {
-                alone[0] = taken;
-            } else {
-                self.groups.push((taken, NONE));
-            }
-            ends[0] = self.groups.len();
-            for node in tree.nodes.clone() {
-                let depth = self.forest.nodes[node].depth;
-                if depth > 0 {
-                    let from = if depth > 1 { ends[depth - 2] } else { 0 };
-                    let key = self.forest.nodes[node].key;
-                    alone[depth] = alone[depth - 1] | self.refine(from..ends[depth - 1], key);
-                    ends[depth] = self.groups.len();
+            let single = taken & (taken - 1) == 0;
+            let top = &mut levels[0];
+            top.alone = if single { taken } else { 0 };
+            top.len = usize::from(!single);
+            (top.groups[0], top.slots[0]) = (taken, NONE);
+            for node in &forest.nodes[tree.nodes.clone()] {
+                let (above, here) = levels.split_at_mut(node.depth);
+                let level = &mut here[0];
+                if let Some(above) = above.last() {
+                    refine(above, level, &self.equal[node.key]);
                 }
-                if !self.forest.nodes[node].rules.is_empty() {
-                    let from = if depth > 0 { ends[depth - 1] } else { 0 };
-                    self.write(node, from, alone[depth], members, (class, window), out);
+                let rules = &forest.rules[node.rules.clone()];
+                if rules.is_empty() {
+                    continue;
                 }
-            }
-        }
-        self.forest.trees[metric] = trees;
-    }
-
-    /// Splits groups by one more key; answers those that are now alone.
-    #[inline(always)]
-    fn refine(&mut self, groups: core::ops::Range<usize>, key: usize) -> Mask {
-        self.groups.truncate(groups.end);
-        let equal = &self.equal[key];
-        let mut alone = 0;
-        for at in groups {
-            let (group, slot) = self.groups[at];
-            let mut part = group & equal[group.trailing_zeros() as usize % BITS];
-            if part == group {
-                self.groups.push((group, slot));
-                continue;
-            }
-            let mut rest = group;
-            loop {
-                if part & (part - 1) == 0 {
-                    alone |= part;
-                } else {
-                    self.groups.push((part, NONE));
+                for at in 0..level.len {
+                    if level.slots[at % HALF] == NONE {
+                        level.slots[at % HALF] = self.slot(level.groups[at % HALF], &cells, node);
+                    }
                 }
-                rest &= !part;
-                if rest == 0 {
-                    break;
+                for rule in rules {
+                    if class == NONE || class == rule.window {
+                        self.write(rule, level, &cells, window, out);
+                    }
                 }
-                part = rest & equal[rest.trailing_zeros() as usize % BITS];
             }
         }
-        alone
+        self.forest = forest;
     }
 
-    /// Writes the records of a node's rules; those that wait for a sum become pending.
+    /// Writes the records of a rule; those that wait for a sum become pending.
     #[inline(always)]
     fn write(
         &mut self,
-        node: usize,
-        from: usize,
-        alone: Mask,
-        members: &[u32],
-        (class, window): (u32, u32),
+        rule: &spec::Member,
+        level: &Level,
+        cells: &Cells,
+        window: u32,
         out: &mut Records,
     ) {
-        let sums = self.forest.nodes[node].sums;
-        for at in from..self.groups.len() {
-            if self.groups[at].1 == NONE {
-                self.groups[at].1 = self.slot(self.groups[at].0, members, sums);
+        let &spec::Member { rule, kind, .. } = rule;
+        let (one, value) = match kind {
+            //@ if has=max
+            Kind::Max => (&cells.max, &self.max),
+            //@ end
+            //@ if has=min
+            Kind::Min => (&cells.min, &self.min),
+            //@ end
+            //@ if has=count
+            Kind::Count => (&cells.number, &self.number),
+            //@ end
+            //@ if has=sum
+            _ => (&cells.sum, &self.sum),
+            //@ else
+            _ => return,
+            //@ end
+        };
+        let mut next = |rest: Mask| -> Mask {
+            let at = rest.trailing_zeros() as usize % BITS;
+            out.push(rule, cells.set[at], window, cells.count[at], one[at]);
+            rest & (rest - 1)
+        };
+        let mut rest = level.alone;
+        //@ if unroll=4|8
+        for _ in 0..rest.count_ones() / {{unroll}} {
+            for _ in 0..{{unroll}} {
+                rest = next(rest);
             }
         }
-        for at in self.forest.nodes[node].rules.clone() {
-            let spec::Member { rule, kind, window: size } = self.forest.rules[at];
-            if class != NONE && size != class {
-                continue;
-            }
-            let (count, value) = (&self.count, match kind {
-                //@ if has=max
-                Kind::Max => &self.max,
-                //@ end
-                //@ if has=min
-                Kind::Min => &self.min,
-                //@ end
-                //@ if has=count
-                Kind::Count => &self.number,
-                //@ end
-                //@ if has=sum
-                _ => &self.sum,
-                //@ else
-                _ => continue,
-                //@ end
-            });
-            let mut rest = alone;
-            while rest != 0 {
-                let set = members[rest.trailing_zeros() as usize];
-                out.push(rule, set, window, count[set as usize], value[set as usize]);
-                rest &= rest - 1;
-            }
-            for &(group, slot) in &self.groups[from..] {
-                let set = members[group.trailing_zeros() as usize];
-                //@ if has=sum
-                if matches!(kind, Kind::Sum | Kind::Avg) {
-                    self.pending.push((rule, set, slot));
-                    continue;
-                }
-                //@ end
-                out.push(rule, set, window, count[slot as usize], value[slot as usize]);
-            }
+        //@ end
+        while rest != 0 {
+            rest = next(rest);
+        }
+        let groups = level.groups.iter().zip(&level.slots).take(level.len);
+        //@ if has=sum
+        if matches!(kind, Kind::Sum | Kind::Avg) {
+            self.pending.extend(groups.map(|(group, &slot)| {
+                (rule, cells.set[group.trailing_zeros() as usize % BITS], slot)
+            }));
+            return;
+        }
+        //@ end
+        for (group, &slot) in groups {
+            let set = cells.set[group.trailing_zeros() as usize % BITS];
+            out.push(rule, set, window, self.count[slot as usize], value[slot as usize]);
         }
     }
+}
+
+//@ if extremes=keys
+//@ if has=extreme
+/// A number that is ordered as values are, -0.0 below +0.0; a NaN is `none`.
+#[inline(always)]
+fn key_of(value: f64, none: i64) -> i64 {
+    let bits = value.to_bits() as i64;
+    let key = bits ^ ((bits >> 63) as u64 >> 1) as i64;
+    if value.is_nan() { none } else { key }
+}
+
+#[inline(always)]
+fn value_of(key: i64, none: i64) -> f64 {
+    let bits = key ^ ((key >> 63) as u64 >> 1) as i64;
+    if key == none { f64::NAN } else { f64::from_bits(bits as u64) }
+}
+//@ end
+//@ end
+
+/// Splits groups by one more key, whose equal tag-sets are given.
+#[inline(always)]
+fn refine(from: &Level, to: &mut Level, equal: &[Mask; BITS]) {
+    let (mut alone, mut len) = (from.alone, 0);
+    for at in 0..from.len {
+        let (group, slot) = (from.groups[at % HALF], from.slots[at % HALF]);
+        let mut part = group & equal[group.trailing_zeros() as usize % BITS];
+        if part == group {
+            (to.groups[len % HALF], to.slots[len % HALF]) = (group, slot);
+            len += 1;
+            continue;
+        }
+        let mut rest = group;
+        loop {
+            if part & (part - 1) == 0 {
+                alone |= part;
+            } else {
+                (to.groups[len % HALF], to.slots[len % HALF]) = (part, NONE);
+                len += 1;
+            }
+            rest &= !part;
+            if rest == 0 {
+                break;
+            }
+            part = rest & equal[rest.trailing_zeros() as usize % BITS];
+        }
+    }
+    (to.alone, to.len) = (alone, len);
 }

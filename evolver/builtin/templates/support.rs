@@ -120,6 +120,8 @@ pub struct Node {
     pub rules: Range<usize>,
     /// Whether a rule here or below adds values.
     pub sums: bool,
+    /// Whether a rule here or below asks for a greatest or least value.
+    pub extremes: bool,
 }
 
 /// One filter of a metric and the tree of group-bys under it, in preorder.
@@ -183,6 +185,7 @@ impl Forest {
             let sums = matches!(rule.kind, Kind::Sum | Kind::Avg);
             for &(_, node) in &open {
                 self.nodes[node].sums |= sums;
+                self.nodes[node].extremes |= matches!(rule.kind, Kind::Max | Kind::Min);
             }
             let window = rule.window;
             self.rules.push(Member { rule: index as u32, kind: rule.kind, window });
@@ -200,6 +203,6 @@ impl Forest {
         let here = self.rules.len();
         let (depth, at) = (open.len(), key as usize);
         open.push((key, self.nodes.len()));
-        self.nodes.push(Node { depth, key: at, rules: here..here, sums: false });
+        self.nodes.push(Node { depth, key: at, rules: here..here, sums: false, extremes: false });
     }
 }
