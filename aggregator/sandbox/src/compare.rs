@@ -7,8 +7,8 @@ use ratchet_rules::{Rule, MAX_GROUP_KEYS};
 use std::fmt;
 use thiserror::Error;
 
-/// The values of a rule's group-by keys: string id + 1 of each, 0 where the tag is absent. Strings of
-/// a message are distinct, so within a message equal ids are equal values.
+/// The values of a rule's group-by keys: string id + 1 of each, 0 where the tag is absent. Strings
+/// of a message are distinct, so within a message equal ids are equal values.
 pub type Group = [u32; MAX_GROUP_KEYS];
 
 /// NaN as it leaves the system.

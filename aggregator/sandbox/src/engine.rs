@@ -25,8 +25,9 @@ const WARM_SLOTS: u32 = 32;
 pub enum Kind {
     /// Live messages and timings: stopped by wall-clock deadlines alone.
     Production,
-    /// Verdicts: fuel is counted and limited, so that a verdict is reproducible. A deadline 16 times
-    /// as wide stands behind it, because one bulk instruction costs little fuel but long time.
+    /// Verdicts: fuel is counted and limited, so that a verdict is reproducible. A deadline 16
+    /// times as wide stands behind it, because one bulk instruction costs little fuel but long
+    /// time.
     Evaluation,
 }
 

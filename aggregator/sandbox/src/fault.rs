@@ -2,7 +2,8 @@
 
 use thiserror::Error;
 
-/// Why a module gave no usable records. Apart from [`Fault::Capacity`], it counts against the module.
+/// Why a module gave no usable records. Apart from [`Fault::Capacity`], it counts against the
+/// module.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Fault {
     /// The instance could not be made ready for the rules.

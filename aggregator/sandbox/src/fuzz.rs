@@ -1,8 +1,8 @@
 //! Messages that nobody sent: seeded, so that a failure can be repeated.
 //!
-//! Every message is valid, but laid out as no encoder of ours would: strings, tag-sets and points in
-//! any order, tag-sets twice or unused, key columns dense or sparse. A module that reads more into
-//! the format than it promises shows it here.
+//! Every message is valid, but laid out as no encoder of ours would: strings, tag-sets and points
+//! in any order, tag-sets twice or unused, key columns dense or sparse. A module that reads more
+//! into the format than it promises shows it here.
 
 mod draft;
 mod encode;

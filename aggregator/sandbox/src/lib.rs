@@ -1,9 +1,9 @@
 //! Runs aggregation modules that nobody has to trust.
 //!
-//! An [`Engine`] compiles components under [`Limits`]; a [`Runner`] feeds messages to one of them and
-//! checks what it returns. [`policy`] says which components are admitted, [`compare`] when two
-//! results are the same, [`evaluate`] whether a candidate may replace an incumbent, and [`bench`] how
-//! much faster it is.
+//! An [`Engine`] compiles components under [`Limits`]; a [`Runner`] feeds messages to one of them
+//! and checks what it returns. [`policy`] says which components are admitted, [`compare`] when two
+//! results are the same, [`evaluate`] whether a candidate may replace an incumbent, and [`bench`]
+//! how much faster it is.
 
 #![forbid(unsafe_code)]
 

@@ -6,17 +6,17 @@ use std::time::Duration;
 pub const TICK: Duration = Duration::from_millis(5);
 
 /// Bounds on modules. Built-in modules (the baseline and the per-point reference) are trusted, and
-/// must serve what no other module could: they have [`Limits::BUILTIN_FACTOR`] times the time, fuel,
-/// memory and records.
+/// must serve what no other module could: they have [`Limits::BUILTIN_FACTOR`] times the time,
+/// fuel, memory and records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Size of a component. Default 4 MiB.
     pub component_bytes: usize,
     /// Linear memory of an instance. Default 16 MiB; a growth beyond it fails inside the guest.
     pub memory_bytes: usize,
-    /// Fuel for a message, in evaluation. Default 2,000,000,000.
+    /// Fuel for a message, in evaluation. Default 500,000,000.
     pub fuel_per_message: u64,
-    /// Fuel for `init`, in evaluation. Default 10,000,000,000.
+    /// Fuel for `init`, in evaluation. Default 2,000,000,000.
     pub fuel_per_init: u64,
     /// Epoch ticks for a message. Default 50, a quarter of a second.
     pub deadline_ticks: u64,
@@ -56,8 +56,8 @@ impl Default for Limits {
         Limits {
             component_bytes: 4 << 20,
             memory_bytes: 16 << 20,
-            fuel_per_message: 2_000_000_000,
-            fuel_per_init: 10_000_000_000,
+            fuel_per_message: 500_000_000,
+            fuel_per_init: 2_000_000_000,
             deadline_ticks: 50,
             init_deadline_ticks: 400,
             records_max: 1 << 18,

@@ -21,8 +21,8 @@ fn decode(bytes: &[u8; RECORD_BYTES]) -> Record {
     }
 }
 
-/// Up to so many possible (rule, tag-set, window) a message, repeats are found by a bit for each.
-const SEEN_BITS_MAX: u64 = 1 << 23;
+/// Up to so many possible (rule, tag-set, window) of a message have a stamp each, to find repeats.
+const STAMPS_MAX: u64 = 1 << 22;
 
 /// Checks records against the rules and the header of their message.
 pub(crate) struct Checker {
@@ -32,8 +32,10 @@ pub(crate) struct Checker {
     length_of: Vec<u32>,
     /// For each length, how many windows the message touches.
     spans: Vec<u32>,
-    /// A bit for each (rule, tag-set, window). All clear between messages.
-    seen: Vec<u64>,
+    /// For each (rule, tag-set, window), the last message that had a record of it.
+    stamps: Vec<u8>,
+    /// Stands for the current message. Stamps are cleared when it comes round to 0.
+    stamp: u8,
 }
 
 impl Checker {
@@ -52,11 +54,13 @@ impl Checker {
             lengths,
             length_of,
             spans: Vec::new(),
-            seen: Vec::new(),
+            stamps: Vec::new(),
+            stamp: 0,
         }
     }
 
-    /// Decodes `bytes` into `out`, and refuses what cannot be merged.
+    /// Decodes `bytes` into `out`, and refuses what cannot be merged. Two records of one group
+    /// under different tag-sets are left to `compare`, which resolves groups.
     pub fn check(
         &mut self,
         bytes: &[u8],
@@ -64,7 +68,6 @@ impl Checker {
         max: usize,
         out: &mut Vec<Record>,
     ) -> Result<(), RecordFault> {
-        out.clear();
         let records = bytes.len() / RECORD_BYTES;
         if !bytes.len().is_multiple_of(RECORD_BYTES) {
             return Err(RecordFault::Length { bytes: bytes.len() });
@@ -77,97 +80,123 @@ impl Checker {
             let span = header.max_ts.div_euclid(length) - header.min_ts.div_euclid(length) + 1;
             u32::try_from(span).unwrap_or(0)
         }));
-        self.decode(bytes, header, out)?;
-        self.check_unique(out, header)
+        // What is left of the last message is overwritten: blanking it would cost as much again.
+        out.resize(records, BLANK);
+        let (bytes, _) = bytes.as_chunks();
+        if self.begin_stamps(header) {
+            self.decode::<true>(bytes, header, out)
+        } else {
+            self.decode::<false>(bytes, header, out)?;
+            unique_by_order(out)
+        }
     }
 
-    fn decode(
-        &self,
-        bytes: &[u8],
+    /// Whether the message is small enough for stamps, which are then ready.
+    fn begin_stamps(&mut self, header: &Header) -> bool {
+        let rules = self.length_of.len() as u64;
+        let wanted = rules
+            .saturating_mul(u64::from(header.sets))
+            .saturating_mul(self.widest());
+        if wanted > STAMPS_MAX {
+            return false;
+        }
+        if (self.stamps.len() as u64) < wanted {
+            self.stamps.resize(wanted as usize, 0);
+        }
+        self.stamp = self.stamp.wrapping_add(1);
+        if self.stamp == 0 {
+            self.stamps.fill(0);
+            self.stamp = 1;
+        }
+        true
+    }
+
+    fn widest(&self) -> u64 {
+        u64::from(self.spans.iter().copied().max().unwrap_or(0))
+    }
+
+    /// One pass with one branch a record, because some messages have thousands of them.
+    fn decode<const STAMPED: bool>(
+        &mut self,
+        bytes: &[[u8; RECORD_BYTES]],
         header: &Header,
-        out: &mut Vec<Record>,
+        out: &mut [Record],
     ) -> Result<(), RecordFault> {
-        let rules = self.length_of.len() as u32;
-        let (records, _) = bytes.as_chunks::<RECORD_BYTES>();
-        out.reserve(records.len());
-        for (at, bytes) in records.iter().enumerate() {
-            let Record {
-                rule,
-                set,
-                window,
-                count,
-                value,
-            } = decode(bytes);
-            let Some(&length) = self.length_of.get(rule as usize) else {
-                return Err(RecordFault::Rule { at, rule, rules });
-            };
-            let windows = self.spans[length as usize];
-            if set >= header.sets {
-                return Err(RecordFault::Set {
-                    at,
-                    set,
-                    sets: header.sets,
-                });
+        let (sets, widest) = (header.sets as usize, self.widest() as usize);
+        // Slices of its own, lest the loop load them anew after every stamp.
+        let (length_of, spans) = (&self.length_of[..], &self.spans[..]);
+        let (stamps, current) = (&mut self.stamps[..], self.stamp);
+        for (at, (bytes, out)) in bytes.iter().zip(out).enumerate() {
+            let record = decode(bytes);
+            let length = length_of
+                .get(record.rule as usize)
+                .copied()
+                .unwrap_or(u32::MAX);
+            let windows = spans.get(length as usize).copied().unwrap_or(0);
+            let mut good = (record.window < windows)
+                & (record.set < header.sets)
+                & (record.count.wrapping_sub(1) < header.points);
+            if STAMPED {
+                let place = record.rule as usize * sets + record.set as usize;
+                let place = place
+                    .wrapping_mul(widest)
+                    .wrapping_add(record.window as usize);
+                match stamps.get_mut(place) {
+                    Some(stamp) if good => {
+                        good = *stamp != current;
+                        *stamp = current;
+                    }
+                    _ => good = false,
+                }
             }
-            if window >= windows {
-                return Err(RecordFault::Window {
-                    at,
-                    rule,
-                    window,
-                    windows,
-                });
+            if !good {
+                // Not a reference to `record`: that would keep it in memory, piece by piece.
+                return Err(self.explain(at, bytes, header));
             }
-            if count == 0 || count > header.points {
-                return Err(RecordFault::Count {
-                    at,
-                    count,
-                    points: header.points,
-                });
-            }
-            out.push(Record {
-                rule,
-                set,
-                window,
-                count,
-                value,
-            });
+            *out = record;
         }
         Ok(())
     }
 
-    /// Finds a second record of one (rule, tag-set, window). Two records of one group under
-    /// different tag-sets are left to `compare`, which resolves groups.
-    fn check_unique(&mut self, records: &[Record], header: &Header) -> Result<(), RecordFault> {
-        let span = u64::from(self.spans.iter().copied().max().unwrap_or(0));
-        let sets = u64::from(header.sets);
-        let bits = (self.length_of.len() as u64)
-            .saturating_mul(sets)
-            .saturating_mul(span);
-        if bits > SEEN_BITS_MAX {
-            return unique_by_order(records);
-        }
-        if (self.seen.len() as u64) < bits.div_ceil(64) {
-            self.seen.resize(bits.div_ceil(64) as usize, 0);
-        }
-        let bit = |r: &Record| {
-            ((u64::from(r.rule) * sets + u64::from(r.set)) * span + u64::from(r.window)) as usize
+    /// What is wrong with a record; if nothing else, it is a repeat.
+    #[cold]
+    fn explain(&self, at: usize, bytes: &[u8; RECORD_BYTES], header: &Header) -> RecordFault {
+        let Record {
+            rule,
+            set,
+            window,
+            count,
+            ..
+        } = decode(bytes);
+        let (rules, sets, points) = (self.length_of.len() as u32, header.sets, header.points);
+        let Some(&length) = self.length_of.get(rule as usize) else {
+            return RecordFault::Rule { at, rule, rules };
         };
-        let mut repeat = None;
-        for (at, record) in records.iter().enumerate() {
-            let bit = bit(record);
-            let word = &mut self.seen[bit / 64];
-            if *word >> (bit % 64) & 1 == 1 {
-                repeat = Some(at);
-                break;
+        let windows = self.spans[length as usize];
+        if set >= sets {
+            RecordFault::Set { at, set, sets }
+        } else if window >= windows {
+            RecordFault::Window {
+                at,
+                rule,
+                window,
+                windows,
             }
-            *word |= 1 << (bit % 64);
+        } else if count == 0 || count > points {
+            RecordFault::Count { at, count, points }
+        } else {
+            duplicate(at, &decode(bytes))
         }
-        for record in records {
-            self.seen[bit(record) / 64] = 0;
-        }
-        repeat.map_or(Ok(()), |at| Err(duplicate(at, &records[at])))
     }
 }
+
+const BLANK: Record = Record {
+    rule: 0,
+    set: 0,
+    window: 0,
+    count: 0,
+    value: 0.0,
+};
 
 fn unique_by_order(records: &[Record]) -> Result<(), RecordFault> {
     let key = |at: u32| {

@@ -1,4 +1,5 @@
-//! One pass over a component's sections: how much there is of everything, and what may not be there.
+//! One pass over a component's sections: how much there is of everything, and what may not be
+//! there.
 
 use super::{refusal, ModuleRefusal};
 use super::{BODY_BYTES_MAX, FUNCTIONS_MAX, MODULES_MAX, TABLES_MAX, TABLE_ELEMENTS_MAX};

@@ -10,6 +10,8 @@ fn limits() -> Limits {
     Limits {
         deadline_ticks: 4,
         init_deadline_ticks: 40,
+        fuel_per_message: 20_000_000,
+        fuel_per_init: 30_000_000,
         ..Limits::default()
     }
 }
@@ -92,7 +94,7 @@ fn faults_of_process() {
         (
             by_hand("", "(call $answer (i32.const -8) (i32.const 24))"),
             "trap",
-            "out-of-bounds",
+            "out of bounds",
         ),
     ];
     for (component, reason, detail) in cases {
@@ -102,7 +104,7 @@ fn faults_of_process() {
 
 #[test]
 fn endless_loops_end() {
-    let expected = [("deadline", "4 ticks"), ("out-of-fuel", "2000000000")];
+    let expected = [("deadline", "4 ticks"), ("out-of-fuel", "fuel of 20000000")];
     check(&then_unreachable(FOREVER), expected);
 }
 
@@ -110,7 +112,7 @@ fn endless_loops_end() {
 fn faults_of_init() {
     let cases: [(&str, [&str; 2]); 4] = [
         ("unreachable", ["unreachable"; 2]),
-        (FOREVER, ["40 ticks", "10000000000"]),
+        (FOREVER, ["40 ticks", "fuel of 30000000"]),
         (GLUTTON, ["16777216 allowed"; 2]),
         (
             "(call $read (i32.const 0) (i32.const 1) (i32.const 64))",
