@@ -1,4 +1,4 @@
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { cargoEnvironment, ensureAggregator } from './lib/cargo.mjs';
 import { withLock } from './lib/lock.mjs';
@@ -55,10 +55,23 @@ async function ensureKit(cacheDir, report) {
   return { value, did: value };
 }
 
-/** Read by control/stack/executables.ts, so that a single test can be run by hand. */
+/**
+ * Read by control/stack/executables.ts, so that a single test can be run by hand. What an earlier
+ * run made stays usable while this one works.
+ */
 function writeRecord(made) {
   const file = join(root, 'node_modules', '.ratchet-bootstrap.json');
-  writeFileSync(file, `${JSON.stringify(made, null, 2)}\n`);
+  const draft = `${file}.${process.pid}.draft`;
+  writeFileSync(draft, `${JSON.stringify({ ...readRecord(file), ...made }, null, 2)}\n`);
+  renameSync(draft, file);
+}
+
+function readRecord(file) {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8'));
+  } catch {
+    return {};
+  }
 }
 
 await runAsMain(import.meta.url, 'bootstrap', async (args) => {
