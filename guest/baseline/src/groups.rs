@@ -61,6 +61,29 @@ impl Groups {
         }
     }
 
+    /// Numbers the groups of one rule's tag-sets from 1 and answers how many there are. The groups
+    /// are not kept: they are for a rule that needs no look-up by tag-set afterwards.
+    pub(crate) fn partition(
+        &mut self,
+        rule: &RulePlan,
+        facts: &Facts,
+        sets: &[u32],
+        group_of: &mut [u32],
+    ) -> usize {
+        let first = self.all.len();
+        self.table.clear();
+        self.table.resize((2 * sets.len()).next_power_of_two(), 0);
+        self.hash(rule, facts, sets);
+        for (n, &set) in sets.iter().enumerate() {
+            let group = self.find_or_insert(rule, facts, set, self.hashes[n]);
+            group_of[set as usize] = group - first as u32 + 1;
+        }
+        let count = self.all.len() - first;
+        self.all.truncate(first);
+        self.identities.truncate(first);
+        count
+    }
+
     /// Spreads the values of the group-by keys of each tag-set over 64 bits, key by key.
     fn hash(&mut self, rule: &RulePlan, facts: &Facts, sets: &[u32]) {
         const K: u64 = 0x9e37_79b9_7f4a_7c15;

@@ -3,24 +3,29 @@
 //!
 //! Generic, with rules as data, and strong: rules are indexed by metric; their literals are
 //! resolved to string ids once a message; filters and groups are evaluated once a tag-set, not
-//! once a point; a point then only adds to the cells of its tag-set's groups.
+//! once a point; a point then only adds to the cells of its tag-set's groups. A rule that takes many
+//! tag-sets goes through the points by itself.
 
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
+mod broad;
 mod cells;
 mod facts;
 mod groups;
 mod plan;
+mod points;
 mod text;
 
 use alloc::vec::Vec;
+use broad::{is_broad, Broad};
 use cells::Cells;
 use facts::Facts;
 use groups::Groups;
 use plan::Plan;
+use points::Points;
 use ratchet_api::{Aggregate, DecodeError, Message, Records, Refusal};
 
 ratchet_api::guest!(Baseline);
@@ -29,7 +34,9 @@ ratchet_api::guest!(Baseline);
 pub struct Baseline {
     plan: Plan,
     facts: Facts,
+    points: Points,
     groups: Groups,
+    broad: Broad,
     cells: Cells,
     selected: Vec<u32>,
 }
@@ -40,7 +47,9 @@ impl Aggregate for Baseline {
         let plan = Plan::new(&rules);
         Ok(Baseline {
             facts: Facts::new(&plan),
+            points: Points::default(),
             groups: Groups::default(),
+            broad: Broad::default(),
             cells: Cells::default(),
             selected: Vec::new(),
             plan,
@@ -52,17 +61,23 @@ impl Aggregate for Baseline {
         let mut bounds = core::mem::take(&mut self.facts.bounds);
         let strings = message.strings(&mut bounds)?;
         self.facts.resolve(&self.plan, message, &strings)?;
-        self.groups.clear(message.header().sets);
+        self.points.decode(&self.plan.window_sizes, message)?;
+        let sets = message.header().sets;
+        self.groups.clear(sets);
         for &metric in self.facts.metrics() {
             for rule in self.plan.rules_of(metric) {
-                self.facts
-                    .select(metric, &rule.filter, &strings, &mut self.selected);
-                self.groups.add(rule, &self.facts, &self.selected);
+                let (facts, selected) = (&self.facts, &mut self.selected);
+                facts.select(metric, &rule.filter, &strings, selected);
+                if is_broad(rule, selected, sets, &self.points) {
+                    let (points, groups) = (&self.points, &mut self.groups);
+                    self.broad.run(rule, facts, selected, points, groups, out);
+                } else {
+                    self.groups.add(rule, facts, selected);
+                }
             }
         }
         self.groups.index_by_set();
-        self.cells
-            .accumulate(&self.plan.window_sizes, message, &mut self.groups)?;
+        self.cells.accumulate(&mut self.points, &mut self.groups);
         self.cells.write(&self.groups, out);
         self.facts.bounds = bounds;
         Ok(())
