@@ -170,6 +170,13 @@ export const snippets: readonly Snippet[] = [
     good: '// assume(a)\nfn assumed(a: u8) {}',
   },
   {
+    name: 'assumptions outside the guest',
+    rule: banned.assumptions,
+    path: 'aggregator/src/a.rs',
+    bad: 'use vstd::prelude::*;\nproof { admit(); }',
+    good: 'fn f() { gate.admit(message); }',
+  },
+  {
     name: 'unverified bodies',
     rule: banned.assumptions,
     path: 'guest/rules/src/a.rs',
