@@ -98,8 +98,12 @@ describe('commands', () => {
   });
 
   test('the time limit ends the whole group', async () => {
-    const child = `require('child_process').spawn(process.execPath, ['-e', 'setTimeout(() => {}, 60000)'],
-      { stdio: 'inherit' }).on('spawn', function () { console.log(this.pid) });`;
+    const child = [
+      "const { spawn } = require('child_process');",
+      "const code = ['-e', 'setTimeout(() => {}, 60000)'];",
+      "const child = spawn(process.execPath, code, { stdio: 'inherit' });",
+      'console.log(child.pid);',
+    ].join('\n');
     const pids = [];
     const begun = performance.now();
     const result = await run(process.execPath, ['-e', child], {

@@ -89,7 +89,7 @@ describe('a server that does not come up', () => {
 });
 
 describe('a stack', () => {
-  test('starts Temporal with namespace, search attributes and UI, and keeps its state', async () => {
+  test('starts Temporal with namespace, attributes and UI, and keeps its state', async () => {
     const options = { stateDir: join(scratch, 'temporal'), ports: freePorts };
     for (let round = 0; round < 2; round += 1) {
       const stack = await startStack({ ...options, services: ['temporal'] });
