@@ -6,6 +6,7 @@ use crate::engine::{CompileError, Engine, EngineError, Kind, Module};
 use crate::fuzz;
 use crate::limits::Limits;
 use crate::random::Random;
+use crate::records::RECORD_BYTES;
 use crate::runner::Runner;
 use crate::verify::{Message, Problem, Verifier};
 use bytes::Bytes;
@@ -158,6 +159,11 @@ impl Evaluator {
     ) -> Result<Evaluation, EvaluateError> {
         let rules = ratchet_rules::parse(&question.rules)
             .map_err(|error| EvaluateError::Rules(error.to_string()))?;
+        let baseline = self
+            .evaluation
+            .baseline()
+            .map_err(told(EvaluateError::Baseline))?;
+        let mut verifier = Verifier::new(&baseline, question.rules.clone(), &rules);
         let mut random = Random::new(options.seed);
         let held_back = prepare(question.messages);
         let mut made = fuzz::like(
@@ -167,8 +173,9 @@ impl Evaluator {
             options.fuzz_messages,
         );
         made.extend(fuzz::literals(&rules, random.next()));
-        let mut all = held_back.clone();
-        all.extend(prepare(&made));
+        let mut all = prepare(&made);
+        all.retain(|message| self.is_fair(&mut verifier, message));
+        all.extend(held_back.iter().cloned());
         random.shuffle(&mut all);
         let (compared, held) = (all.len(), held_back.len());
         let answer = |verdict: Verdict, ratio: Option<Ratio>| {
@@ -180,15 +187,10 @@ impl Evaluator {
             })
         };
 
-        let baseline = self
-            .evaluation
-            .baseline()
-            .map_err(told(EvaluateError::Baseline))?;
         let candidate = match self.evaluation.compile(question.candidate) {
             Ok(module) => module,
             Err(error) => return answer(Verdict::Fail(refused(&error)), None),
         };
-        let mut verifier = Verifier::new(&baseline, question.rules.clone(), &rules);
         let checked = verifier.check(&candidate, &all, &mut random);
         if let Err(problem) = checked.map_err(|error| EvaluateError::Baseline(error.0))? {
             return answer(Verdict::Fail(problem.into()), None);
@@ -216,6 +218,15 @@ impl Evaluator {
             }
             Err(failure) => answer(Verdict::Fail(failure), None),
         }
+    }
+
+    /// Whether a made message is one that every right module has the memory for: its records take
+    /// an eighth of it at most. Held-back messages must be served whatever they take.
+    fn is_fair(&self, verifier: &mut Verifier<'_>, message: &Message) -> bool {
+        let most = self.evaluation.limits().memory_bytes / RECORD_BYTES / 8;
+        verifier
+            .records(message)
+            .is_ok_and(|records| records <= most)
     }
 
     /// Times candidate and incumbent, interleaved, under production settings.

@@ -133,6 +133,12 @@ impl<'a> Verifier<'a> {
         }
     }
 
+    /// How many records the baseline makes of a message.
+    pub fn records(&mut self, message: &Message) -> Result<usize, Fault> {
+        let Message { payload, header } = message;
+        self.baseline.process(payload, header, <[Record]>::len)
+    }
+
     /// Runs every message: on one instance in the given order, then in a shuffled one, then each on
     /// an instance of its own. The first run is compared with the baseline, the others with it.
     pub fn check(
