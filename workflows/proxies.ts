@@ -7,7 +7,7 @@ import type { Activities } from '../activities/types.ts';
 import { CONTROL_QUEUE } from './messages.ts';
 
 /** Also how fast a killed worker is noticed, so it is kept short where stages are long. */
-const HEARTBEAT = '15 seconds';
+const HEARTBEAT = '10 seconds';
 
 /** Faults that no retry mends; `activities/types.ts` has the same names. */
 const FATAL = ['MissingObject', 'NotAuthorised'];
@@ -15,7 +15,7 @@ const FATAL = ['MissingObject', 'NotAuthorised'];
 /** Reads of NATS and of the shadow service: a restart of either takes seconds. */
 export const reads = proxyActivities<Pick<Activities, 'captureStatus' | 'readActive'>>({
   taskQueue: CONTROL_QUEUE,
-  startToCloseTimeout: '30 seconds',
+  startToCloseTimeout: '15 seconds',
   retry: {
     initialInterval: '1 second',
     backoffCoefficient: 2,
@@ -78,9 +78,10 @@ type Long = Pick<Activities, 'build' | 'benchmark'>;
 
 /** What runs on the host that keeps the organization's archive. */
 export function evolverActivities(taskQueue: string) {
+  // No heartbeat, so their time limit is also how fast a killed worker is noticed.
   const quick = proxyActivities<Quick & Archive>({
     taskQueue,
-    startToCloseTimeout: '1 minute',
+    startToCloseTimeout: '30 seconds',
     retry: {
       initialInterval: '1 second',
       backoffCoefficient: 2,

@@ -12,7 +12,7 @@ import { type Answer, type Evaluation, evaluate } from './service.ts';
 /** Below the activity's own limit, so that a late answer is told as such. */
 const TOTAL_MS = 9 * 60_000;
 /** One question; after that the aggregator that had it may be gone, and another is asked. */
-const QUESTION_MS = 150_000;
+const QUESTION_MS = 45_000;
 const BUSY_PAUSE_MS = 2_000;
 /** Refusals that pass by themselves. */
 const PASSING: ReadonlySet<string> = new Set(['busy', 'unavailable', 'starting']);
@@ -62,7 +62,8 @@ async function untilAnswered(
   for (;;) {
     const left = deadline - now();
     try {
-      const answer = await evaluate(nats, request, Math.max(1_000, Math.min(left, QUESTION_MS)));
+      const limit = Math.max(1_000, Math.min(left, QUESTION_MS));
+      const answer = await whileConnected(nats, () => evaluate(nats, request, limit));
       if (answer.ok || !PASSING.has(answer.refusal.error)) return answer;
     } catch (error) {
       const again = error instanceof NatsFault && error.code === 'unavailable';
@@ -72,5 +73,26 @@ async function untilAnswered(
       throw new NatsFault('unavailable', `shadow.evaluate of ${request.candidate}: still busy`);
     }
     await pause(BUSY_PAUSE_MS);
+  }
+}
+
+/** An answer that was on its way when the connection broke never arrives: then ask again at once. */
+async function whileConnected<T>(nats: NatsConnection, ask: () => Promise<T>): Promise<T> {
+  const events = nats.status()[Symbol.asyncIterator]();
+  const broken = (async () => {
+    for (;;) {
+      const { done, value } = await events.next();
+      if (done === true) return await new Promise<never>(() => undefined);
+      if (value.type === 'reconnect') throw new NatsFault('unavailable', 'reconnected to NATS');
+    }
+  })();
+  const answer = ask();
+  try {
+    return await Promise.race([answer, broken]);
+  } finally {
+    // Whichever lost the race must not become an unhandled rejection.
+    answer.catch(() => undefined);
+    broken.catch(() => undefined);
+    await events.return?.();
   }
 }
