@@ -30,7 +30,7 @@ export async function bootstrap({ log = (line) => process.stderr.write(`${line}\
 }
 
 async function makeAll(log, cacheDir) {
-  await step(log, 'npm dependencies', ensureNpmDependencies);
+  await step(log, 'npm dependencies', (report) => ensureNpmDependencies(report, cacheDir));
   const made = {};
   const make = async (key, name, work) => {
     made[key] = await step(log, name, work);

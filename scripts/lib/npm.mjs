@@ -1,30 +1,67 @@
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
 import { root } from './paths.mjs';
 import { runOrFail } from './run.mjs';
+import { heartbeat } from './steps.mjs';
+
+const addon = join('node_modules', 'better-sqlite3', 'build', 'Release', 'better_sqlite3.node');
 
 /** `npm ci`, unless node_modules holds exactly what package-lock.json says, for this Node. */
-export async function ensureNpmDependencies(report) {
+export async function ensureNpmDependencies(report, cacheDir) {
   const lock = readFileSync(join(root, 'package-lock.json'), 'utf8');
   const stamp = join(root, 'node_modules', '.ratchet-npm-stamp');
   const wanted = fingerprint(lock);
   if (readOrNull(stamp) === wanted) return { value: undefined, did: 'up to date' };
-  if (matchesLock(lock, readOrNull(join(root, 'node_modules', '.package-lock.json')))) {
-    const native = await nativeModulesLoad();
-    if (native) {
-      writeFileSync(stamp, wanted);
-      return { value: undefined, did: 'already installed' };
-    }
+  const installed = readOrNull(join(root, 'node_modules', '.package-lock.json'));
+  if (matchesLock(lock, installed) && (await nativeModulesLoad())) {
+    writeFileSync(stamp, wanted);
+    return { value: undefined, did: 'already installed' };
   }
-  report('npm ci');
-  await runOrFail('npm ci', 'npm', ['ci', '--no-audit', '--no-fund'], {
-    cwd: root,
-    timeoutMs: 20 * 60_000,
-  });
+  await install(lock, cacheDir, report);
   writeFileSync(stamp, wanted);
   const count = Object.keys(JSON.parse(lock).packages).length - 1;
   return { value: undefined, did: `installed from package-lock.json (${count} packages)` };
+}
+
+/** The database addon takes a minute to compile: a fresh clone takes it from the cache. */
+async function install(lock, cacheDir, report) {
+  const kept = keptAddon(lock, cacheDir);
+  if (existsSync(kept)) {
+    await npm(['ci', '--ignore-scripts'], report);
+    mkdirSync(dirname(join(root, addon)), { recursive: true });
+    copyFileSync(kept, join(root, addon));
+    if (await nativeModulesLoad()) return;
+    report('the cached database addon does not load');
+  }
+  await npm(['ci'], report);
+  mkdirSync(dirname(kept), { recursive: true });
+  copyFileSync(join(root, addon), `${kept}.${process.pid}.draft`);
+  renameSync(`${kept}.${process.pid}.draft`, kept);
+}
+
+async function npm(args, report) {
+  report(`npm ${args.join(' ')}`);
+  const stop = heartbeat(report, 'installing');
+  const all = [...args, '--no-audit', '--no-fund'];
+  try {
+    await runOrFail('npm ci', 'npm', all, { cwd: root, timeoutMs: 20 * 60_000 });
+  } finally {
+    stop();
+  }
+}
+
+function keptAddon(lock, cacheDir) {
+  const entry = JSON.parse(lock).packages['node_modules/better-sqlite3'];
+  const name = `better-sqlite3-${entry.version}-${fingerprint(JSON.stringify(entry)).slice(0, 16)}`;
+  return join(cacheDir, 'native', `${name}.node`);
 }
 
 /** Native modules are compiled for one Node ABI. */
