@@ -76,7 +76,7 @@ async function untilAnswered(
   }
 }
 
-/** An answer that was on its way when the connection broke never arrives: then ask again at once. */
+/** An answer on its way when the connection broke never arrives: then ask again at once. */
 async function whileConnected<T>(nats: NatsConnection, ask: () => Promise<T>): Promise<T> {
   const events = nats.status()[Symbol.asyncIterator]();
   const broken = (async () => {
