@@ -8,7 +8,9 @@ export interface Random {
   below(bound: number): number;
   /** A uniform number in [0, 1) with 32 random bits. */
   unit(): number;
-  /** A float64 with a full mantissa in about [0.1, 1.2 million): sums of it depend on their order. */
+  /**
+   * A float64 with a full mantissa in about [0.1, 1.2 million): sums of it depend on their order.
+   */
   fullMantissa(): number;
 }
 

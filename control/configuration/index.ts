@@ -22,4 +22,4 @@ export {
 export { type Filter, filterDepth, filterLeaves, parseFilter, printFilter } from './filter.ts';
 export { isOrganizationName, limits, organizationPattern } from './limits.ts';
 export { parseWindow, printWindow, type RuleInput, ruleSchema } from './rules.ts';
-export { compileBody, loadConfiguration, parseConfiguration } from './yaml.ts';
+export { compileBody, parseConfiguration } from './yaml.ts';

@@ -1,12 +1,6 @@
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { parseDocument } from 'yaml';
 import { type Configuration, compileUnknown } from './configuration.ts';
 import { ConfigurationError, type Problem } from './errors.ts';
-import { isOrganizationName } from './limits.ts';
-import { organizationProblem } from './rules.ts';
-
-const fileBytesMax = 4 * 1024 * 1024;
 
 /** Compiles `org:` and `rules:` from YAML (or JSON, which is YAML). */
 export function parseConfiguration(text: string, expectedOrg?: string): Configuration {
@@ -31,19 +25,6 @@ export function compileBody(body: unknown, expectedOrg?: string): Configuration 
     problems.push(...error.problems);
   }
   throw new ConfigurationError(problems);
-}
-
-/** Loads `<directory>/<org>.yaml`. */
-export async function loadConfiguration(directory: string, org: string): Promise<Configuration> {
-  const named = organizationProblem(org);
-  if (named !== null || !isOrganizationName(org)) {
-    throw new ConfigurationError(named === null ? [] : [named]);
-  }
-  const text = await readFile(join(directory, `${org}.yaml`), 'utf8');
-  if (text.length > fileBytesMax) {
-    throw new ConfigurationError([problem('document', `is larger than ${fileBytesMax} bytes`)]);
-  }
-  return parseConfiguration(text, org);
 }
 
 export function parseDocumentText(text: string): unknown {

@@ -1,7 +1,9 @@
 /** What the main job knows of one organization; the live view and the result are made of it. */
 import type { TrafficStats } from './traffic.ts';
 
-/** `evt.<org>.measured`: timings on held-back messages, told by the aggregator after a promotion. */
+/**
+ * `evt.<org>.measured`: timings on held-back messages, told by the aggregator after a promotion.
+ */
 export interface Measured {
   version: number;
   module: string;

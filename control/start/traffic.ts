@@ -53,7 +53,9 @@ export function syntheticSource(
   };
 }
 
-/** The stack's own metrics, scraped every `everyMs`. Series are shared, so that books stay small. */
+/**
+ * The stack's own metrics, scraped every `everyMs`. Series are shared, so that books stay small.
+ */
 export function selfSource(org: string, targets: ScrapeTargets, everyMs: number): Source {
   const known = new Map<string, TagSet>();
   const shared = (set: TagSet): TagSet => {

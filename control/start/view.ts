@@ -39,7 +39,8 @@ export function renderMeasured({ org, measured }: OrganizationModel): string {
   return (
     `${org}: version ${version} on held-back messages: ${us.baseline.toFixed(1)} → ` +
     `${us.active.toFixed(1)} µs a message (${capacity(us.baseline)} → ${capacity(us.active)}), ` +
-    `${ratio_to_baseline.toFixed(2)} × the baseline [${ci95[0].toFixed(2)}, ${ci95[1].toFixed(2)}], ` +
+    `${ratio_to_baseline.toFixed(2)} × the baseline ` +
+    `[${ci95.map((bound) => bound.toFixed(2)).join(', ')}], ` +
     `${ratio_to_per_point.toFixed(0)} × per-point`
   );
 }

@@ -1,64 +1,63 @@
-/** Candidates that must not get through, each made from the honest first form by one edit. */
+/**
+ * Candidates that must not get through, each made by one edit of a fast and honest source: so it
+ * is the fault that stops them, not their speed.
+ */
+import { builtinMutator } from '../../evolver/builtin/index.ts';
 import type { Mutator } from '../../evolver/mutator.ts';
 
 export interface Hostile {
   name: string;
   edit: (honest: string) => string;
-  /** The gates of which one has to stop it, and words of the verdict. */
+  /** The gates of which one has to stop it, and the words of its verdict. */
   gates: readonly string[];
   verdict: RegExp;
 }
 
-const SUM = 'Kind::Sum | Kind::Avg => cell.value += value,';
-const STATEFUL_SUM = `Kind::Sum | Kind::Avg => {
-                self.held += 1;
-                cell.value += if self.held > 5_000 { 2.0 * value } else { value };
-            }`;
-const BODY = 'm.pull_all()?;';
+/** Every source of the built-in grammar decodes the points here. */
+const DECODE = 'front.decode(m, times)?;';
 
 export const hostiles: readonly Hostile[] = [
   {
     name: 'computes a wrong sum',
-    edit: replacing(SUM, 'Kind::Sum | Kind::Avg => cell.value = value + cell.value + 1.0,'),
+    edit: around('', 'front.value[0] += 1.0;'),
     gates: ['benchmark'],
     verdict: /diverged/,
   },
   {
     name: 'traps on rare input',
-    edit: replacing(
-      'let value = front.value[point];',
-      `let value = front.value[point];
-       let _ = front.value[if value == f64::INFINITY { usize::MAX } else { point }];`,
+    edit: around(
+      '',
+      `if front.value.contains(&f64::INFINITY) {
+         return Err(DecodeError::Overflow);
+       }`,
     ),
     gates: ['shadow'],
-    verdict: /fail/,
+    verdict: /^fail/,
   },
   {
     name: 'loops for ever',
-    edit: replacing(BODY, `while m.header().len > 0 { front.time.clear(); } ${BODY}`),
+    edit: around('while m.header().points > 0 { front.value.clear(); }', ''),
     gates: ['benchmark'],
-    verdict: /trap|deadline|fuel/,
+    verdict: /trap/,
   },
   {
     name: 'allocates without end',
-    edit: replacing(
-      BODY,
+    edit: around(
       `let mut held: Vec<Vec<u64>> = Vec::new();
-       while m.header().len > 0 { held.push(vec![1; 4096]); } ${BODY}`,
+       while m.header().points > 0 { held.push(vec![1; 4096]); }`,
+      '',
     ),
     gates: ['benchmark'],
-    verdict: /trap|memory/,
+    verdict: /trap/,
   },
   {
     name: 'keeps state between messages',
-    edit: (honest) =>
-      [
-        ['pub struct Lists {', 'pub struct Lists {\n    held: u32,'],
-        ['literals: Literals::new(),', 'held: 0,\n            literals: Literals::new(),'],
-        [SUM, STATEFUL_SUM],
-      ].reduce((source, [from = '', to = '']) => replacing(from, to)(source), honest),
+    edit: around(
+      'let before = front.value.first().copied();',
+      'if let Some(value) = before { front.value[0] = value; }',
+    ),
     gates: ['benchmark', 'shadow'],
-    verdict: /diverged|fail/,
+    verdict: /diverged|trap|^fail/,
   },
   {
     name: 'is unsafe',
@@ -74,22 +73,29 @@ export const hostiles: readonly Hostile[] = [
   },
 ];
 
-/** Proposes the hostile sources one after another, as if it had thought of them. */
+/** Proposes the hostile sources one after another, then what the built-in mutator would. */
 export function hostileMutator(): Mutator {
+  const honest = builtinMutator();
   let next = 0;
   return {
     name: 'builtin',
-    async propose({ parent, random }) {
-      const hostile = hostiles[next++ % hostiles.length] as Hostile;
-      const source = hostile.edit(parent.source);
-      return { source, operator: `hostile:${hostile.name}`, summary: hostile.name, random };
+    async propose(request) {
+      const proposal = await honest.propose(request);
+      const hostile = hostiles[next++];
+      if (hostile === undefined) return proposal;
+      return {
+        ...proposal,
+        source: hostile.edit(proposal.source),
+        operator: `hostile:${hostile.name}`,
+        summary: hostile.name,
+      };
     },
   };
 }
 
-function replacing(from: string, to: string): (honest: string) => string {
+function around(before: string, after: string): (honest: string) => string {
   return (honest) => {
-    if (!honest.includes(from)) throw new Error(`the first form has no "${from}" any more`);
-    return honest.replace(from, to);
+    if (!honest.includes(DECODE)) throw new Error(`a source without "${DECODE}"`);
+    return honest.replace(DECODE, `${before}\n${DECODE}\n${after}`);
   };
 }

@@ -1,11 +1,13 @@
 //! One partition of the INGEST stream: a task that reads, a thread that serves, a task that emits.
 //!
 //! ```text
-//! INGEST ──► reader (task) ──bounded──► worker (OS thread) ──bounded──► publisher (task) ──► AGGREGATES
+//! INGEST ──► reader (task) ──bounded──► worker (OS thread) ──bounded──► publisher (task) ──►
+//! AGGREGATES
 //!              ▲ from the saved position      messages in stream order        acks, then saves state
 //! ```
 
 mod fallback;
+mod instances;
 mod org;
 mod publisher;
 mod reader;
@@ -156,12 +158,11 @@ impl Partition {
     pub async fn stop(self) {
         let _ = self.stop.send(true);
         let _ = self.reader.await;
-        let _ = self.inputs.send(Input::Stop).await;
-        drop(self.inputs);
-        if tokio::time::timeout(STOP_WITHIN, self.publisher)
-            .await
-            .is_err()
-        {
+        let finish = async {
+            let _ = self.inputs.send(Input::Stop).await;
+            self.publisher.await
+        };
+        if tokio::time::timeout(STOP_WITHIN, finish).await.is_err() {
             tracing::warn!(
                 partition = self.number,
                 "stopped before everything was emitted"

@@ -3,8 +3,8 @@
 //!
 //! Generic, with rules as data, and strong: rules are indexed by metric; their literals are
 //! resolved to string ids once a message; filters and groups are evaluated once a tag-set, not
-//! once a point; a point then only adds to the cells of its tag-set's groups. A rule that takes many
-//! tag-sets goes through the points by itself.
+//! once a point; a point then only adds to the cells of its tag-set's groups. A rule that takes
+//! many tag-sets goes through the points by itself.
 
 #![no_std]
 #![forbid(unsafe_code)]
