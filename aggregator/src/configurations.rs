@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use crate::directory::{parse_entry, EntryError};
 use crate::identity::Org;
+use crate::nats::reconnected;
 use crate::shared::Shared;
 use crate::timeline::Entry;
 
@@ -47,11 +48,13 @@ async fn follow_once(
     if values == 0 {
         listed.send_replace(true);
     }
+    let mut connections = shared.connections.subscribe();
     let until = tokio::time::sleep(READ_AGAIN_EVERY);
     tokio::pin!(until);
     loop {
         let entry = tokio::select! {
             entry = watch.next() => entry,
+            () = reconnected(&mut connections) => return Ok(()),
             () = &mut until, if *listed.borrow() => return Ok(()),
         };
         let entry = entry

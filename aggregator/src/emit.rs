@@ -122,9 +122,8 @@ impl Chunk {
             .map(|key| &**key)
             .zip(group_values(&group.key))
             .collect();
-        let count = u32::try_from(group.count).unwrap_or(u32::MAX);
         self.builder
-            .point_with_count(&rule.id, &tags, window.start_ms, group.value, count)
+            .point_with_count(&rule.id, &tags, window.start_ms, group.value, group.count)
     }
 
     fn flush(&mut self, out: &mut Vec<EmittedMessage>) -> Result<(), BuildError> {
@@ -156,7 +155,7 @@ mod tests {
     use crate::configuration::tests::{of_rules, rule};
     use crate::timeline::Entry;
 
-    fn group(host: &str, value: f64, count: u64) -> ClosedGroup {
+    fn group(host: &str, value: f64, count: u32) -> ClosedGroup {
         let mut key = (host.len() as u16).to_le_bytes().to_vec();
         key.extend_from_slice(host.as_bytes());
         ClosedGroup {
@@ -189,7 +188,7 @@ mod tests {
         let windows = [
             window(0, 60_000, vec![group("", 0.5, 3)]),
             window(1, 60_000, many),
-            window(2, 60_000, vec![group("x", f64::NAN, u64::MAX)]),
+            window(2, 60_000, vec![group("x", f64::NAN, u32::MAX)]),
         ];
         let messages = encode(&configuration.org, &timeline, &windows).unwrap();
         let short = configuration.digest.0.short();

@@ -1,10 +1,12 @@
 //! The connection to NATS, and what has to exist there before serving starts.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream;
 use async_nats::{Client, ConnectOptions, Event};
+use tokio::sync::watch;
 
 use crate::metrics::Metrics;
 use crate::settings::RunSettings;
@@ -28,8 +30,36 @@ pub enum ConnectError {
     Connect(#[from] async_nats::ConnectError),
 }
 
+/// Tells of new connections. Cloning shares the count.
+#[derive(Clone)]
+pub struct Connections(Arc<watch::Sender<u64>>);
+
+impl Default for Connections {
+    fn default() -> Self {
+        Self(Arc::new(watch::Sender::new(0)))
+    }
+}
+
+impl Connections {
+    /// Sees connections that are made from now on.
+    pub fn subscribe(&self) -> watch::Receiver<u64> {
+        self.0.subscribe()
+    }
+}
+
+/// Waits for another connection.
+pub async fn reconnected(connections: &mut watch::Receiver<u64>) {
+    if connections.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
 /// Connects, now or as soon as NATS is there, and reconnects for ever.
-pub async fn connect(settings: &RunSettings, metrics: Metrics) -> Result<Client, ConnectError> {
+pub async fn connect(
+    settings: &RunSettings,
+    metrics: Metrics,
+    connections: Connections,
+) -> Result<Client, ConnectError> {
     let mut options = ConnectOptions::new()
         .name("ratchet-aggregator")
         .custom_inbox_prefix(format!("_INBOX_{}", settings.nats_user))
@@ -39,7 +69,7 @@ pub async fn connect(settings: &RunSettings, metrics: Metrics) -> Result<Client,
             let doubled = Duration::from_millis(50 << attempts.min(10));
             doubled.min(RECONNECT_MAX)
         })
-        .event_callback(move |event| tell(event, metrics.clone()));
+        .event_callback(move |event| tell(event, metrics.clone(), connections.clone()));
     if let Some(path) = &settings.nats_password_file {
         let password = read_password(path)?;
         options = options.user_and_password(settings.nats_user.clone(), password);
@@ -56,10 +86,11 @@ fn read_password(path: &Path) -> Result<String, ConnectError> {
     Ok(text.trim().to_owned())
 }
 
-async fn tell(event: Event, metrics: Metrics) {
+async fn tell(event: Event, metrics: Metrics, connections: Connections) {
     match event {
         Event::Connected => {
             metrics.connected.set(1);
+            connections.0.send_modify(|count| *count += 1);
             tracing::info!("connected to NATS");
         }
         Event::Disconnected => {

@@ -41,6 +41,8 @@ pub struct Installed {
     demoted: AtomicBool,
     /// An instance that has passed its smoke test, for the thread that serves first.
     warm: Mutex<Option<Runner>>,
+    /// The instance that this module's replaced, until somebody has the time to drop it.
+    retired: Mutex<Option<Runner>>,
     /// Nanoseconds that the serving thread stood still to take this module up, plus one.
     pause_ns: AtomicU64,
 }
@@ -55,6 +57,7 @@ impl Installed {
             faults: AtomicU32::new(0),
             demoted: AtomicBool::new(false),
             warm: Mutex::new(None),
+            retired: Mutex::new(None),
             pause_ns: AtomicU64::new(0),
         }
     }
@@ -67,6 +70,16 @@ impl Installed {
     /// The instance kept warm, if nobody took it yet.
     pub fn take_runner(&self) -> Option<Runner> {
         self.warm.lock().take()
+    }
+
+    /// Takes an instance that serves no longer off the serving thread's hands.
+    pub fn retire(&self, old: Runner) {
+        *self.retired.lock() = Some(old);
+    }
+
+    /// Drops the retired instance; that takes a while, so the serving thread does not do it.
+    pub fn drop_retired(&self) {
+        drop(self.retired.lock().take());
     }
 
     pub fn record_pause(&self, pause: std::time::Duration) {

@@ -20,7 +20,7 @@ use crate::directory::Directory;
 use crate::events::{self, EventQueue, Events};
 use crate::http::{Http, Readiness};
 use crate::metrics::{Exposition, Metrics};
-use crate::nats::{self, Provisioned};
+use crate::nats::{self, Connections, Provisioned};
 use crate::partition::{self, Partition, Reading};
 use crate::registry::Registry;
 use crate::settings::RunSettings;
@@ -31,12 +31,17 @@ use crate::status::StatusBoard;
 use crate::swap::{Pokes, Swapper};
 use crate::{configurations, measure};
 
+/// Instances of modules in this process; each reserves 4 GiB of addresses, not of memory.
+const INSTANCES_MAX: u32 = 1024;
+/// Those that are not for the partitions: swaps try modules before they serve.
+const INSTANCES_SPARE: u32 = 64;
+
 /// Serves until the process is told to stop.
 pub async fn run(settings: RunSettings) -> anyhow::Result<()> {
     let mut stop = Stop::new()?;
     let owned = settings.owned().map_err(anyhow::Error::msg)?;
     let _lock = lock_state(&settings.state_dir)?;
-    let prepared = Prepared::new(&settings)?;
+    let prepared = Prepared::new(&settings, owned.len())?;
     let reading = Reading::default();
     let (configurations_listed, configurations_seen) = watch::channel(false);
     let (active_listed, active_seen) = watch::channel(false);
@@ -63,7 +68,12 @@ pub async fn run(settings: RunSettings) -> anyhow::Result<()> {
         },
     )
     .await?;
-    let client = nats::connect(&settings, shared.metrics.clone()).await?;
+    let client = nats::connect(
+        &settings,
+        shared.metrics.clone(),
+        shared.connections.clone(),
+    )
+    .await?;
     let provisioned = tokio::select! {
         provisioned = nats::wait_for_provisioning(&client) => provisioned,
         () = stop.wait() => return Ok(()),
@@ -134,13 +144,17 @@ struct Prepared {
 }
 
 impl Prepared {
-    fn new(settings: &RunSettings) -> anyhow::Result<Self> {
+    fn new(settings: &RunSettings, partitions: usize) -> anyhow::Result<Self> {
         let trust = TrustRoot::load(&settings.trust).context("trusted keys")?;
         PrivateKey::load(&settings.validator_key).context("validator's key")?;
         let split_key = read_split_key(&settings.split_key).context("split key")?;
         let floors = FloorStore::open(&settings.state_dir.join("floors"))?;
         let demotions = Demotions::open(&settings.state_dir)?;
-        let engine = Engine::new(Kind::Production, Limits::default())?;
+        let limits = Limits {
+            instances_max: INSTANCES_MAX,
+            ..Limits::default()
+        };
+        let engine = Engine::new(Kind::Production, limits)?;
         let registry = Registry::new(engine.baseline()?);
         let (metrics, exposition) = Metrics::new();
         let (events, event_queue) = Events::new(metrics.clone());
@@ -159,6 +173,9 @@ impl Prepared {
             events,
             status: StatusBoard::default(),
             lateness_ms: settings.lateness_ms(),
+            // A configuration may hold two: its module's and the baseline's.
+            instances_max: (INSTANCES_MAX - INSTANCES_SPARE) as usize / (2 * partitions.max(1)),
+            connections: Connections::default(),
         });
         let floors = Arc::new(Mutex::new(floors));
         Ok(Self {

@@ -7,6 +7,7 @@ use crate::demotions::Demotions;
 use crate::directory::Directory;
 use crate::events::Events;
 use crate::metrics::Metrics;
+use crate::nats::Connections;
 use crate::registry::Registry;
 use crate::status::StatusBoard;
 
@@ -20,4 +21,8 @@ pub struct Shared {
     pub events: Events,
     pub status: StatusBoard,
     pub lateness_ms: i64,
+    /// Configurations of a partition that may hold instances at a time.
+    pub instances_max: usize,
+    /// Changes with every connection to NATS: consumers of the one before may be gone.
+    pub connections: Connections,
 }

@@ -1,6 +1,6 @@
 //! Publishes samples, and tells how many are held.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_nats::jetstream;
@@ -30,10 +30,21 @@ impl Destination {
     }
 }
 
+/// An organization and a configuration.
+type Key = (String, ConfigurationDigest);
+
+/// How many messages of a configuration the streams hold.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Held {
+    training: usize,
+    validation: usize,
+}
+
 /// Publishes samples until the capture is gone; tells of each change by `captured` events.
 pub async fn run(context: jetstream::Context, mut queue: SampleQueue, events: Events) {
     let mut redactor = Redactor::default();
-    let mut changed: BTreeMap<(String, ConfigurationDigest), ()> = BTreeMap::new();
+    let mut changed: BTreeSet<Key> = BTreeSet::new();
+    let mut told: BTreeMap<Key, Held> = BTreeMap::new();
     let mut report = tokio::time::interval(REPORT_EVERY);
     loop {
         tokio::select! {
@@ -42,7 +53,7 @@ pub async fn run(context: jetstream::Context, mut queue: SampleQueue, events: Ev
                 let key = (sample.org.to_string(), sample.configuration);
                 match publish(&context, &queue, &mut redactor, &sample).await {
                     Ok(true) => {
-                        changed.insert(key, ());
+                        changed.insert(key);
                     }
                     Ok(false) => {}
                     Err(error) => {
@@ -52,8 +63,12 @@ pub async fn run(context: jetstream::Context, mut queue: SampleQueue, events: Ev
                 }
             }
             _ = report.tick() => {
-                for ((org, configuration), ()) in std::mem::take(&mut changed) {
-                    report_one(&context, &events, &org, configuration).await;
+                for key in std::mem::take(&mut changed) {
+                    let Some(held) = held_of(&context, &key).await else { continue };
+                    // A full stream stays full: it is told once.
+                    if told.insert(key.clone(), held) != Some(held) {
+                        tell(&events, &key, held);
+                    }
                 }
             }
         }
@@ -97,21 +112,18 @@ fn subject(destination: Destination, org: &str, configuration: ConfigurationDige
     format!("{}.{org}.{}", destination.name(), configuration.0.short())
 }
 
-async fn report_one(
-    context: &jetstream::Context,
-    events: &Events,
-    org: &str,
-    configuration: ConfigurationDigest,
-) {
-    let training = held(context, Destination::Training, org, configuration).await;
-    let validation = held(context, Destination::Validation, org, configuration).await;
-    let (Some(training), Some(validation)) = (training, validation) else {
-        return;
-    };
+async fn held_of(context: &jetstream::Context, (org, configuration): &Key) -> Option<Held> {
+    Some(Held {
+        training: held(context, Destination::Training, org, *configuration).await?,
+        validation: held(context, Destination::Validation, org, *configuration).await?,
+    })
+}
+
+fn tell(events: &Events, (org, configuration): &Key, held: Held) {
     let fields = serde_json::json!({
         "configuration": configuration.to_string(),
-        "training": training,
-        "validation": validation,
+        "training": held.training,
+        "validation": held.validation,
     });
     events.send(org, "captured", fields);
 }

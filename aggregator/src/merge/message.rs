@@ -139,14 +139,16 @@ impl View<'_> {
     }
 
     /// The group of a tag-set: each group-by value as `u16 length + bytes`, absent = empty.
-    pub fn group_key(&self, set: usize, group_by: &[Box<[u8]>]) -> Box<[u8]> {
-        let mut out = Vec::new();
+    pub fn group_key(&mut self, set: usize, group_by: &[Box<[u8]>]) -> &[u8] {
+        let mut out = std::mem::take(&mut self.columns.scratch);
+        out.clear();
         for key in group_by {
             let value = self.tag(set, key);
             out.extend_from_slice(&(value.len() as u16).to_le_bytes());
             out.extend_from_slice(value);
         }
-        out.into_boxed_slice()
+        self.columns.scratch = out;
+        &self.columns.scratch
     }
 
     /// The value of a tag, empty when absent. Keys are sorted, so they are found by bisection.

@@ -76,6 +76,11 @@ impl SeriesTable {
         self.by_fingerprint.len()
     }
 
+    /// How many metrics are known.
+    pub fn metrics(&self) -> usize {
+        self.sizes.len()
+    }
+
     /// The number of a metric that a rule names.
     pub fn intern_metric(&mut self, name: &[u8]) -> u32 {
         let next = self.metrics.len() as u32;

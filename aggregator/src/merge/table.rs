@@ -1,10 +1,9 @@
-//! The merge state of one rule: its groups, its open windows, and the memo from series to group.
+//! The merge state of one rule: its groups, its open windows, its accumulators.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::cell::Cell;
-use super::series::Series;
 use crate::configuration::MeaningfulRule;
 
 const UNKNOWN: u32 = u32::MAX;
@@ -14,7 +13,7 @@ const UNKNOWN: u32 = u32::MAX;
 pub struct ClosedGroup {
     pub key: Arc<[u8]>,
     pub value: f64,
-    pub count: u64,
+    pub count: u32,
 }
 
 /// One open window of a rule: an accumulator a group.
@@ -29,11 +28,11 @@ pub struct Window {
 pub struct RuleTable {
     pub rule: Arc<MeaningfulRule>,
     pub metric: u32,
+    /// Its column in the memo of its metric.
+    pub column: usize,
     pub window_ms: i64,
     groups: HashMap<Arc<[u8]>, u32>,
     keys: Vec<Arc<[u8]>>,
-    /// Group of each series of the rule's metric.
-    slots: Vec<u32>,
     /// Open windows in no order; positions hold for one pass.
     windows: Vec<Window>,
 }
@@ -44,20 +43,16 @@ impl RuleTable {
         Self {
             rule,
             metric,
+            column: 0,
             window_ms,
             groups: HashMap::new(),
             keys: Vec::new(),
-            slots: Vec::new(),
             windows: Vec::new(),
         }
     }
 
     pub fn groups(&self) -> usize {
         self.keys.len()
-    }
-
-    pub fn slots(&self) -> usize {
-        self.slots.len()
     }
 
     pub fn cells(&self) -> usize {
@@ -68,38 +63,11 @@ impl RuleTable {
         &self.windows
     }
 
-    /// The memoised group of a series.
-    #[inline]
-    pub fn slot(&self, series: Series) -> Option<u32> {
-        self.slots
-            .get(series.id as usize)
-            .copied()
-            .filter(|group| *group != UNKNOWN)
-    }
-
-    /// How many slots remembering `series` would add.
-    pub fn missing_slots(&self, series: Series) -> usize {
-        (series.id as usize + 1).saturating_sub(self.slots.len())
-    }
-
-    /// Remembers the group of a series.
-    pub fn remember(&mut self, series: Series, group: u32) {
-        let id = series.id as usize;
-        if id >= self.slots.len() {
-            self.slots.resize(id + 1, UNKNOWN);
-        }
-        self.slots[id] = group;
-    }
-
-    pub fn forget_series(&mut self) {
-        self.slots = Vec::new();
-    }
-
     pub fn group(&self, key: &[u8]) -> Option<u32> {
         self.groups.get(key).copied()
     }
 
-    pub fn add_group(&mut self, key: Box<[u8]>) -> u32 {
+    pub fn add_group(&mut self, key: &[u8]) -> u32 {
         let group = self.keys.len() as u32;
         let key: Arc<[u8]> = key.into();
         self.keys.push(key.clone());
@@ -107,36 +75,42 @@ impl RuleTable {
         group
     }
 
-    /// The position of the window with `index`, opened if need be.
-    #[inline]
-    pub fn open(&mut self, index: i64, sequence: u64) -> usize {
-        match self.windows.iter().rposition(|w| w.index == index) {
-            Some(position) => position,
-            None => {
-                self.windows.push(Window {
-                    index,
-                    first_sequence: sequence,
-                    cells: Vec::new(),
-                });
-                self.windows.len() - 1
-            }
+    /// The position of the window with `index`, and whether it was opened just now.
+    pub fn open(&mut self, index: i64, sequence: u64) -> (usize, bool) {
+        if let Some(position) = self.windows.iter().rposition(|w| w.index == index) {
+            return (position, false);
         }
+        self.windows.push(Window {
+            index,
+            first_sequence: sequence,
+            cells: Vec::new(),
+        });
+        (self.windows.len() - 1, true)
     }
 
-    /// How many accumulators `group` would add to the window at `position`.
+    /// The accumulators of the window at `position`, by group.
     #[inline]
-    pub fn missing_cells(&self, position: usize, group: u32) -> usize {
-        (group as usize + 1).saturating_sub(self.windows[position].cells.len())
+    pub fn cells_mut(&mut self, position: usize) -> &mut [Cell] {
+        &mut self.windows[position].cells
     }
 
-    /// The accumulator of a group in the window at `position`.
-    #[inline]
-    pub fn cell(&mut self, position: usize, group: u32) -> &mut Cell {
+    /// Gives the window at `position` more accumulators.
+    pub fn grow(&mut self, position: usize, by: usize) {
         let cells = &mut self.windows[position].cells;
-        if cells.len() <= group as usize {
-            cells.resize(group as usize + 1, Cell::EMPTY);
-        }
-        &mut cells[group as usize]
+        cells.resize(cells.len() + by, Cell::EMPTY);
+    }
+
+    pub fn clear_stamps(&mut self) {
+        let cells = self.windows.iter_mut().flat_map(|window| &mut window.cells);
+        cells.for_each(|cell| cell.stamp = 0);
+    }
+
+    /// The end of the window that closes next.
+    pub fn next_end_ms(&self) -> Option<i64> {
+        self.windows
+            .iter()
+            .map(|w| (w.index + 1) * self.window_ms)
+            .min()
     }
 
     /// Takes the windows that end at or before `watermark_ms`.
@@ -164,9 +138,8 @@ impl RuleTable {
         contents
     }
 
-    /// Drops the groups that no open window has a value of, and the memo that points at them.
+    /// Drops the groups that no open window has a value of; the others get other numbers.
     pub fn compact(&mut self) {
-        self.forget_series();
         let mut live = vec![false; self.keys.len()];
         for window in &self.windows {
             for (group, cell) in window.cells.iter().enumerate() {

@@ -8,6 +8,7 @@ use ratchet_rules::Aggregate;
 
 use super::*;
 use crate::configuration::tests::{of_rules, rule};
+use crate::timeline::Span;
 
 const EVERYTHING: Span = Span {
     from_ms: i64::MIN,
@@ -73,7 +74,7 @@ impl Bench {
     }
 
     /// `(rule id, start, group's only value, value, count)` of all that closes.
-    fn close(&mut self, watermark_ms: i64) -> Vec<(String, i64, String, f64, u64)> {
+    fn close(&mut self, watermark_ms: i64) -> Vec<(String, i64, String, f64, u32)> {
         let mut out = Vec::new();
         for window in self.merger.close(watermark_ms) {
             let id = String::from_utf8_lossy(&window.rule.rule.id).into_owned();
@@ -304,7 +305,7 @@ fn memo_limits_do_not_change_values() {
     let run = |limits: Limits| {
         let mut bench = Bench::new(&two_rules(), limits);
         let mut random = 7u64;
-        let mut oracle: BTreeMap<(String, i64), (f64, u64)> = BTreeMap::new();
+        let mut oracle: BTreeMap<(String, i64), (f64, u32)> = BTreeMap::new();
         for step in 0..300i64 {
             random = random
                 .wrapping_mul(6_364_136_223_846_793_005)
@@ -346,4 +347,24 @@ fn memo_limits_do_not_change_values() {
         slots: 3,
         ..Limits::default()
     });
+}
+
+#[test]
+fn stamps_start_anew_before_they_run_out() {
+    let mut bench = Bench::new(&two_rules(), Limits::default());
+    let one = message("cpu", &["a"], 0);
+    for stamp in [0, u32::MAX - 1, u32::MAX] {
+        bench.merger.stamp = stamp;
+        assert_eq!(
+            bench
+                .merge(&one, &[record(1, 0, 0, 1, 1.0)], EVERYTHING, 0)
+                .unwrap()
+                .records,
+            1
+        );
+    }
+    assert_eq!(
+        bench.close(i64::MAX),
+        [("sum".to_owned(), 0, "a".to_owned(), 3.0, 3)]
+    );
 }

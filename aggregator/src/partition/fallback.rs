@@ -102,7 +102,8 @@ impl Which {
     }
 }
 
-/// One try; when the pool of instances is exhausted, others give theirs up and it is tried again.
+/// One try; when the pool of instances is exhausted, the organization gives its own up and it is
+/// tried again.
 fn attempt(
     org: &mut OrgState,
     index: usize,
@@ -112,7 +113,7 @@ fn attempt(
 ) -> Result<(Tally, Duration), Failure> {
     match attempt_once(org, index, span, arrival, which) {
         Err(Fault::Capacity(_)) => {
-            org.release_instances(None);
+            org.served.iter_mut().for_each(Served::release);
             attempt_once(org, index, span, arrival, which)?.map_err(Failure::from)
         }
         other => other?.map_err(Failure::from),

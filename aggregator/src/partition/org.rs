@@ -30,6 +30,9 @@ pub struct Served {
     /// Takes over what the module fails on, and checks it now and then.
     pub baseline: Runner,
     pub messages: u64,
+    /// Whether it may hold instances, and the message that used them last.
+    pub live: bool,
+    pub last_used: u64,
 }
 
 pub struct OrgState {
@@ -165,16 +168,6 @@ impl OrgState {
         Some(&served.installed)
     }
 
-    /// Drops every instance but those of `keep`; they are made again when needed.
-    pub fn release_instances(&mut self, keep: Option<usize>) {
-        for (index, served) in self.served.iter_mut().enumerate() {
-            if Some(index) != keep {
-                served.runner.reset();
-                served.baseline.reset();
-            }
-        }
-    }
-
     fn tell_status(&self) {
         let newest = self.timeline.newest().map(|c| c.digest);
         let served = self
@@ -210,6 +203,8 @@ impl Served {
             runner,
             baseline,
             messages: 0,
+            live: false,
+            last_used: 0,
         }
     }
 
@@ -220,10 +215,20 @@ impl Served {
         if Arc::ptr_eq(&serving, &self.installed) {
             return;
         }
-        self.runner = take_runner(&serving, &self.blob);
+        let old = std::mem::replace(&mut self.runner, take_runner(&serving, &self.blob));
+        if serving.level == Level::Tenant {
+            serving.retire(old);
+        }
         self.installed = serving;
         self.messages = 0;
         self.installed.record_pause(started.elapsed());
+    }
+
+    /// Drops the instances; they are made again when needed.
+    pub fn release(&mut self) {
+        self.runner.reset();
+        self.baseline.reset();
+        self.live = false;
     }
 
     pub fn is_baseline(&self) -> bool {

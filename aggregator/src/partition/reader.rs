@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, watch, Semaphore};
 
 use super::{Input, Reading};
 use crate::metrics::PartitionLabel;
+use crate::nats::reconnected;
 use crate::shared::Shared;
 
 const TICK_EVERY: Duration = Duration::from_secs(1);
@@ -96,8 +97,16 @@ impl Reader {
         };
         let lag = self.shared.metrics.lag.get_or_create_owned(&label);
         let position = self.shared.metrics.position.get_or_create_owned(&label);
+        let mut connections = self.shared.connections.subscribe();
         loop {
-            let message = match tokio::time::timeout(SILENCE_MAX, messages.next()).await {
+            let next = tokio::select! {
+                next = tokio::time::timeout(SILENCE_MAX, messages.next()) => next,
+                () = reconnected(&mut connections) => {
+                    tracing::info!(partition = self.partition, "reading on a new connection");
+                    return;
+                }
+            };
+            let message = match next {
                 Ok(Some(Ok(message))) => message,
                 Ok(Some(Err(error))) => {
                     tracing::warn!(partition = self.partition, %error, "consumer failed");

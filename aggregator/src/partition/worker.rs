@@ -9,6 +9,7 @@ use ratchet_codec::payload::{validate, Header};
 use tokio::sync::mpsc;
 
 use super::fallback::{self, Arrival};
+use super::instances::make_room;
 use super::org::OrgState;
 use super::publisher::{Outgoing, Output};
 use super::Input;
@@ -186,6 +187,7 @@ impl Worker {
     fn serve(&mut self, org: &mut OrgState, arrival: &Arrival<'_>) -> bool {
         let runs = org.runs(arrival.header.min_ts, arrival.header.max_ts);
         for (index, span) in &runs {
+            self.claim_instances(org, *index, arrival.sequence);
             match fallback::serve(&self.shared, org, *index, *span, arrival) {
                 Ok(tally) if !arrival.replayed => self.count(org, *index, &tally),
                 Ok(_) => {}
@@ -200,6 +202,16 @@ impl Worker {
             org.metrics.points.inc_by(u64::from(arrival.header.points));
         }
         !runs.is_empty()
+    }
+
+    /// Notes that a configuration is in use; idle ones make room for it if they must.
+    fn claim_instances(&mut self, org: &mut OrgState, index: usize, sequence: u64) {
+        if !org.served[index].live {
+            let others = self.orgs.values_mut().flat_map(|other| &mut other.served);
+            make_room(others.chain(&mut org.served), self.shared.instances_max);
+        }
+        let served = &mut org.served[index];
+        (served.live, served.last_used) = (true, sequence);
     }
 
     fn count(&self, org: &OrgState, index: usize, tally: &Tally) {

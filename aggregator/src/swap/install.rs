@@ -277,6 +277,7 @@ impl Swapper {
             }
         }
         self.pokes.refresh_all().await;
+        installed.drop_retired();
         self.tell_swapped(owner, accepted, installed.pause_us());
     }
 

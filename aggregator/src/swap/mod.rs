@@ -21,6 +21,7 @@ use crate::events::now_ms;
 use crate::identity::Org;
 use crate::measure::Job;
 use crate::metrics::{OrgLabel, ReasonLabel};
+use crate::nats::reconnected;
 use crate::shared::Shared;
 pub use poke::Pokes;
 
@@ -137,11 +138,13 @@ impl Swapper {
         if values == 0 {
             listed.send_replace(true);
         }
+        let mut connections = self.shared.connections.subscribe();
         let until = tokio::time::sleep(READ_AGAIN_EVERY);
         tokio::pin!(until);
         loop {
             let entry = tokio::select! {
                 entry = watch.next() => entry,
+            () = reconnected(&mut connections) => return Ok(()),
                 () = &mut until, if *listed.borrow() => {
                     self.tell_expired();
                     return Ok(());

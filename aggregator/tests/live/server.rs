@@ -12,6 +12,7 @@ const VERSION: &str = "v2.15.2";
 pub struct Server {
     child: Child,
     pub url: String,
+    directory: PathBuf,
 }
 
 /// The pinned server; a test that cannot find it fails, it does not pass.
@@ -40,16 +41,21 @@ fn cache() -> PathBuf {
 
 impl Server {
     pub async fn start(directory: &Path) -> Self {
+        Self::start_at(directory, "-1").await
+    }
+
+    /// SIGKILL, and another one at the same address with the same streams.
+    pub async fn restart(&mut self) {
+        self.child.kill().await.unwrap();
+        let port = self.url.rsplit(':').next().unwrap().to_owned();
+        *self = Self::start_at(&self.directory.clone(), &port).await;
+    }
+
+    async fn start_at(directory: &Path, port: &str) -> Self {
         let binary = binary();
         let child = Command::new(&binary)
-            .args([
-                "--addr",
-                "127.0.0.1",
-                "--port",
-                "-1",
-                "--jetstream",
-                "--store_dir",
-            ])
+            .args(["--addr", "127.0.0.1", "--port", port, "--jetstream"])
+            .arg("--store_dir")
             .arg(directory)
             .arg("--ports_file_dir")
             .arg(directory)
@@ -66,8 +72,12 @@ impl Server {
             let text = std::fs::read(&ports).unwrap_or_default();
             let told: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
             if let Some(url) = told["nats"][0].as_str() {
-                let url = url.to_owned();
-                return Self { child, url };
+                let (url, directory) = (url.to_owned(), directory.to_owned());
+                return Self {
+                    child,
+                    url,
+                    directory,
+                };
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }

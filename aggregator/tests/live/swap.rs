@@ -24,13 +24,15 @@ async fn swaps_under_load_keep_every_point() {
     let aggregator = stage.aggregator().await;
     let mut publisher = Publisher::new(stage.context.clone(), "acme", 11, Oracle::new(&rules));
     let load = async {
-        publisher.publish_for(Duration::from_secs(9), 150).await;
+        publisher.publish_for(Duration::from_secs(11), 150).await;
         publisher
     };
     let swaps = async {
         let mut pauses = Vec::new();
+        // Long enough for the baseline to close windows of its own.
+        tokio::time::sleep(Duration::from_millis(3500)).await;
         for version in 1..=4u64 {
-            tokio::time::sleep(Duration::from_millis(1500)).await;
+            tokio::time::sleep(Duration::from_millis(1000)).await;
             let module = marked_baseline(&format!("v{version}"));
             let event = stage.promote(configuration, version, &module).await;
             assert_eq!(event["kind"], "promote");

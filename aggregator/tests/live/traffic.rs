@@ -209,14 +209,25 @@ impl Publisher {
         }
         let body = builder.finish().unwrap();
         let subject = format!("ingest.{}", self.org);
-        self.context
-            .publish(subject, body.into())
-            .await
-            .unwrap()
-            .await
-            .unwrap();
+        let id = format!("{}-{}", self.org, self.messages);
+        while !self.send(&subject, &id, body.clone()).await {
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
         self.oracle.message(&points);
         self.messages += 1;
+    }
+
+    /// Whether the message is in the stream; repeated, it has the same id.
+    async fn send(&self, subject: &str, id: &str, body: Vec<u8>) -> bool {
+        let mut headers = async_nats::HeaderMap::new();
+        headers.insert("Nats-Msg-Id", id);
+        let sent = self
+            .context
+            .publish_with_headers(subject.to_owned(), headers, body.into());
+        match sent.await {
+            Ok(ack) => ack.await.is_ok(),
+            Err(_) => false,
+        }
     }
 
     /// Publishes for a while, `per_second` messages a second.
