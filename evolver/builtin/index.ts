@@ -24,6 +24,8 @@ import { TemplateError } from './template.ts';
 const DRAWS_MAX = 64;
 /** How far a fresh draw keeps from designs that are not measured yet, while draws last. */
 const SPREAD = 2;
+/** A parent this far behind the best is not worth small changes. */
+const WEAK = 0.75;
 /** How strongly a measured gain moves the odds: a choice twice as fast is eight times as likely. */
 const LEARNING = 3;
 
@@ -37,6 +39,8 @@ interface Search {
   known: Set<string>;
   /** Designs that were proposed and not measured: siblings, mostly. */
   open: Genome[];
+  /** Whether the parent is the first form, or far behind the best design known. */
+  weak: boolean;
   odds: (operator: Operator) => Setting[];
 }
 
@@ -76,14 +80,20 @@ function prepare(request: ProposalRequest): Search {
     inspirations: request.inspirations.map(({ source }) => read(source)),
     known: new Set(seen.map(printGenome)),
     open,
+    weak: distance(parent, FIRST_GENOME) === 0 || isFarBehind(request),
     odds: learnedOdds(situation, tried, read),
   };
 }
 
-function pickKind({ random, parent, inspirations }: Search): Kind {
-  // From the first form nothing is learned by changing one thing: a draw may go anywhere at once.
-  const plain = distance(parent, FIRST_GENOME) === 0;
-  const weights = plain ? [8, 1, 0] : [2, 5, inspirations.length > 0 ? 3 : 0];
+function isFarBehind({ parent, tried, inspirations }: ProposalRequest): boolean {
+  const ratios = [...(tried ?? []), ...inspirations].map(({ ratio }) => ratio ?? 0);
+  return parent.ratio != null && parent.ratio < WEAK * Math.max(0, ...ratios);
+}
+
+function pickKind({ random, weak, inspirations }: Search): Kind {
+  const others = inspirations.length > 0;
+  // Small changes of a poor design teach little: a draw may go anywhere at once.
+  const weights = weak ? [9, 1, others ? 5 : 0] : [2, 5, others ? 3 : 0];
   return (['seed', 'mutate', 'cross'] as const)[random.weighted(weights)] ?? 'seed';
 }
 
@@ -96,9 +106,14 @@ function drawGenome(search: Search, kind: Kind): Genome {
   return search.random.unit() < 0.5 ? crossed : mutate(search, crossed);
 }
 
-function drawAll({ odds, random }: Search): Genome {
+function drawAll({ odds, open, random }: Search): Genome {
+  const spread = (operator: Operator): Setting[] => {
+    if (!operator.structural) return odds(operator);
+    const taken = (value: string) => open.filter((each) => each[operator.name] === value).length;
+    return odds(operator).map(({ value, prior }) => ({ value, prior: prior / (1 + taken(value)) }));
+  };
   return Object.fromEntries(
-    OPERATORS.map((operator) => [operator.name, pick(random, odds(operator))]),
+    OPERATORS.map((operator) => [operator.name, pick(random, spread(operator))]),
   );
 }
 

@@ -18,6 +18,8 @@ export interface Operator {
   name: string;
   /** What the choice is about, in a few words for people. */
   about: string;
+  /** Whether the choice decides the whole way of working; fresh draws spread over these first. */
+  structural?: true;
   /** The plain choice: that of the first form of a module. */
   plain: string;
   /** The alternatives whose preconditions hold. The plain one is always among them. */

@@ -14,6 +14,13 @@ export interface RuleRow {
   window: number;
 }
 
+/** What the rules of one metric ask of one key: their tests, and those of them that no literal decides. */
+export interface KeyUse {
+  key: number;
+  tests: number[];
+  loose: number[];
+}
+
 export interface Tables {
   /** Each list sorted by bytes, without repetition. */
   metrics: string[];
@@ -33,12 +40,9 @@ export interface Tables {
   rules: RuleRow[];
   /** By metric: its rules, and the keys that they look at. */
   metricRules: number[][];
-  metricKeys: number[][];
+  metricKeys: KeyUse[][];
   /** By literal: key and test of each test that it passes. */
   literalTests: [number, number][][];
-  /** By key: its tests, and those of them that no literal decides. */
-  keyTests: number[][];
-  looseTests: number[][];
 }
 
 /** Postfix code: an operation in the upper bits, its argument below. */
@@ -88,32 +92,44 @@ export function tabulate(rules: readonly Rule[]): Tables {
   return { ...base, ...indexes(base) };
 }
 
-type Indexes = 'metricRules' | 'metricKeys' | 'literalTests' | 'keyTests' | 'looseTests';
+type Indexes = 'metricRules' | 'metricKeys' | 'literalTests';
 
 function indexes(base: Omit<Tables, Indexes>): Pick<Tables, Indexes> {
   const metricRules: number[][] = base.metrics.map(() => []);
-  const metricKeys = base.metrics.map(() => new Set<number>());
-  const literalTests: [number, number][][] = base.values.map(() => []);
-  const keyTests: number[][] = base.keys.map(() => []);
-  const looseTests: number[][] = base.keys.map(() => []);
+  const uses = base.metrics.map(() => new Map<number, Set<number>>());
   for (const [index, rule] of base.rules.entries()) {
     metricRules[rule.metric]?.push(index);
-    const keys = metricKeys[rule.metric];
-    for (const key of base.groups[rule.group] ?? []) keys?.add(key);
-    for (const word of base.filters[rule.filter] ?? []) {
-      const test = base.tests[word & ARGUMENT_MASK];
-      if ((word & ~ARGUMENT_MASK) === OPERATION.test && test !== undefined) keys?.add(test.key);
+    const keys = uses[rule.metric] ?? new Map<number, Set<number>>();
+    for (const key of base.groups[rule.group] ?? []) keys.set(key, keys.get(key) ?? new Set());
+    for (const index of testsOf(base.filters[rule.filter] ?? [])) {
+      const key = base.tests[index]?.key ?? 0;
+      keys.set(key, (keys.get(key) ?? new Set()).add(index));
     }
   }
+  const metricKeys = uses.map((keys) =>
+    [...keys].sort(([a], [b]) => a - b).map(([key, tests]) => keyUse(base, key, [...tests])),
+  );
+  return { metricRules, metricKeys, literalTests: literalTests(base) };
+}
+
+function testsOf(code: readonly number[]): number[] {
+  return code.filter((word) => (word & ~ARGUMENT_MASK) === OPERATION.test);
+}
+
+function keyUse(base: Pick<Tables, 'tests'>, key: number, unsorted: number[]): KeyUse {
+  const tests = unsorted.sort((a, b) => a - b);
+  const loose = tests.filter((test) => base.tests[test]?.kind !== 'values');
+  return { key, tests, loose };
+}
+
+function literalTests(base: Pick<Tables, 'values' | 'tests'>): [number, number][][] {
+  const found: [number, number][][] = base.values.map(() => []);
   for (const [index, test] of base.tests.entries()) {
-    keyTests[test.key]?.push(index);
-    if (test.kind !== 'values') looseTests[test.key]?.push(index);
     for (const value of test.kind === 'values' ? test.values : []) {
-      literalTests[value]?.push([test.key, index]);
+      found[value]?.push([test.key, index]);
     }
   }
-  const sorted = metricKeys.map((keys) => [...keys].sort((a, b) => a - b));
-  return { metricRules, metricKeys: sorted, literalTests, keyTests, looseTests };
+  return found;
 }
 
 type Leaf = Extract<Filter, { key: string }>;

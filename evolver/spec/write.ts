@@ -1,7 +1,14 @@
 /** Prints tables as `spec.rs`. A tenant's text gets there only as numbers of byte arrays. */
 import type { Aggregate } from '../../control/configuration/index.ts';
 import { loadTemplate, render } from '../builtin/template.ts';
-import { ARGUMENT_MASK, OPERATION, type RuleRow, type Tables, type Test } from './tables.ts';
+import {
+  ARGUMENT_MASK,
+  type KeyUse,
+  OPERATION,
+  type RuleRow,
+  type Tables,
+  type Test,
+} from './tables.ts';
 
 const KINDS: Record<Aggregate, string> = {
   sum: 'Sum',
@@ -45,12 +52,9 @@ export function writeSpec(tables: Tables, blob: Uint8Array, digest: string): str
     list('RULES', 'Rule', tables.rules.map(rule)),
     '/// By metric: its rules, and the keys that they look at.',
     list('METRIC_RULES', '&[u32]', tables.metricRules.map(numbers)),
-    list('METRIC_KEYS', '&[u32]', tables.metricKeys.map(numbers)),
+    list('METRIC_KEYS', '&[KeyUse]', tables.metricKeys.map(keyUses(tables))),
     '/// By literal: pairs of a key and a test that it passes there.',
     list('LITERAL_TESTS', '&[(u32, u32)]', tables.literalTests.map(pairs)),
-    '/// By key: all its tests, and those that no literal decides.',
-    list('KEY_TESTS', '&[u32]', tables.keyTests.map(numbers)),
-    list('LOOSE_TESTS', '&[u32]', tables.looseTests.map(numbers)),
     `pub static RULES_BLOB: &[u8] = ${wrapped('&[', [...blob].map(String), '];')}`,
     '',
     support(),
@@ -90,6 +94,23 @@ pub struct Rule {
     pub window: u32,
 }
 
+/// A key that the rules of a metric look at, and their tests of it.
+pub struct KeyUse {
+    pub key: u32,
+    pub tests: &'static [u32],
+    /// Those that no literal decides.
+    pub loose: &'static [Loose],
+}
+
+/// A text passes when its first eight bytes under the mask are these, and it starts with \`rest\`,
+/// which is empty where the first bytes say it all.
+pub struct Loose {
+    pub test: u32,
+    pub mask: u64,
+    pub head: u64,
+    pub rest: &'static [u8],
+}
+
 /// Operations of a filter's code, and what of a word is the argument.`;
 
 function constant(name: string, type: string, value: string): string {
@@ -108,6 +129,27 @@ function bytes(text: string): string {
 
 function numbers(items: readonly number[]): string {
   return `&[${items.join(', ')}]`;
+}
+
+function keyUses(tables: Tables): (uses: readonly KeyUse[]) => string {
+  const one = ({ key, tests, loose }: KeyUse) =>
+    `KeyUse { key: ${key}, tests: ${numbers(tests)}, loose: &[${loose.map(looseTest).join(', ')}] }`;
+  const looseTest = (index: number) => {
+    const test = tables.tests[index];
+    return loosePrefix(index, test?.kind === 'prefix' ? test.prefix : '');
+  };
+  return (uses) => `&[${uses.map(one).join(', ')}]`;
+}
+
+function loosePrefix(test: number, prefix: string): string {
+  const text = new TextEncoder().encode(prefix);
+  const eight = (byte: (at: number) => number) =>
+    `u64::from_le_bytes([${Array.from({ length: 8 }, (_, at) => byte(at)).join(', ')}])`;
+  const mask = eight((at) => (at < text.length ? 255 : 0));
+  const head = eight((at) => text[at] ?? 0);
+  // A shorter text is filled up with zeros, so a zero in the prefix has to be looked at again.
+  const rest = text.length > 8 || text.includes(0) ? [...text] : [];
+  return `Loose { test: ${test}, mask: ${mask}, head: ${head}, rest: ${numbers(rest)} }`;
 }
 
 function pairs(items: readonly (readonly [number, number])[]): string {

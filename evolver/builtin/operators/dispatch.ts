@@ -10,6 +10,7 @@ const CASES_MAX = 65_536;
 export const dispatch: Operator = {
   name: 'dispatch',
   about: 'finding rules',
+  structural: true,
   plain: 'scan',
   options: ({ tables }) => {
     const key = dispatchKey(tables);

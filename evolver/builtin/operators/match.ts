@@ -4,12 +4,13 @@ import type { Operator } from '../operator.ts';
 export const match: Operator = {
   name: 'match',
   about: 'matching filters',
+  structural: true,
   plain: 'set',
   options: ({ profile }) => {
     const wide = profile.sets.median > 64;
     return [
       { value: 'point', prior: 0.1 },
-      { value: 'set', prior: 1 },
+      { value: 'set', prior: 0.7 },
       { value: 'bits64', prior: wide ? 3 : 8 },
       { value: 'bits128', prior: wide ? 6 : 2 },
     ];

@@ -2,7 +2,7 @@ import type { Operator, Situation } from '../operator.ts';
 import { isMasks } from './group.ts';
 
 /** Beyond this the table would crowd the source. */
-const KEYS_MAX = 200;
+const KEYS_MAX = 64;
 
 /** By which key a tree of group-bys splits first: keys of many values leave the least to do. */
 export const order: Operator = {

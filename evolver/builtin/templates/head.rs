@@ -5,7 +5,7 @@
 use crate::spec::{self, Front, Kind, Lists, Test, ABSENT, NONE, UNSEEN};
 //@ end
 //@ if way=masks
-use crate::spec::{self, Forest, Front, Kind, Lists, Test, ABSENT, NONE, UNSEEN};
+use crate::spec::{self, Forest, Front, Kind, Lists, ABSENT, NONE, UNSEEN};
 //@ end
 //@ if way=lists
 use crate::spec::{self, Front, Kind, Test, ABSENT, NONE, UNSEEN};

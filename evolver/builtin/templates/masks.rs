@@ -260,8 +260,8 @@ impl Masks {
         members: &[u32],
     ) {
         self.by_value.resize(strings.len() + 1, 0);
-        for &key in spec::METRIC_KEYS[metric] {
-            let key = key as usize;
+        for used in spec::METRIC_KEYS[metric] {
+            let key = used.key as usize;
             let column = &front.columns[key];
             let equal = &mut self.equal[key];
             for &set in members {
@@ -273,10 +273,10 @@ impl Masks {
             for (equal, &set) in equal.iter_mut().zip(members) {
                 *equal = self.by_value[column[set as usize] as usize];
             }
-            if spec::KEY_TESTS[key].is_empty() {
+            if used.tests.is_empty() {
                 continue;
             }
-            for &test in spec::KEY_TESTS[key] {
+            for &test in used.tests {
                 self.tests[test as usize] = 0;
             }
             for (at, &set) in members.iter().enumerate() {
@@ -296,13 +296,11 @@ impl Masks {
                         }
                     }
                 }
-                for &test in spec::LOOSE_TESTS[key] {
-                    let prefix = match spec::TESTS[test as usize].1 {
-                        Test::Prefix(prefix) => prefix,
-                        _ => &[],
-                    };
-                    if text.starts_with(prefix) {
-                        self.tests[test as usize] |= mask;
+                let head = if used.loose.is_empty() { 0 } else { spec::head(text) };
+                for loose in used.loose {
+                    let same = head & loose.mask == loose.head;
+                    if same && (loose.rest.is_empty() || text.starts_with(loose.rest)) {
+                        self.tests[loose.test as usize] |= mask;
                     }
                 }
             }

@@ -97,6 +97,15 @@ pub fn single_window(min: i64, max: i64) -> bool {
     spec::WINDOWS.iter().all(|&window| min / i64::from(window) == max / i64::from(window))
 }
 
+/// The first eight bytes, filled up with zeros.
+#[inline]
+pub fn head(text: &[u8]) -> u64 {
+    match text.first_chunk::<8>() {
+        Some(&head) => u64::from_le_bytes(head),
+        None => text.iter().rev().fold(0, |sum, &byte| sum << 8 | u64::from(byte)),
+    }
+}
+
 /// Of the length, the first and the last eight bytes.
 pub fn hash(text: &[u8]) -> u32 {
     let n = text.len() as u64;
