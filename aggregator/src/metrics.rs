@@ -122,7 +122,14 @@ impl Metrics {
     }
 
     fn register(&self) -> Registry {
-        let mut r = Registry::with_prefix("ratchet");
+        let mut registry = Registry::with_prefix("ratchet");
+        self.register_traffic(&mut registry);
+        self.register_modules(&mut registry);
+        self.register_process(&mut registry);
+        registry
+    }
+
+    fn register_traffic(&self, r: &mut Registry) {
         r.register("messages", "Messages aggregated", self.messages.clone());
         r.register(
             "points",
@@ -161,6 +168,9 @@ impl Metrics {
         r.register("capture_dropped", help, self.capture_dropped.clone());
         let help = "Events given up because the queue was full";
         r.register("events_dropped", help, self.events_dropped.clone());
+    }
+
+    fn register_modules(&self, r: &mut Registry) {
         let help = "Version of the module that serves, 0 for none of its own";
         r.register("active_version", help, self.active_version.clone());
         let help = "1 while the manifest of the serving module is expired";
@@ -184,6 +194,9 @@ impl Metrics {
             "Guest time of a message",
             self.message_seconds.clone(),
         );
+    }
+
+    fn register_process(&self, r: &mut Registry) {
         r.register(
             "lag_messages",
             "Messages still to be read",
@@ -204,7 +217,6 @@ impl Metrics {
             "CPU time of this process",
             self.cpu_seconds.clone(),
         );
-        r
     }
 }
 

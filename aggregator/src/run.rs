@@ -6,6 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{bail, Context as _};
+use async_nats::jetstream::kv::Store;
+use async_nats::jetstream::object_store::ObjectStore;
+use async_nats::jetstream::Context;
 use async_nats::Client;
 use parking_lot::Mutex;
 use ratchet_sandbox::{Engine, Kind, Limits};
@@ -42,80 +45,41 @@ pub async fn run(settings: RunSettings) -> anyhow::Result<()> {
     let owned = settings.owned().map_err(anyhow::Error::msg)?;
     let _lock = lock_state(&settings.state_dir)?;
     let prepared = Prepared::new(&settings, owned.len())?;
-    let reading = Reading::default();
-    let (configurations_listed, configurations_seen) = watch::channel(false);
-    let (active_listed, active_seen) = watch::channel(false);
-    let readiness = Readiness {
-        configurations_listed: configurations_seen.clone(),
-        active_listed: active_seen.clone(),
-        reading: reading.clone(),
-        partitions: owned.len(),
+    let client = prepared.connect(&settings).await?;
+    let progress = Progress::default();
+    let readiness = progress.readiness(owned.len());
+    let shared = prepared.shared.clone();
+    let http = Http {
+        shared: shared.clone(),
+        exposition: prepared.exposition,
+        readiness,
     };
-    let Prepared {
-        shared,
-        exposition,
-        samples,
-        event_queue,
-        trust,
-        floors,
-    } = prepared;
-    serve_http(
-        &settings,
-        Http {
-            shared: shared.clone(),
-            exposition,
-            readiness,
-        },
-    )
-    .await?;
-    let client = nats::connect(
-        &settings,
-        shared.metrics.clone(),
-        shared.connections.clone(),
-    )
-    .await?;
+    serve_http(&settings, http).await?;
     let provisioned = tokio::select! {
         provisioned = nats::wait_for_provisioning(&client) => provisioned,
         () = stop.wait() => return Ok(()),
     };
+    let context = provisioned.context.clone();
+    let queues = (prepared.event_queue, prepared.samples);
+    let jobs = spawn_publishers(&context, &shared, queues);
     let Provisioned {
-        context,
         configurations,
         active,
         modules,
         ingest,
+        ..
     } = provisioned;
-    tokio::spawn(events::publish(context.clone(), event_queue));
-    tokio::spawn(capture::run(
-        context.clone(),
-        samples,
-        shared.events.clone(),
-    ));
-    let (jobs, job_queue) = mpsc::channel(measure::QUEUE_MAX);
-    tokio::spawn(measure::run(context.clone(), shared.clone(), job_queue));
-    let following = configurations::follow(configurations, shared.clone(), configurations_listed);
-    tokio::spawn(following);
+    let (trust, floors) = (prepared.trust, prepared.floors);
+    let knowledge = Arc::new(Live {
+        shared: shared.clone(),
+        floors: floors.clone(),
+    });
+    let shadow = Shadow::new(&settings, &client, &context, &modules, knowledge);
     let policy = settings.proof_policy.into();
-    let shadow = Shadow {
-        settings: settings.clone(),
-        client: client.clone(),
-        context: context.clone(),
-        modules: modules.clone(),
-        knowledge: Arc::new(Live {
-            shared: shared.clone(),
-            floors: floors.clone(),
-        }),
-    };
     let swapper = Swapper::new(shared.clone(), modules, trust, floors, policy, jobs);
     let pokes = swapper.pokes.clone();
-    // Manifests are verified against configurations, and messages against both: one by one.
-    let started = async {
-        wait_for(configurations_seen).await;
-        tokio::spawn(swapper.follow(active, active_listed));
-        wait_for(active_seen).await;
-    };
     tokio::select! {
-        () = started => {}
+        () = progress.list(&shared, configurations, swapper, active) => {}
         () = stop.wait() => return Ok(()),
     }
     let start = Start {
@@ -125,12 +89,68 @@ pub async fn run(settings: RunSettings) -> anyhow::Result<()> {
         context,
         shared,
     };
-    let partitions = start.partitions(&pokes, &reading)?;
+    let partitions = start.partitions(&pokes, &progress.reading)?;
     tokio::spawn(shadow.serve_for_ever());
     tracing::info!(partitions = partitions.len(), "serving");
     stop.wait().await;
     shut_down(partitions, &client).await;
     Ok(())
+}
+
+/// Starts what tells of the serving threads' work; returns the queue of promotions to be measured.
+fn spawn_publishers(
+    context: &Context,
+    shared: &Arc<Shared>,
+    (event_queue, samples): (EventQueue, SampleQueue),
+) -> mpsc::Sender<measure::Job> {
+    tokio::spawn(events::publish(context.clone(), event_queue));
+    tokio::spawn(capture::run(
+        context.clone(),
+        samples,
+        shared.events.clone(),
+    ));
+    let (jobs, job_queue) = mpsc::channel(measure::QUEUE_MAX);
+    tokio::spawn(measure::run(context.clone(), shared.clone(), job_queue));
+    jobs
+}
+
+/// How far the start has come.
+#[derive(Default)]
+struct Progress {
+    configurations_listed: watch::Sender<bool>,
+    active_listed: watch::Sender<bool>,
+    reading: Reading,
+}
+
+impl Progress {
+    fn readiness(&self, partitions: usize) -> Readiness {
+        Readiness {
+            configurations_listed: self.configurations_listed.subscribe(),
+            active_listed: self.active_listed.subscribe(),
+            reading: self.reading.clone(),
+            partitions,
+        }
+    }
+
+    /// Follows both buckets; returns once the content of both is dealt with. Manifests are verified
+    /// against configurations, and messages are served by both: one after the other.
+    async fn list(
+        &self,
+        shared: &Arc<Shared>,
+        configurations: Store,
+        swapper: Swapper,
+        active: Store,
+    ) {
+        let listed = self.configurations_listed.clone();
+        tokio::spawn(configurations::follow(
+            configurations,
+            shared.clone(),
+            listed,
+        ));
+        wait_for(self.configurations_listed.subscribe()).await;
+        tokio::spawn(swapper.follow(active, self.active_listed.clone()));
+        wait_for(self.active_listed.subscribe()).await;
+    }
 }
 
 /// What is made before anything is connected: a wrong file stops the process at once.
@@ -189,6 +209,13 @@ impl Prepared {
     }
 }
 
+impl Prepared {
+    async fn connect(&self, settings: &RunSettings) -> Result<Client, nats::ConnectError> {
+        let shared = &self.shared;
+        nats::connect(settings, shared.metrics.clone(), shared.connections.clone()).await
+    }
+}
+
 fn read_split_key(path: &Path) -> anyhow::Result<SplitKey> {
     use base64::Engine as _;
     let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
@@ -238,7 +265,7 @@ struct Start<'a> {
     settings: &'a RunSettings,
     owned: &'a [u32],
     ingest: &'a str,
-    context: async_nats::jetstream::Context,
+    context: Context,
     shared: Arc<Shared>,
 }
 
@@ -262,12 +289,28 @@ impl Start<'_> {
 struct Shadow {
     settings: RunSettings,
     client: Client,
-    context: async_nats::jetstream::Context,
-    modules: async_nats::jetstream::object_store::ObjectStore,
+    context: Context,
+    modules: ObjectStore,
     knowledge: Arc<Live>,
 }
 
 impl Shadow {
+    fn new(
+        settings: &RunSettings,
+        client: &Client,
+        context: &Context,
+        modules: &ObjectStore,
+        knowledge: Arc<Live>,
+    ) -> Self {
+        Self {
+            settings: settings.clone(),
+            client: client.clone(),
+            context: context.clone(),
+            modules: modules.clone(),
+            knowledge,
+        }
+    }
+
     const RETRY_DELAY: Duration = Duration::from_secs(5);
 
     async fn serve_for_ever(self) {

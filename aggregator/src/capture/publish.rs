@@ -1,7 +1,7 @@
 //! Publishes samples, and tells how many are held.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_nats::jetstream;
 use async_nats::HeaderMap;
@@ -13,6 +13,7 @@ use crate::events::Events;
 use crate::metrics::DestinationLabel;
 
 const REPORT_EVERY: Duration = Duration::from_secs(2);
+const REPEAT_AFTER: Duration = Duration::from_secs(30);
 
 impl Destination {
     pub fn name(self) -> &'static str {
@@ -44,7 +45,7 @@ struct Held {
 pub async fn run(context: jetstream::Context, mut queue: SampleQueue, events: Events) {
     let mut redactor = Redactor::default();
     let mut changed: BTreeSet<Key> = BTreeSet::new();
-    let mut told: BTreeMap<Key, Held> = BTreeMap::new();
+    let mut told: BTreeMap<Key, (Held, Instant)> = BTreeMap::new();
     let mut report = tokio::time::interval(REPORT_EVERY);
     loop {
         tokio::select! {
@@ -65,9 +66,13 @@ pub async fn run(context: jetstream::Context, mut queue: SampleQueue, events: Ev
             _ = report.tick() => {
                 for key in std::mem::take(&mut changed) {
                     let Some(held) = held_of(&context, &key).await else { continue };
-                    // A full stream stays full: it is told once.
-                    if told.insert(key.clone(), held) != Some(held) {
+                    // A full stream stays full: that is repeated, but rarely.
+                    let known = told.get(&key).is_some_and(|(known, at)| {
+                        *known == held && at.elapsed() < REPEAT_AFTER
+                    });
+                    if !known {
                         tell(&events, &key, held);
+                        told.insert(key, (held, Instant::now()));
                     }
                 }
             }

@@ -5,8 +5,8 @@ use ratchet_rules::Aggregate;
 /// The bits of every NaN that leaves the aggregator.
 const CANONICAL_NAN: f64 = f64::from_bits(0x7ff8_0000_0000_0000);
 
-/// The value of one (rule, group, window) so far. `count == 0` means: nothing yet. Four of them fill
-/// a cache line.
+/// The value of one (rule, group, window) so far. `count == 0` means: nothing yet. Four of them
+/// fill a cache line.
 #[derive(Clone, Copy, Debug)]
 pub struct Cell {
     pub value: f64,

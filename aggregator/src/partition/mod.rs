@@ -1,9 +1,8 @@
 //! One partition of the INGEST stream: a task that reads, a thread that serves, a task that emits.
 //!
 //! ```text
-//! INGEST ──► reader (task) ──bounded──► worker (OS thread) ──bounded──► publisher (task) ──►
-//! AGGREGATES
-//!              ▲ from the saved position      messages in stream order        acks, then saves state
+//! INGEST ─► reader (task) ─bounded─► worker (OS thread) ─bounded─► publisher (task) ─► AGGREGATES
+//!           from the saved position  messages in stream order     acks, then saves state
 //! ```
 
 mod fallback;

@@ -66,7 +66,7 @@ fn message(n: u32) -> Vec<u8> {
     let ts = now_ms();
     let mut builder = MessageBuilder::new();
     for point in 0..POINTS {
-        let draw = mix(u64::from(n) << 20 | u64::from(point) % SETS_PER_MESSAGE);
+        let draw = mix((u64::from(n) << 20) | (u64::from(point) % SETS_PER_MESSAGE));
         let series = mix(draw % SERIES);
         let value = |key: usize| (mix(series + key as u64)) % VALUES[key];
         let tags: Vec<(&str, String)> = (0..10)

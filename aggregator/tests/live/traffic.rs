@@ -182,7 +182,12 @@ impl Publisher {
         if !self.next().is_multiple_of(8) {
             tags.push((
                 "env",
-                if self.next() % 4 == 0 { "dev" } else { "prod" }.to_owned(),
+                if self.next().is_multiple_of(4) {
+                    "dev"
+                } else {
+                    "prod"
+                }
+                .to_owned(),
             ));
         }
         if !self.next().is_multiple_of(16) {
