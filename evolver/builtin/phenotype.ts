@@ -60,7 +60,7 @@ function quantities(tables: Tables): string[] {
 
 const COMMENT = /^\s*\/\/\/.*$/;
 
-/** Tabs, no repeated empty lines, and comments only as long as there is room for them. */
+/** Tabs, no repeated empty lines, and comments and empty lines only while there is room. */
 function tidy(text: string): string {
   const lines = text
     .split('\n')
@@ -72,5 +72,5 @@ function tidy(text: string): string {
       .trim()}\n`;
   const full = join(lines);
   if (Buffer.byteLength(full) < SOURCE_LIMIT) return full;
-  return join(lines.filter((line) => !COMMENT.test(line)));
+  return join(lines.filter((line) => line !== '' && !COMMENT.test(line)));
 }

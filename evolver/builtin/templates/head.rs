@@ -11,6 +11,9 @@ use crate::spec::{self, Forest, Front, Kind, Lists, ABSENT, NONE, UNSEEN};
 use crate::spec::{self, Front, Kind, Test, ABSENT, NONE, UNSEEN};
 //@ end
 use alloc::{vec, vec::Vec};
+//@ if way=masks
+use core::mem::take;
+//@ end
 use hashbrown::HashMap;
 use ratchet_api::{meaning, Aggregate, DecodeError, Records, Refusal};
 use ratchet_codec::payload::{Column, Message, Strings};

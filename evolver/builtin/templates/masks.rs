@@ -8,27 +8,36 @@ const ORDER: [u16; KEYS] = [{{ranks}}];
 //@ end
 const DEPTHS: usize = spec::GROUP_KEYS + 1;
 
+#[derive(Clone, Copy)]
+struct Cell {
+    set: u32,
+    count: u32,
+    value: f64,
+}
+
+const NOTHING: Cell = Cell { set: 0, count: 0, value: 0.0 };
+
 /// What each tag-set of a metric adds up to by itself.
 struct Cells {
     set: [u32; BITS],
     count: [u32; BITS],
     //@ if has=sum
-    sum: [f64; BITS],
+    sum: [Cell; BITS],
     //@ end
     //@ if has=max
-    max: [f64; BITS],
+    max: [Cell; BITS],
     //@ if extremes=keys
     max_key: [i64; BITS],
     //@ end
     //@ end
     //@ if has=min
-    min: [f64; BITS],
+    min: [Cell; BITS],
     //@ if extremes=keys
     min_key: [i64; BITS],
     //@ end
     //@ end
     //@ if has=count
-    number: [f64; BITS],
+    number: [Cell; BITS],
     //@ end
 }
 
@@ -114,11 +123,7 @@ impl Masks {
                 self.by_metric[metric as usize].push(set as u32);
             }
         }
-        self.by_metric.iter().any(|sets| !sets.is_empty() && sets.len() <= BITS)
-    }
-
-    fn takes(&self, metric: u32) -> bool {
-        self.by_metric[metric as usize].len() <= BITS
+        self.by_metric.iter().any(|sets| (1..=BITS).contains(&sets.len()))
     }
 
     /// Aggregates points that lie within one window of each rule of `class` (of every rule, when
@@ -170,14 +175,14 @@ impl Masks {
             //@ end
             //@ if has=max
             //@ if extremes=keys
-            self.max_key[set] = self.max_key[set].max(key_of(value, i64::MIN));
+            self.max_key[set] = self.max_key[set].max(spec::key_of(value, i64::MIN));
             //@ else
             self.max[set] = meaning::max(self.max[set], value);
             //@ end
             //@ end
             //@ if has=min
             //@ if extremes=keys
-            self.min_key[set] = self.min_key[set].min(key_of(value, i64::MAX));
+            self.min_key[set] = self.min_key[set].min(spec::key_of(value, i64::MAX));
             //@ else
             self.min[set] = meaning::min(self.min[set], value);
             //@ end
@@ -191,8 +196,8 @@ impl Masks {
         out.reserve(spec::RULES.len() * 16);
         //@ end
         for metric in 0..self.by_metric.len() {
-            let members = core::mem::take(&mut self.by_metric[metric]);
-            if !members.is_empty() && members.len() <= BITS {
+            let members = take(&mut self.by_metric[metric]);
+            if (1..=BITS).contains(&members.len()) {
                 self.resolve(front, literals, strings, metric, &members);
                 self.partition(metric, &members, (class, window), out);
             }
@@ -236,8 +241,8 @@ impl Masks {
         (class, window, size): (u32, u32, i64),
         out: &mut Records,
     ) {
-        let mut sets = core::mem::take(&mut self.part_set);
-        let mut values = core::mem::take(&mut self.part_value);
+        let mut sets = take(&mut self.part_set);
+        let mut values = take(&mut self.part_value);
         sets.clear();
         values.clear();
         for (point, &time) in front.time.iter().enumerate() {
@@ -401,28 +406,28 @@ impl Masks {
             //@ if extremes=keys
             max = max.max(cells.max_key[at]);
             //@ else
-            max = meaning::max(max, cells.max[at]);
+            max = meaning::max(max, cells.max[at].value);
             //@ end
             //@ end
             //@ if has=min
             //@ if extremes=keys
             min = min.min(cells.min_key[at]);
             //@ else
-            min = meaning::min(min, cells.min[at]);
+            min = meaning::min(min, cells.min[at].value);
             //@ end
             //@ end
         }
         //@ end
         //@ if has=max
         //@ if extremes=keys
-        self.max.push(value_of(max, i64::MIN));
+        self.max.push(spec::value_of(max, i64::MIN));
         //@ else
         self.max.push(max);
         //@ end
         //@ end
         //@ if has=min
         //@ if extremes=keys
-        self.min.push(value_of(min, i64::MAX));
+        self.min.push(spec::value_of(min, i64::MAX));
         //@ else
         self.min.push(min);
         //@ end
@@ -449,57 +454,60 @@ impl Masks {
             set: [0; BITS],
             count: [0; BITS],
             //@ if has=sum
-            sum: [0.0; BITS],
+            sum: [NOTHING; BITS],
             //@ end
             //@ if has=max
-            max: [0.0; BITS],
+            max: [NOTHING; BITS],
             //@ if extremes=keys
             max_key: [0; BITS],
             //@ end
             //@ end
             //@ if has=min
-            min: [0.0; BITS],
+            min: [NOTHING; BITS],
             //@ if extremes=keys
             min_key: [0; BITS],
             //@ end
             //@ end
             //@ if has=count
-            number: [0.0; BITS],
+            number: [NOTHING; BITS],
             //@ end
         };
         for (at, &set) in members.iter().enumerate() {
             let (at, of) = (at % BITS, set as usize);
             cells.set[at] = set;
-            cells.count[at] = self.count[of];
+            let count = self.count[of];
+            cells.count[at] = count;
             //@ if has=sum
-            cells.sum[at] = self.sum[of];
+            cells.sum[at] = Cell { set, count, value: self.sum[of] };
             //@ end
             //@ if has=max
             //@ if extremes=keys
             cells.max_key[at] = self.max_key[of];
-            cells.max[at] = value_of(self.max_key[of], i64::MIN);
+            let value = spec::value_of(self.max_key[of], i64::MIN);
+            cells.max[at] = Cell { set, count, value };
             //@ else
-            cells.max[at] = self.max[of];
+            cells.max[at] = Cell { set, count, value: self.max[of] };
             //@ end
             //@ end
             //@ if has=min
             //@ if extremes=keys
             cells.min_key[at] = self.min_key[of];
-            cells.min[at] = value_of(self.min_key[of], i64::MAX);
+            let value = spec::value_of(self.min_key[of], i64::MAX);
+            cells.min[at] = Cell { set, count, value };
             //@ else
-            cells.min[at] = self.min[of];
+            cells.min[at] = Cell { set, count, value: self.min[of] };
             //@ end
             //@ end
             //@ if has=count
-            cells.number[at] = self.number[of];
+            cells.number[at] = Cell { set, count, value: self.number[of] };
             //@ end
-            if self.count[of] > 0 {
+            if count > 0 {
                 present |= 1 << at;
             }
         }
         let all = Mask::MAX >> (BITS - members.len());
         let mut levels = [Level { alone: 0, len: 0, groups: [0; HALF], slots: [0; HALF] }; DEPTHS];
-        let forest = core::mem::take(&mut self.forest);
+        let forest = take(&mut self.forest);
         for tree in &forest.trees[metric] {
             let taken = self.filter(spec::FILTERS[tree.filter], all) & present;
             if taken == 0 {
@@ -564,7 +572,8 @@ impl Masks {
         };
         let mut next = |rest: Mask| -> Mask {
             let at = rest.trailing_zeros() as usize % BITS;
-            out.push(rule, cells.set[at], window, cells.count[at], one[at]);
+            let Cell { set, count, value } = one[at];
+            out.push(rule, set, window, count, value);
             rest & (rest - 1)
         };
         let mut rest = level.alone;
@@ -593,24 +602,6 @@ impl Masks {
         }
     }
 }
-
-//@ if extremes=keys
-//@ if has=extreme
-/// A number that is ordered as values are, -0.0 below +0.0; a NaN is `none`.
-#[inline(always)]
-fn key_of(value: f64, none: i64) -> i64 {
-    let bits = value.to_bits() as i64;
-    let key = bits ^ ((bits >> 63) as u64 >> 1) as i64;
-    if value.is_nan() { none } else { key }
-}
-
-#[inline(always)]
-fn value_of(key: i64, none: i64) -> f64 {
-    let bits = key ^ ((key >> 63) as u64 >> 1) as i64;
-    if key == none { f64::NAN } else { f64::from_bits(bits as u64) }
-}
-//@ end
-//@ end
 
 /// Splits groups by one more key, whose equal tag-sets are given.
 #[inline(always)]

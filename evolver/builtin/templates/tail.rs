@@ -89,7 +89,7 @@ impl Aggregate for Aggregator {
         let few = spec::WINDOWS.iter().all(|&size| windows(size) <= WINDOWS_MAX);
         if few && masks.prepare(front) {
             if single {
-                let (sets, values) = (core::mem::take(&mut front.set), core::mem::take(&mut front.value));
+                let (sets, values) = (take(&mut front.set), take(&mut front.value));
                 masks.pass(front, literals, &strings, (&sets, &values), (NONE, 0), out);
                 (front.set, front.value) = (sets, values);
             } else {
@@ -100,8 +100,9 @@ impl Aggregate for Aggregator {
                     }
                 }
             }
-            if masks.by_metric.iter().any(|sets| sets.len() > BITS) {
-                lists.run(front, &strings, min, |metric| !masks.takes(metric), out);
+            let wide = |metric: u32| masks.by_metric[metric as usize].len() > BITS;
+            if (0..masks.by_metric.len()).any(|metric| wide(metric as u32)) {
+                lists.run(front, &strings, min, wide, out);
             }
             return Ok(());
         }
