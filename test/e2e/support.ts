@@ -48,7 +48,8 @@ export async function startRig(
     stateDir,
     services,
     ports: freePorts,
-    lateness: '3s',
+    // Longer than a restart of NATS and the reconnection of its clients: their points are not late.
+    lateness: '12s',
     controlEnvironment: {
       RATCHET_EVOLUTION: JSON.stringify(QUICK_EVOLUTION),
       ...controlEnvironment,
