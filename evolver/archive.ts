@@ -1,8 +1,9 @@
 /**
- * The archive: every generation, candidate, verdict, attempt and promotion, in one SQLite file a evolver host.
+ * The archive: every generation, candidate, verdict, attempt and promotion, in one SQLite file a
+ * evolver host.
  *
- * Writes are keyed by ids of the domain and idempotent: an activity that is retried writes the same rows again. The
- * same id with another meaning is a fault, not an overwrite.
+ * Writes are keyed by ids of the domain and idempotent: an activity that is retried writes the same
+ * rows again. The same id with another meaning is a fault, not an overwrite.
  */
 import Database from 'better-sqlite3';
 import { ArchiveError } from './errors.ts';
@@ -31,7 +32,9 @@ const BUSY_TIMEOUT_MS = 60_000;
 export class Archive {
   readonly #database: Database.Database;
 
-  /** Opens or makes the file and brings its schema up to date. `:memory:` is an archive for tests. */
+  /**
+   * Opens or makes the file and brings its schema up to date. `:memory:` is an archive for tests.
+   */
   static open(file: string): Archive {
     const database = new Database(file, { timeout: BUSY_TIMEOUT_MS });
     try {
@@ -75,7 +78,8 @@ export class Archive {
   endGeneration(id: string, end: GenerationEnd): void {
     const changed = this.#database
       .prepare(
-        `UPDATE generations SET outcome = ?, detail = ?, promoted = ?, commit_id = coalesce(?, commit_id),
+        `UPDATE generations SET outcome = ?, detail = ?, promoted = ?,
+           commit_id = coalesce(?, commit_id),
          random_after = coalesce(?, random_after), ended_at_ms = ? WHERE id = ?`,
       )
       .run(
@@ -221,7 +225,9 @@ export class Archive {
     return read.ranked(this.#database, org, configuration, limit);
   }
 
-  /** Of the ranked, the best `top` but `except`, then up to `diverse` whose operators differ most. */
+  /**
+   * Of the ranked, the best `top` but `except`, then up to `diverse` whose operators differ most.
+   */
   inspirations(org: string, configuration: string, except: string, top = 2, diverse = 2) {
     return read.inspirations(
       read.ranked(this.#database, org, configuration, 40),
@@ -244,7 +250,9 @@ export class Archive {
     return read.totals(this.#database, org);
   }
 
-  /** The newest promotion of an organization, or null; a tombstone means that the fleet serves it. */
+  /**
+   * The newest promotion of an organization, or null; a tombstone means that the fleet serves it.
+   */
   incumbent(org: string): PromotionInput | null {
     return read.incumbents(this.#database, org)[0] ?? null;
   }

@@ -52,7 +52,7 @@ test('the same generations give the same commits, in any repository', async (con
   assert.deepEqual(first, second);
 });
 
-test('a generation that is written again is the same commit, also behind later ones', async (context) => {
+test('a generation written again is the same commit, also behind later ones', async (context) => {
   const { lineage, again } = open(context);
   const id = await lineage.commitGeneration(entry(1));
   const later = await lineage.commitGeneration(entry(2));
@@ -96,7 +96,7 @@ test('trailers, files and times are those of the entry', async (context) => {
   assert.equal(await lineage.read('acme', id, 'absent.rs'), null);
 });
 
-test('without a best candidate the source stays, and configurations are branches', async (context) => {
+test('without a best candidate the source stays; configurations are branches', async (context) => {
   const { lineage } = open(context);
   await lineage.commitGeneration(entry(1));
   const second = await lineage.commitGeneration(entry(2, { best: null, outcome: 'no-candidate' }));
