@@ -65,7 +65,7 @@ impl Demotions {
             detail,
         };
         let json = serde_json::to_vec(&*known).map_err(|e| fault(e.to_string()))?;
-        crate::files::replace(&self.path, &json).map_err(|e| fault(e.to_string()))
+        ratchet_trust::files::replace(&self.path, &json).map_err(|e| fault(e.to_string()))
     }
 }
 

@@ -15,7 +15,6 @@ pub mod demotions;
 pub mod directory;
 pub mod emit;
 pub mod events;
-mod files;
 mod http;
 pub mod identity;
 pub mod measure;

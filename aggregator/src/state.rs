@@ -99,7 +99,7 @@ impl StateFile {
 
     pub fn save(&self, state: &PartitionState) -> Result<(), StateError> {
         let json = serde_json::to_vec(state).map_err(|error| self.io(error.into()))?;
-        crate::files::replace(&self.path, &json).map_err(|error| self.io(error))
+        ratchet_trust::files::replace(&self.path, &json).map_err(|error| self.io(error))
     }
 
     fn io(&self, error: std::io::Error) -> StateError {

@@ -260,7 +260,8 @@ impl Ledger {
             path: path.clone(),
             detail: error.to_string(),
         })?;
-        crate::files::replace(&path, &json).map_err(|error| LedgerError::Io { path, error })?;
+        ratchet_trust::files::replace(&path, &json)
+            .map_err(|error| LedgerError::Io { path, error })?;
         self.pages.insert(org.clone(), page);
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 
 /// Reads a file of at most `max` bytes.
-pub(crate) fn read(path: &Path, max: usize) -> io::Result<Vec<u8>> {
+pub fn read(path: &Path, max: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?
         .take(max as u64 + 1)
@@ -18,7 +18,7 @@ pub(crate) fn read(path: &Path, max: usize) -> io::Result<Vec<u8>> {
 }
 
 /// Replaces a file as a whole: after a crash it holds either the old bytes or the new ones.
-pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let directory = path.parent().unwrap_or_else(|| Path::new("."));
     let temporary = path.with_extension("tmp");
     let mut file = File::create(&temporary)?;

@@ -15,7 +15,7 @@
 
 pub mod digest;
 pub mod dsse;
-mod files;
+pub mod files;
 pub mod floor;
 pub mod keys;
 pub mod manifest;
