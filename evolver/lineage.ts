@@ -1,6 +1,7 @@
 /**
- * The lineage: a bare Git repository an organization, a branch a configuration, a commit a generation. What is in a
- * commit follows from its input alone (author and time included), so writing a generation again gives the same id.
+ * The lineage: a bare Git repository an organization, a branch a configuration, a commit a
+ * generation. What is in a commit follows from its input alone (author and time included), so
+ * writing a generation again gives the same id.
  */
 import fs from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,7 @@
-/** The seam between a generation and whoever proposes new sources: the built-in grammar or a language model. */
+/**
+ * The seam between a generation and whoever proposes new sources: the built-in grammar or a
+ * language model.
+ */
 import type { Rule } from '../control/configuration/index.ts';
 import type { TrafficProfile } from './profile.ts';
 import type { RandomState } from './random.ts';

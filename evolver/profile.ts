@@ -1,4 +1,7 @@
-/** What a mutator may know of an organization's traffic: shapes and counts of training messages, never values. */
+/**
+ * What a mutator may know of an organization's traffic: shapes and counts of training messages,
+ * never values.
+ */
 
 export interface Spread {
   median: number;

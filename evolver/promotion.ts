@@ -1,6 +1,8 @@
 /** The promotion rule: who may ask the shadow service, and in which order. */
 
-/** A candidate is promoted only while the lower bound of its ratio over the incumbent exceeds this. */
+/**
+ * A candidate is promoted only while the lower bound of its ratio over the incumbent exceeds this.
+ */
 export const PROMOTION_RATIO = 1.1;
 
 export interface Measured {

@@ -1,4 +1,7 @@
-/** The archive's reads: functions of a database, so that the archive itself stays a list of what it offers. */
+/**
+ * The archive's reads: functions of a database, so that the archive itself stays a list of what it
+ * offers.
+ */
 import type { Database } from 'better-sqlite3';
 import { ArchiveError } from './errors.ts';
 import type {
@@ -19,7 +22,10 @@ import type {
 
 const PAGE_LIMIT = 200;
 
-/** Gates that a candidate may fail and still be a parent: it was correct, only not fast enough or not wanted. */
+/**
+ * Gates that a candidate may fail and still be a parent: it was correct, only not fast enough or
+ * not wanted.
+ */
 const HARMLESS = "('benchmark', 'promotion', 'signature')";
 
 const GENERATION = `SELECT g.*, (SELECT count(*) FROM candidates c WHERE c.generation = g.id)

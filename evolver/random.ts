@@ -1,16 +1,22 @@
 /**
- * The random source of every choice the evolver makes: xoshiro128** 1.1 (D. Blackman and S. Vigna, "Scrambled linear
- * pseudorandom number generators", 2021; the reference code is in the public domain), seeded by SplitMix64 over an
- * FNV-1a hash. Its state is plain JSON, so a generation's choices can be stored, and made again from the same state.
+ * The random source of every choice the evolver makes: xoshiro128** 1.1 (D. Blackman and S. Vigna,
+ * "Scrambled linear pseudorandom number generators", 2021; the reference code is in the public
+ * domain), seeded by SplitMix64 over an FNV-1a hash. Its state is plain JSON, so a generation's
+ * choices can be stored, and made again from the same state.
  */
 
-/** Four 32-bit words, not all zero. A value: functions answer a new state and leave the old one alone. */
+/**
+ * Four 32-bit words, not all zero. A value: functions answer a new state and leave the old one
+ * alone.
+ */
 export interface RandomState {
   algorithm: 'xoshiro128**';
   words: [number, number, number, number];
 }
 
-/** A cursor over a state, for code that draws many numbers; take `state()` at the end and store it. */
+/**
+ * A cursor over a state, for code that draws many numbers; take `state()` at the end and store it.
+ */
 export interface Random {
   /** A 32-bit unsigned integer. */
   next(): number;
@@ -18,7 +24,9 @@ export interface Random {
   unit(): number;
   /** An integer in [0, bound). */
   below(bound: number): number;
-  /** An index, drawn in proportion to its weight; weights are finite, not negative, not all zero. */
+  /**
+   * An index, drawn in proportion to its weight; weights are finite, not negative, not all zero.
+   */
   weighted(weights: readonly number[]): number;
   state(): RandomState;
 }

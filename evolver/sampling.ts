@@ -1,6 +1,6 @@
 /**
- * Parent sampling: pure functions of ranked rows and a stored random state. The same rows and state give the same
- * choice, so a generation that is run again starts from the same parent.
+ * Parent sampling: pure functions of ranked rows and a stored random state. The same rows and state
+ * give the same choice, so a generation that is run again starts from the same parent.
  */
 import { type RandomState, random } from './random.ts';
 
@@ -22,7 +22,9 @@ export interface Sampled<Row> {
   state: RandomState;
 }
 
-/** One of `ranked` (best first), or null when there is none; `state` is where the next draw goes on. */
+/**
+ * One of `ranked` (best first), or null when there is none; `state` is where the next draw goes on.
+ */
 export function sampleParent<Row>(
   ranked: readonly Row[],
   state: RandomState,

@@ -1,6 +1,7 @@
 /**
- * From a configuration to the first form of its tenant module: `spec.rs`, the rules as constants, and `aggregate.rs`,
- * plain and correct, from which evolution starts. Deterministic: the same blob gives the same bytes.
+ * From a configuration to the first form of its tenant module: `spec.rs`, the rules as constants,
+ * and `aggregate.rs`, plain and correct, from which evolution starts. Deterministic: the same blob
+ * gives the same bytes.
  */
 import type { Configuration } from '../control/configuration/index.ts';
 import { FIRST_GENOME } from './builtin/genome.ts';

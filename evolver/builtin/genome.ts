@@ -1,6 +1,7 @@
 /**
- * A genome: one choice an operator. It is written into the head of the `aggregate.rs` that it stands for, so that a
- * parent's genome is read from its source; a source without one counts as the first form.
+ * A genome: one choice an operator. It is written into the head of the `aggregate.rs` that it
+ * stands for, so that a parent's genome is read from its source; a source without one counts as the
+ * first form.
  */
 import type { Situation } from './operator.ts';
 import { OPERATORS } from './operators/index.ts';
@@ -41,8 +42,8 @@ export function parseGenome(source: string): Genome | null {
 }
 
 /**
- * The genome as it is expressed here: a choice whose precondition fails, or that makes no difference, becomes the
- * plain one. Two genomes with the same form are the same design.
+ * The genome as it is expressed here: a choice whose precondition fails, or that makes no
+ * difference, becomes the plain one. Two genomes with the same form are the same design.
  */
 export function normalise(genome: Genome, situation: Situation): Genome {
   const genes: Record<string, string> = {};

@@ -1,7 +1,7 @@
 /**
- * The built-in mutator: a search over the grammar of designs. It proposes a fresh draw, a change of the parent, or a
- * cross with an inspiration; what the archive has measured moves the odds of every choice. It judges nothing itself:
- * a slow or wrong design loses by measurement.
+ * The built-in mutator: a search over the grammar of designs. It proposes a fresh draw, a change of
+ * the parent, or a cross with an inspiration; what the archive has measured moves the odds of every
+ * choice. It judges nothing itself: a slow or wrong design loses by measurement.
  */
 import type { Mutator, Proposal, ProposalRequest, Tried } from '../mutator.ts';
 import { type Random, random } from '../random.ts';
@@ -144,7 +144,9 @@ function pick(random: Random, settings: readonly Setting[]): string {
   return (settings[random.weighted(weights)] as Setting).value;
 }
 
-/** A fresh draw keeps its distance from siblings, so that one generation looks at different places. */
+/**
+ * A fresh draw keeps its distance from siblings, so that one generation looks at different places.
+ */
 function isApart({ open }: Search, genome: Genome, kind: Kind, draw: number): boolean {
   if (kind !== 'seed' || draw > DRAWS_MAX / 2) return true;
   return open.every((other) => distance(other, genome) >= SPREAD);

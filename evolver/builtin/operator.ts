@@ -4,7 +4,10 @@ import type { Tables } from '../spec/tables.ts';
 
 export interface Setting {
   value: string;
-  /** Before anything is measured: how likely a first design takes it. Never 0: a bad choice stays reachable. */
+  /**
+   * Before anything is measured: how likely a first design takes it. Never 0: a bad choice stays
+   * reachable.
+   */
   prior: number;
 }
 

@@ -8,8 +8,16 @@ import { isMasks } from './operators/group.ts';
 import { OPERATORS } from './operators/index.ts';
 import { loadTemplate, render, type Settings, TemplateError } from './template.ts';
 
-/** The ways to process a message; each design has the general one, for what its own does not cover. */
+/**
+ * The ways to process a message; each design has the general one, for what its own does not cover.
+ */
 type Way = 'lists' | 'direct' | 'masks';
+
+const TEMPLATES: Record<Way, readonly string[]> = {
+  lists: ['lists'],
+  direct: ['direct'],
+  masks: ['masks', 'tests', 'partition'],
+};
 
 export function express(genome: Genome, rules: readonly Rule[], profile: TrafficProfile): string {
   return expressTables(genome, { tables: tabulate(rules), profile });
@@ -32,8 +40,8 @@ export function expressTables(genome: Genome, situation: Situation): string {
 
 function compose(way: Way, settings: Settings): string {
   const finder = settings.literals === 'search' ? 'search' : 'literals';
-  const body = render(['head', finder, 'pull', way, 'tail'].map(loadTemplate).join('\n'), settings);
-  const source = tidy(body);
+  const parts = ['head', finder, 'pull', ...TEMPLATES[way], 'tail'];
+  const source = tidy(render(parts.map(loadTemplate).join('\n'), settings));
   const size = Buffer.byteLength(source);
   if (size >= SOURCE_LIMIT) {
     throw new TemplateError(`${settings.genome}: ${size} bytes, the limit is ${SOURCE_LIMIT}`);

@@ -1,6 +1,7 @@
 /**
- * Rust text with alternatives. A line `//@ if name=a|b` keeps what follows up to its `//@ end` (or `//@ else`) only
- * when the setting `name` has one of these values; `{{name}}` becomes a setting's value. Blocks nest.
+ * Rust text with alternatives. A line `//@ if name=a|b` keeps what follows up to its `//@ end` (or
+ * `//@ else`) only when the setting `name` has one of these values; `{{name}}` becomes a setting's
+ * value. Blocks nest.
  */
 import { readFileSync } from 'node:fs';
 
@@ -15,7 +16,7 @@ const FOLDER = new URL('./templates/', import.meta.url);
 const loaded = new Map<string, string>();
 
 export function loadTemplate(name: string): string {
-  const text = loaded.get(name) ?? readFileSync(new URL(`${name}.rs`, FOLDER), 'utf8');
+  const text = loaded.get(name) ?? readFileSync(new URL(`${name}.rs.txt`, FOLDER), 'utf8');
   loaded.set(name, text);
   return text;
 }

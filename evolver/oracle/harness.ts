@@ -1,6 +1,7 @@
 /**
- * Compiles designs natively, all in one crate, and runs them beside the baseline: the test that a design means what the
- * rules mean. For tests and for work on the grammar; a generation measures modules, not this.
+ * Compiles designs natively, all in one crate, and runs them beside the baseline: the test that a
+ * design means what the rules mean. For tests and for work on the grammar; a generation measures
+ * modules, not this.
  */
 import { execFile } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

@@ -1,6 +1,7 @@
 /**
- * The test that counts: designs of the whole grammar, for configurations of every shape, compute exactly what the
- * baseline computes, bit by bit, on messages of every shape. All of them are compiled in one go.
+ * The test that counts: designs of the whole grammar, for configurations of every shape, compute
+ * exactly what the baseline computes, bit by bit, on messages of every shape. All of them are
+ * compiled in one go.
  */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';

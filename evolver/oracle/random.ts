@@ -1,4 +1,7 @@
-/** Random configurations and messages for them, from a seed: literals, near misses, absent tags, odd values. */
+/**
+ * Random configurations and messages for them, from a seed: literals, near misses, absent tags, odd
+ * values.
+ */
 import { encodeMessage, type Point, type TagSet } from '../../bench/workloads/payload.ts';
 import {
   type Configuration,

@@ -1,4 +1,7 @@
-/** Brings an archive file to the newest schema: one numbered SQL file a step, counted by `user_version`. */
+/**
+ * Brings an archive file to the newest schema: one numbered SQL file a step, counted by
+ * `user_version`.
+ */
 import { readdirSync, readFileSync } from 'node:fs';
 import type { Database } from 'better-sqlite3';
 import { ArchiveError } from '../errors.ts';

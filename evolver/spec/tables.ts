@@ -14,7 +14,10 @@ export interface RuleRow {
   window: number;
 }
 
-/** What the rules of one metric ask of one key: their tests, and those of them that no literal decides. */
+/**
+ * What the rules of one metric ask of one key: their tests, and those of them that no literal
+ * decides.
+ */
 export interface KeyUse {
   key: number;
   tests: number[];

@@ -61,7 +61,10 @@ export function writeSpec(tables: Tables, blob: Uint8Array, digest: string): str
   ].join('\n');
 }
 
-/** What every design needs and none changes: decoding columns, and the general way for rare messages. */
+/**
+ * What every design needs and none changes: decoding columns, and the general way for rare
+ * messages.
+ */
 function support(): string {
   const settings = { match: 'set', literals: 'search' };
   const parts = ['support', 'search', 'lists'].map(loadTemplate);
@@ -132,8 +135,10 @@ function numbers(items: readonly number[]): string {
 }
 
 function keyUses(tables: Tables): (uses: readonly KeyUse[]) => string {
-  const one = ({ key, tests, loose }: KeyUse) =>
-    `KeyUse { key: ${key}, tests: ${numbers(tests)}, loose: &[${loose.map(looseTest).join(', ')}] }`;
+  const one = ({ key, tests, loose }: KeyUse) => {
+    const texts = loose.map(looseTest).join(', ');
+    return `KeyUse { key: ${key}, tests: ${numbers(tests)}, loose: &[${texts}] }`;
+  };
   const looseTest = (index: number) => {
     const test = tables.tests[index];
     return loosePrefix(index, test?.kind === 'prefix' ? test.prefix : '');

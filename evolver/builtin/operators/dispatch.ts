@@ -4,8 +4,9 @@ import type { Operator } from '../operator.ts';
 const CASES_MAX = 65_536;
 
 /**
- * From the literal of a tag straight to the rules that ask for it, instead of rule by rule. Holds when every filter is
- * one comparison, all of the same key, and no group-by needs another key: a rule then has one group.
+ * From the literal of a tag straight to the rules that ask for it, instead of rule by rule. Holds
+ * when every filter is one comparison, all of the same key, and no group-by needs another key: a
+ * rule then has one group.
  */
 export const dispatch: Operator = {
   name: 'dispatch',

@@ -1,7 +1,10 @@
 import type { Operator } from '../operator.ts';
 import { isMasks } from './group.ts';
 
-/** Greatest and least values: floats compared one by one, or integers of the same order, without a branch. */
+/**
+ * Greatest and least values: floats compared one by one, or integers of the same order, without a
+ * branch.
+ */
 export const extremes: Operator = {
   name: 'extremes',
   about: 'greatest and least values',

@@ -1,8 +1,9 @@
 import type { Operator } from '../operator.ts';
 
 /**
- * How groups share work. `flat`: group-bys form a tree, each step splits only what still shares a group, and a subset
- * that a step leaves whole keeps its sums. `shared`: equal subsets of different branches are found, too.
+ * How groups share work. `flat`: group-bys form a tree, each step splits only what still shares a
+ * group, and a subset that a step leaves whole keeps its sums. `shared`: equal subsets of different
+ * branches are found, too.
  */
 export const group: Operator = {
   name: 'group',

@@ -1,7 +1,10 @@
 import type { Operator } from '../operator.ts';
 import { isMasks } from './group.ts';
 
-/** How many steps of the innermost loop are written out: a guest checks its deadline once an iteration. */
+/**
+ * How many steps of the innermost loop are written out: a guest checks its deadline once an
+ * iteration.
+ */
 export const unroll: Operator = {
   name: 'unroll',
   about: 'unrolling loops',
