@@ -323,10 +323,7 @@ impl Stage {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn judges_and_signs() {
-    let Some(binary) = server_binary() else {
-        eprintln!("skipped: no nats-server in the cache; `npm run bootstrap` puts it there");
-        return;
-    };
+    let binary = server_binary().expect("nats-server: `npm run bootstrap` puts it in the cache");
     let directory = tempfile::tempdir().unwrap();
     let server = start_server(&binary, directory.path());
     let stage = Stage::new(&server, directory.path()).await;
