@@ -36,6 +36,9 @@ impl Drop for Server {
 
 /// The server that the development stack uses, if it is there.
 fn server_binary() -> Option<PathBuf> {
+    if let Some(named) = std::env::var_os("RATCHET_NATS_SERVER") {
+        return Some(named.into());
+    }
     let cache = std::env::var_os("RATCHET_CACHE")
         .map(PathBuf::from)
         .or_else(|| {
