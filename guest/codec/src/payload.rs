@@ -9,6 +9,8 @@ mod dictionary;
 mod error;
 mod hash;
 mod message;
+#[cfg(verus_keep_ghost)]
+pub mod spec;
 mod validate;
 #[cfg(feature = "write")]
 pub mod write;
@@ -21,6 +23,9 @@ pub use self::{
 };
 
 use crate::bytes::{read_u32, read_u64};
+use vstd::prelude::*;
+
+verus! {
 
 /// The first four bytes of a message: "RTP1".
 pub const MAGIC: u32 = 0x3150_5452;
@@ -31,10 +36,10 @@ pub const FIXED_COLUMNS: usize = 8;
 /// Zero bytes at the end of a message, so that a decoder may load past its last column.
 pub const TAIL_LEN: usize = 16;
 /// Set in the length of a key column in sparse form.
-pub const SPARSE: u32 = 1 << 31;
+pub const SPARSE: u32 = 0x8000_0000;
 
 /// The most bytes in a message.
-pub const MAX_LEN: u32 = 1 << 20;
+pub const MAX_LEN: u32 = 0x10_0000;
 /// The most strings in a dictionary.
 pub const MAX_STRINGS: u32 = 65_535;
 /// The most bytes in a string; none is empty.
@@ -66,6 +71,24 @@ pub struct Header {
     /// The greatest timestamp of the points.
     pub max_ts: i64,
 }
+
+/// A column of a message, in the order in which they lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Column {
+    StringLengths,
+    StringBytes,
+    KeyIds,
+    MetricIds,
+    SetIds,
+    Timestamps,
+    Values,
+    /// Points merged into each value: in aggregated output only.
+    Counts,
+    /// The values of the key with this index, one a tag-set.
+    Key(u32),
+}
+
+} // verus!
 
 impl Header {
     /// Reads the header and checks each field against the format's limits and `bytes.len()`. What
@@ -99,22 +122,6 @@ impl Header {
     pub fn table_end(&self) -> usize {
         HEADER_LEN + 8 * self.columns()
     }
-}
-
-/// A column of a message, in the order in which they lie.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Column {
-    StringLengths,
-    StringBytes,
-    KeyIds,
-    MetricIds,
-    SetIds,
-    Timestamps,
-    Values,
-    /// Points merged into each value: in aggregated output only.
-    Counts,
-    /// The values of the key with this index, one a tag-set.
-    Key(u32),
 }
 
 impl Column {
