@@ -40,8 +40,7 @@ export function sumOf(text, name) {
   return null;
 }
 
-/** The body that a URL answers, bounded in size and time. */
-export async function fetchBytes(url) {
+async function fetchBytes(url) {
   let response;
   try {
     response = await fetch(url, { signal: AbortSignal.timeout(timeLimitMs) });

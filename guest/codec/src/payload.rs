@@ -22,7 +22,9 @@ pub use self::{
     validate::validate,
 };
 
-use crate::bytes::{read_u32, read_u64};
+#[cfg(verus_keep_ghost)]
+use self::validate::faults::is_header_fault;
+use crate::bytes::{load_u32, load_u64};
 use vstd::prelude::*;
 
 verus! {
@@ -88,31 +90,64 @@ pub enum Column {
     Key(u32),
 }
 
-} // verus!
-
 impl Header {
     /// Reads the header and checks each field against the format's limits and `bytes.len()`. What
     /// it says of the columns is unchecked; [`validate`] checks that too.
-    pub fn read(bytes: &[u8]) -> Result<Header, PayloadError> {
+    pub fn read(bytes: &[u8]) -> (r: Result<Header, PayloadError>)
+        ensures
+            match r {
+                Ok(h) => h == spec::header(bytes@) && spec::header_valid(bytes@),
+                Err(e) => !spec::header_valid(bytes@) && is_header_fault(bytes@, e),
+            },
+    {
         validate::header(bytes)
     }
 
     /// The fields as they stand. `None` when `bytes` is shorter than a header.
-    fn fields(bytes: &[u8]) -> Option<Header> {
-        let word = |at: usize| read_u32(bytes, at).ok();
-        let wide = |at: usize| read_u64(bytes, at).ok().map(|v| v as i64);
-        Some(Header {
-            len: word(4)?,
-            prefix: word(8)?,
-            strings: word(12)?,
-            keys: word(16)?,
-            sets: word(20)?,
-            points: word(24)?,
-            min_ts: wide(32)?,
-            max_ts: wide(40)?,
-        })
+    pub(crate) fn fields(bytes: &[u8]) -> (r: Option<Header>)
+        ensures
+            match r {
+                Some(h) => bytes@.len() >= HEADER_LEN && h == spec::header(bytes@),
+                None => bytes@.len() < HEADER_LEN,
+            },
+    {
+        if bytes.len() < HEADER_LEN {
+            return None;
+        }
+        Some(
+            Header {
+                len: load_u32(bytes, 4),
+                prefix: load_u32(bytes, 8),
+                strings: load_u32(bytes, 12),
+                keys: load_u32(bytes, 16),
+                sets: load_u32(bytes, 20),
+                points: load_u32(bytes, 24),
+                min_ts: load_i64(bytes, 32),
+                max_ts: load_i64(bytes, 40),
+            },
+        )
     }
+}
 
+/// The eight bytes at `at`, signed.
+fn load_i64(bytes: &[u8], at: usize) -> (v: i64)
+    requires
+        at + 8 <= bytes@.len(),
+    ensures
+        v == spec::wide(bytes@, at as int),
+{
+    let v = load_u64(bytes, at);
+    proof {
+        assert(v < 0x8000_0000_0000_0000 ==> (v as i64) == v) by (bit_vector);
+        assert(v >= 0x8000_0000_0000_0000 ==> (v as i64) == v - 0x1_0000_0000_0000_0000)
+            by (bit_vector);
+    }
+    v as i64
+}
+
+} // verus!
+
+impl Header {
     /// How many columns the table lists.
     pub fn columns(&self) -> usize {
         FIXED_COLUMNS + self.keys as usize
@@ -139,9 +174,4 @@ impl Column {
             Column::Key(key) => FIXED_COLUMNS + key as usize,
         }
     }
-}
-
-/// The first multiple of eight at or after `at`.
-fn align8(at: usize) -> usize {
-    (at + 7) & !7
 }

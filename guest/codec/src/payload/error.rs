@@ -5,12 +5,17 @@ use core::fmt;
 /// Declares each reason once: variant, stable name, and what `Display` says.
 macro_rules! reasons {
     ($($variant:ident { $($field:ident: $type:ty),* } $reason:literal $text:literal)*) => {
+        ::vstd::prelude::verus! {
+
         /// Why a message is not of the format, one variant a reason. [`PayloadError::reason`] is
         /// short and stable, for counters; `Display` names the bad value, for people.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[allow(inconsistent_fields)]
         pub enum PayloadError {
             $($variant { $($field: $type),* },)*
         }
+
+        } // verus!
 
         /// Every reason, for registering counters and for tests of completeness.
         pub const REASONS: &[&str] = &[$($reason),*];

@@ -1,87 +1,138 @@
 //! Whether all strings of a dictionary differ.
 
-use super::PayloadError;
-use crate::payload::hash::hash;
-use alloc::{vec, vec::Vec};
+mod sorted;
+mod table;
+
+use self::table::{Inserted, Table};
+use super::order::same;
+use super::texts::Texts;
+use crate::payload::PayloadError;
+#[cfg(verus_keep_ghost)]
+use crate::payload::{spec::distinct, MAX_STRINGS};
+use vstd::prelude::*;
+
+verus! {
 
 /// Refuses a dictionary that holds a string twice.
 ///
 /// A hash table finds that out in linear time, unless someone chose the strings to collide: after
 /// a bounded number of probes sorting decides, which no choice of strings can slow down.
-pub(super) fn check(text: &[u8], bounds: &[u32]) -> Result<(), PayloadError> {
-    let count = bounds.len() - 1;
-    let string = |id: usize| &text[bounds[id] as usize..bounds[id + 1] as usize];
-    let slots = (2 * count).next_power_of_two();
-    let mut table: Vec<u32> = vec![0; slots]; // string + 1
+pub(super) fn check(texts: &Texts<'_>) -> (r: Result<(), PayloadError>)
+    requires
+        texts@.len() <= MAX_STRINGS,
+    ensures
+        match r {
+            Ok(()) => distinct(texts@),
+            Err(e) => names_duplicate(texts@, e),
+        },
+{
+    let count = texts.count();
+    let mut table = Table::new(count);
     let mut probes = 8 * count;
-    for id in 0..count {
-        let mut slot = hash(string(id)) as usize & (slots - 1);
-        while table[slot] != 0 {
-            let other = table[slot] as usize - 1;
-            if string(other) == string(id) {
-                return duplicate(other, id);
-            }
-            if probes == 0 {
-                return check_by_sorting(text, bounds);
-            }
-            probes -= 1;
-            slot = (slot + 1) & (slots - 1);
+    let mut id: usize = 0;
+    while id < count
+        invariant
+            id <= count == texts@.len() <= MAX_STRINGS,
+            table.holds(texts@, id as int),
+            distinct(texts@.take(id as int)),
+        decreases count - id,
+    {
+        match table.insert(texts, id, probes) {
+            Inserted::New { left } => probes = left,
+            Inserted::Old { first } => return Err(duplicate(first, id, Ghost(texts@))),
+            Inserted::GaveUp => return sorted::check(texts),
         }
-        table[slot] = id as u32 + 1;
+        proof {
+            lemma_distinct_one_more(texts@, id as int);
+        }
+        id += 1;
     }
+    assert(texts@.take(count as int) =~= texts@);
     Ok(())
 }
 
-fn check_by_sorting(text: &[u8], bounds: &[u32]) -> Result<(), PayloadError> {
-    let string = |id: u32| &text[bounds[id as usize] as usize..bounds[id as usize + 1] as usize];
-    let mut ids: Vec<u32> = (0..bounds.len() as u32 - 1).collect();
-    ids.sort_unstable_by(|&a, &b| string(a).cmp(string(b)).then(a.cmp(&b)));
-    match ids
-        .windows(2)
-        .find(|pair| string(pair[0]) == string(pair[1]))
-    {
-        Some(pair) => duplicate(pair[0] as usize, pair[1] as usize),
-        None => Ok(()),
+/// Whether the error names two equal strings.
+pub(super) open spec fn names_duplicate(strings: Seq<Seq<u8>>, e: PayloadError) -> bool {
+    e matches PayloadError::DuplicateString { first, second } && first < second < strings.len()
+        && strings[first as int] == strings[second as int]
+}
+
+fn duplicate(first: usize, second: usize, Ghost(all): Ghost<Seq<Seq<u8>>>) -> (e: PayloadError)
+    requires
+        first < second < all.len() <= MAX_STRINGS,
+        all[first as int] == all[second as int],
+    ensures
+        names_duplicate(all, e),
+{
+    PayloadError::DuplicateString { first: first as u32, second: second as u32 }
+}
+
+proof fn lemma_distinct_one_more(strings: Seq<Seq<u8>>, id: int)
+    requires
+        0 <= id < strings.len(),
+        distinct(strings.take(id)),
+        forall|j: int| 0 <= j < id ==> strings[j] != strings[id],
+    ensures
+        distinct(strings.take(id + 1)),
+{
+    let (before, after) = (strings.take(id), strings.take(id + 1));
+    assert forall|i: int, j: int| 0 <= i < j < after.len() implies #[trigger] after[i]
+        != #[trigger] after[j] by {
+        if j < id {
+            assert(before[i] != before[j]);
+        }
     }
 }
 
-fn duplicate(first: usize, second: usize) -> Result<(), PayloadError> {
-    Err(PayloadError::DuplicateString {
-        first: first as u32,
-        second: second as u32,
-    })
-}
+} // verus!
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::{format, string::String};
+    use crate::payload::hash::{colliding, hash};
+    use alloc::{format, vec, vec::Vec};
 
-    fn dictionary(strings: &[String]) -> (Vec<u8>, Vec<u32>) {
+    /// The table and sorting answer `expected` of these strings.
+    fn check_both(strings: &[Vec<u8>], expected: Option<(u32, u32)>) {
         let mut bounds = vec![0];
-        let mut text = Vec::new();
         for s in strings {
-            text.extend(s.as_bytes());
-            bounds.push(text.len() as u32);
+            bounds.push(bounds.last().unwrap() + s.len() as u32);
         }
-        (text, bounds)
+        let text = strings.concat();
+        let texts = Texts::new(&text, &bounds);
+        let expected = match expected {
+            Some((first, second)) => Err(PayloadError::DuplicateString { first, second }),
+            None => Ok(()),
+        };
+        assert_eq!(check(&texts), expected, "{} strings", strings.len());
+        assert_eq!(sorted::check(&texts), expected, "{} strings", strings.len());
     }
 
-    /// Both ways of checking agree, whether there is a duplicate or not.
-    #[test]
-    fn hashing_and_sorting_agree() {
-        for count in [0usize, 1, 2, 3, 100, 1000] {
-            let mut strings: Vec<String> = (0..count).map(|n| format!("string-{n}")).collect();
-            let (text, bounds) = dictionary(&strings);
-            assert_eq!(check(&text, &bounds), Ok(()));
-            assert_eq!(check_by_sorting(&text, &bounds), Ok(()));
-            if count >= 2 {
-                strings[count - 1] = strings[count / 3].clone();
-                let (text, bounds) = dictionary(&strings);
-                let expected = duplicate(count / 3, count - 1);
-                assert_eq!(check(&text, &bounds), expected);
-                assert_eq!(check_by_sorting(&text, &bounds), expected);
-            }
+    fn check_with_and_without_duplicate(mut strings: Vec<Vec<u8>>) {
+        check_both(&strings, None);
+        let count = strings.len();
+        if count >= 2 {
+            strings[count - 1] = strings[count / 3].clone();
+            check_both(&strings, Some((count as u32 / 3, count as u32 - 1)));
         }
+    }
+
+    #[test]
+    fn strings_of_many_shapes() {
+        for count in [0usize, 1, 2, 3, 4, 100, 1_000, 65_535] {
+            let numbered = |n| format!("string-{n}").into_bytes();
+            check_with_and_without_duplicate((0..count).map(numbered).collect());
+        }
+        check_with_and_without_duplicate((1..=200).map(|n| vec![b'x'; n]).collect());
+        let (a, b) = (b"ab".to_vec(), b"abc".to_vec());
+        check_both(&[b.clone(), a.clone(), b"b".to_vec(), a], Some((1, 3)));
+        check_both(&[b.clone(), b], Some((0, 1)));
+    }
+
+    #[test]
+    fn strings_that_were_chosen_to_collide() {
+        let strings = colliding(3_000);
+        assert!(strings.iter().all(|s| hash(s) == hash(&strings[0])));
+        check_with_and_without_duplicate(strings.iter().map(|s| s.to_vec()).collect());
     }
 }

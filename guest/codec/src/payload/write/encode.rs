@@ -1,7 +1,7 @@
 //! Laying out the columns of a finished message.
 
 use super::{MessageBuilder, FIXED_COLUMNS, HEADER_LEN, TAIL_LEN};
-use crate::payload::{align8, MAGIC, SPARSE};
+use crate::payload::{MAGIC, SPARSE};
 use crate::{streamvbyte, zigzag};
 use alloc::{vec, vec::Vec};
 
@@ -131,4 +131,9 @@ impl Writer<'_> {
 
 fn put(out: &mut [u8], at: usize, value: u32) {
     out[at..at + 4].copy_from_slice(&value.to_le_bytes());
+}
+
+/// The first multiple of eight at or after `at`.
+fn align8(at: usize) -> usize {
+    at.next_multiple_of(8)
 }
