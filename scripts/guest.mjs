@@ -16,10 +16,11 @@ import { fileURLToPath } from 'node:url';
 import { run } from './guest/commands.mjs';
 import { readJson, sha256, withLock, writeAtomically } from './guest/files.mjs';
 import { findToolchain, TARGET } from './guest/toolchain.mjs';
+import { codecDigest, withoutTests } from './lib/codec.mjs';
 
 const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 /** Raised when this script builds kits differently. */
-const SCHEMA = 1;
+const SCHEMA = 2;
 const KITS_KEPT = 3;
 const MINUTE = 60_000;
 
@@ -93,11 +94,11 @@ function readSources() {
     addFile(files, `${folder}/Cargo.toml`);
     addTree(files, `${folder}/src`);
   }
-  const codec = codecDigest(files);
   for (const { folder } of CRATES) {
     const manifest = `${folder}/Cargo.toml`;
     files.set(manifest, withoutTests(files.get(manifest)));
   }
+  const codec = codecDigest(files);
   addFile(files, 'guest/candidate/src/lib.rs');
   addFile(files, 'Cargo.toml');
   const lock = fs.readFileSync(path.join(ROOT, 'Cargo.lock'), 'utf8');
@@ -117,11 +118,6 @@ function addTree(files, folder) {
       addFile(files, name);
     }
   }
-}
-
-/** A manifest without what only tests depend on. */
-function withoutTests(toml) {
-  return Buffer.from(toml.toString().replace(/^\[dev-dependencies\]\n(?:[^[\n].*\n|\n)*/m, ''));
 }
 
 /** The packages of a lock file, each with its text: name, version, source, checksum, needs. */
@@ -194,14 +190,6 @@ function kitDigest({ files, locked }, toolchain) {
     hash.update(`${name}\0${sha256(part)}\n`);
   }
   return hash.digest('hex');
-}
-
-/** SHA-256 over the sorted list "path NUL sha256(file) LF" of the codec's sources and manifest. */
-function codecDigest(files) {
-  const lines = [...files]
-    .filter(([name]) => name.startsWith('guest/codec/'))
-    .map(([name, bytes]) => `${name}\0${sha256(bytes)}\n`);
-  return sha256(lines.sort().join(''));
 }
 
 // --- building ----------------------------------------------------------------------------------

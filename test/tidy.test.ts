@@ -6,6 +6,7 @@ import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import * as banned from './tidy/banned.ts';
 import * as layering from './tidy/layering.ts';
+import * as proofs from './tidy/proofs.ts';
 import * as size from './tidy/size.ts';
 import { snippets } from './tidy/snippets.ts';
 import { languageOf, type Problem, type Rule, type Source, sourceOf } from './tidy/source.ts';
@@ -25,7 +26,9 @@ const codeRules: Record<string, Rule> = {
   'no clock and no chance in pure code': banned.clockAndChance,
   'no asynchronous Update validator': banned.asyncValidators,
   'unsafe is for guest/api alone': banned.unsafeRust,
-  'assumptions are for guest/codec/src/trusted.rs alone': banned.assumptions,
+  'assumptions are for guest/codec/src/trusted.rs alone': proofs.assumptions,
+  'proofs have no holes': proofs.holes,
+  'what the codec trusts is explained': proofs.trustedBodies,
   'no panic by unwrap, expect only with an invariant': banned.panics,
   'the configuration language is pure': layering.configurationLayer,
   'the evolver knows no activity': layering.evolverLayer,
@@ -58,6 +61,10 @@ describe('the repository', () => {
   });
 });
 
+test('the codec trusts what proofs/README.md says', () => {
+  report(proofs.bodyCount(read('proofs/README.md'), sources));
+});
+
 describe('the rules themselves', () => {
   for (const { rule, name, path, bad, good } of snippets) {
     test(`${name}: catches what it should`, () => {
@@ -74,6 +81,12 @@ describe('the rules themselves', () => {
     const folders = ['workflows', 'guest/codec', 'old'];
     const found = layering.codeMap(folders, architecture).map(({ message }) => message);
     assert.deepEqual(found, ['the code map does not mention old/']);
+  });
+
+  test('trusted bodies: another number than the README has is told', () => {
+    const body = sourceOf('guest/codec/src/trusted.rs', '#[verifier::external_body]\nfn f() {}');
+    const count = (readme: string) => proofs.bodyCount(readme, [body]).length;
+    assert.deepEqual(['Trusted bodies: 1.', 'Trusted bodies: 0.', ''].map(count), [0, 1, 1]);
   });
 
   test('a bundle has what is imported by value, directly or not', () => {

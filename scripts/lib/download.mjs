@@ -40,7 +40,8 @@ export function sumOf(text, name) {
   return null;
 }
 
-async function fetchBytes(url) {
+/** The body that a URL answers, bounded in size and time. */
+export async function fetchBytes(url) {
   let response;
   try {
     response = await fetch(url, { signal: AbortSignal.timeout(timeLimitMs) });

@@ -11,12 +11,15 @@ process.on('exit', () => {
 
 /**
  * Runs a command in a process group of its own, killed as a whole at its time limit.
- * Resolves with {code, signal, timedOut, output}; rejects only when it cannot be started.
+ * Resolves with {code, signal, timedOut, output, stdout, stderr}, where output is both streams as
+ * they came; rejects only when it cannot be started.
  *   onLine   called with every line of standard output and standard error
+ *   signal   an AbortSignal that ends the group; whoever gave it knows that it did
  *   inherit  the command writes to our own standard error instead
  */
 export function run(command, args, options = {}) {
   const { cwd, env = process.env, timeoutMs = 60_000, onLine, inherit = false } = options;
+  const stop = options.signal;
   const child = spawn(command, args, {
     cwd,
     env,
@@ -25,10 +28,13 @@ export function run(command, args, options = {}) {
   });
   return new Promise((resolve, reject) => {
     let output = '';
+    const streams = { stdout: '', stderr: '' };
     let timedOut = false;
     let timer;
-    const collect = (text) => {
+    const abort = () => endGroup(child.pid);
+    const collect = (name) => (text) => {
       if (output.length < outputLimit) output += text;
+      if (streams[name].length < outputLimit) streams[name] += text;
     };
     child.once('error', reject);
     child.once('spawn', () => {
@@ -37,16 +43,19 @@ export function run(command, args, options = {}) {
         timedOut = true;
         endGroup(child.pid);
       }, timeoutMs);
+      if (stop?.aborted) abort();
+      else stop?.addEventListener('abort', abort, { once: true });
     });
-    for (const stream of [child.stdout, child.stderr]) {
-      if (stream !== null) readLines(stream, collect, onLine);
+    for (const name of ['stdout', 'stderr']) {
+      if (child[name] !== null) readLines(child[name], collect(name), onLine);
     }
     // The leader's end is the group's end: a left-over child must not hold the pipes open.
     child.once('exit', () => signalGroup(child.pid, 'SIGKILL'));
     child.once('close', (code, signal) => {
       clearTimeout(timer);
+      stop?.removeEventListener('abort', abort);
       groups.delete(child.pid);
-      resolve({ code, signal, timedOut, output });
+      resolve({ code, signal, timedOut, output, ...streams });
     });
   });
 }

@@ -28,6 +28,13 @@ export const suites = [
     command: () => [bin('tsc'), ['--noEmit', '-p', '.']],
   },
   {
+    name: 'proofs',
+    about: 'the codec has a valid attestation of its proofs',
+    limitMs: minute,
+    parser: () => checkParser('npm run prove -- --check'),
+    command: () => [process.execPath, [join(root, 'scripts', 'prove.mjs'), '--check']],
+  },
+  {
     name: 'rustfmt',
     about: 'formatting of Rust',
     limitMs: 2 * minute,

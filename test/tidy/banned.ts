@@ -69,18 +69,6 @@ export function unsafeRust(source: Source): Problem[] {
   return matches(source, source.code, /\bunsafe\b/g, '$0 outside guest/api');
 }
 
-const mayAssume = /^guest\/codec\/src\/trusted(\.rs|\/)/;
-/** Elsewhere these words mean nothing to a prover. */
-const proven = (source: Source) =>
-  /^(guest|proofs)\//.test(source.path) || /\b(vstd|verus)\b/.test(source.code);
-
-export function assumptions(source: Source): Problem[] {
-  if (languageOf(source.path) !== 'rust' || mayAssume.test(source.path)) return [];
-  if (!proven(source)) return [];
-  const pattern = /\b(assume|admit)\s*\(|\bexternal_body\b|\bassume_specification\b/g;
-  return matches(source, source.code, pattern, '$0 outside guest/codec/src/trusted.rs');
-}
-
 export function panics(source: Source): Problem[] {
   if (languageOf(source.path) !== 'rust' || isTest(source.path)) return [];
   // Proofs are not run, and a build script has nobody to return an error to.

@@ -1,6 +1,7 @@
 /** For every rule what it must catch and what it must let pass. Never imported by other code. */
 import * as banned from './banned.ts';
 import * as layering from './layering.ts';
+import * as proofs from './proofs.ts';
 import * as size from './size.ts';
 import type { Rule } from './source.ts';
 
@@ -164,24 +165,59 @@ export const snippets: readonly Snippet[] = [
   },
   {
     name: 'assumptions',
-    rule: banned.assumptions,
+    rule: proofs.assumptions,
     path: 'guest/codec/src/a.rs',
     bad: 'proof { assume(a == b); }',
     good: '// assume(a)\nfn assumed(a: u8) {}',
   },
   {
     name: 'assumptions outside the guest',
-    rule: banned.assumptions,
+    rule: proofs.assumptions,
     path: 'aggregator/src/a.rs',
     bad: 'use vstd::prelude::*;\nproof { admit(); }',
     good: 'fn f() { gate.admit(message); }',
   },
   {
     name: 'unverified bodies',
-    rule: banned.assumptions,
+    rule: proofs.assumptions,
     path: 'guest/rules/src/a.rs',
     bad: '#[verifier::external_body]\nfn f() {}',
     good: '#[verifier::external]\nfn f() {}',
+  },
+  {
+    name: 'holes in proofs',
+    rule: proofs.holes,
+    path: 'guest/codec/src/trusted.rs',
+    bad: 'proof { assume(a == b); }',
+    good: '/// why\n#[verifier::external_body]\nfn assumed(a: u8) {}\n// axiom',
+  },
+  {
+    name: 'axioms',
+    rule: proofs.holes,
+    path: 'guest/codec/src/a.rs',
+    bad: 'broadcast axiom fn f();',
+    good: 'proof fn axiomatic() {}',
+  },
+  {
+    name: 'unspecified functions',
+    rule: proofs.holes,
+    path: 'guest/codec/src/a.rs',
+    bad: '#[verifier::external]\nfn f() {}',
+    good: '#[verifier::spinoff_prover]\nfn external() {}',
+  },
+  {
+    name: 'loops without an end',
+    rule: proofs.holes,
+    path: 'guest/codec/src/a.rs',
+    bad: '#[verifier::exec_allows_no_decreases_clause]\nfn f() {}',
+    good: 'fn f() { while a decreases b {} }',
+  },
+  {
+    name: 'trusted bodies',
+    rule: proofs.trustedBodies,
+    path: 'guest/codec/src/trusted.rs',
+    bad: 'fn g() {}\n#[verifier::external_body]\nfn f() {}',
+    good: '/// Equal to the scalar path: tested.\n#[inline]\n#[verifier::external_body]\nfn f() {}',
   },
   {
     name: 'unwrap',
