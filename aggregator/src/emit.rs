@@ -1,8 +1,8 @@
 //! Aggregated points as messages.
 //!
 //! All rules of one organization with the same window close together, so they share messages. What
-//! a message holds, its order and its id are a function of the windows alone: a restart that closes
-//! the same windows again produces the same messages under the same ids, and the stream drops them.
+//! a message holds and its order are a function of the windows alone: whoever closes the same
+//! windows again produces the same messages, and leaves out those that are emitted already.
 
 use std::collections::BTreeSet;
 
@@ -25,8 +25,8 @@ const TEXT_BYTES_MAX: usize = 512 * 1024;
 #[derive(Clone, Debug, PartialEq)]
 pub struct EmittedMessage {
     pub subject: String,
-    /// `Nats-Msg-Id`.
-    pub id: String,
+    pub start_ms: i64,
+    pub window_ms: u32,
     pub configuration: Option<ConfigurationDigest>,
     pub points: usize,
     pub body: Bytes,
@@ -60,12 +60,12 @@ pub fn encode(
 /// The message being filled.
 struct Chunk {
     subject: String,
-    id_prefix: String,
+    start_ms: i64,
+    window_ms: u32,
     configuration: Option<ConfigurationDigest>,
     builder: MessageBuilder,
     keys: BTreeSet<Box<[u8]>>,
     text_bytes: usize,
-    number: usize,
 }
 
 impl Chunk {
@@ -75,15 +75,14 @@ impl Chunk {
         window_ms: u32,
         start_ms: i64,
     ) -> Self {
-        let short = configuration.map_or_else(|| "none".to_owned(), |c| c.0.short());
         Self {
             subject: format!("aggregates.{org}"),
-            id_prefix: format!("{org}/{short}/{window_ms}-{start_ms}"),
+            start_ms,
+            window_ms,
             configuration,
             builder: MessageBuilder::new(),
             keys: BTreeSet::new(),
             text_bytes: 0,
-            number: 0,
         }
     }
 
@@ -133,12 +132,12 @@ impl Chunk {
         let points = self.builder.len();
         out.push(EmittedMessage {
             subject: self.subject.clone(),
-            id: format!("{}/{}", self.id_prefix, self.number),
+            start_ms: self.start_ms,
+            window_ms: self.window_ms,
             configuration: self.configuration,
             points,
             body: self.builder.finish()?.into(),
         });
-        self.number += 1;
         self.text_bytes = 0;
         Ok(())
     }
@@ -191,14 +190,16 @@ mod tests {
             window(2, 60_000, vec![group("x", f64::NAN, u32::MAX)]),
         ];
         let messages = encode(&configuration.org, &timeline, &windows).unwrap();
-        let short = configuration.digest.0.short();
-        let shapes: Vec<_> = messages.iter().map(|m| (m.id.clone(), m.points)).collect();
+        let shapes: Vec<_> = messages
+            .iter()
+            .map(|m| (m.window_ms, m.start_ms, m.points))
+            .collect();
         assert_eq!(
             shapes,
             [
-                (format!("acme/{short}/10000-60000/0"), 1),
-                (format!("acme/{short}/60000-60000/0"), POINTS_MAX),
-                (format!("acme/{short}/60000-60000/1"), 1),
+                (10_000, 60_000, 1),
+                (60_000, 60_000, POINTS_MAX),
+                (60_000, 60_000, 1),
             ]
         );
         for message in &messages {

@@ -9,6 +9,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use tokio::sync::watch;
 
+use crate::lease::Share;
 use crate::metrics::Exposition;
 use crate::partition::Reading;
 use crate::shared::Shared;
@@ -19,7 +20,7 @@ pub struct Readiness {
     pub configurations_listed: watch::Receiver<bool>,
     pub active_listed: watch::Receiver<bool>,
     pub reading: Reading,
-    pub partitions: usize,
+    pub share: Share,
 }
 
 pub struct Http {
@@ -35,6 +36,12 @@ impl Http {
             .route("/metrics", get(metrics))
             .route("/status", get(status))
             .with_state(Arc::new(self))
+    }
+
+    /// Whether everything that this process should serve is read.
+    fn serves_its_share(&self) -> bool {
+        let share = self.readiness.share.get();
+        share.is_some_and(|share| self.readiness.reading.count() >= share)
     }
 
     /// What is still missing.
@@ -53,10 +60,7 @@ impl Http {
                 *readiness.active_listed.borrow(),
                 "active modules are not listed",
             ),
-            (
-                readiness.reading.count() >= readiness.partitions,
-                "partitions are not reading",
-            ),
+            (self.serves_its_share(), "partitions are not reading"),
         ];
         checks
             .iter()

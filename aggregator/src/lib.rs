@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod capture;
+pub mod checkpoint;
 pub mod cli;
 pub mod configuration;
 mod configurations;
@@ -17,17 +18,19 @@ pub mod emit;
 pub mod events;
 mod http;
 pub mod identity;
+pub mod late;
+pub mod lease;
 pub mod measure;
 pub mod merge;
 pub mod metrics;
 pub mod nats;
 pub mod partition;
+pub mod position;
 pub mod registry;
 mod run;
 pub mod settings;
 pub mod shadow;
 pub mod shared;
-pub mod state;
 pub mod status;
 pub mod swap;
 pub mod timeline;

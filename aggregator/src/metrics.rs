@@ -74,6 +74,8 @@ pub struct Metrics {
     pub message_seconds: HistogramByOrg,
     pub lag: Family<PartitionLabel, Gauge>,
     pub position: Family<PartitionLabel, Gauge>,
+    pub epoch: Family<PartitionLabel, Gauge>,
+    pub partitions_lost: Counter,
     pub connected: Gauge,
     cpu_seconds: FloatCounter,
 }
@@ -111,6 +113,8 @@ impl Metrics {
             message_seconds: Family::new_with_constructor(message_histogram),
             lag: Family::default(),
             position: Family::default(),
+            epoch: Family::default(),
+            partitions_lost: Counter::default(),
             connected: Gauge::default(),
             cpu_seconds: FloatCounter::default(),
         };
@@ -207,6 +211,10 @@ impl Metrics {
             "Newest message that was taken in",
             self.position.clone(),
         );
+        let help = "Epoch under which this process serves a partition";
+        r.register("partition_epoch", help, self.epoch.clone());
+        let help = "Partitions that another aggregator took over or that broke off";
+        r.register("partitions_lost", help, self.partitions_lost.clone());
         r.register(
             "nats_connected",
             "1 while connected to NATS",

@@ -8,14 +8,25 @@ use async_nats::jetstream;
 use async_nats::{Client, ConnectOptions, Event};
 use tokio::sync::watch;
 
+use crate::checkpoint::{Checkpoints, Origin};
 use crate::metrics::Metrics;
 use crate::settings::RunSettings;
 
 /// Streams that an administrator provisions.
-const STREAMS: [&str; 5] = ["INGEST", "TRAINING", "VALIDATION", "AGGREGATES", "EVENTS"];
+const STREAMS: [&str; 6] = [
+    "INGEST",
+    "TRAINING",
+    "VALIDATION",
+    "AGGREGATES",
+    "LATE",
+    "EVENTS",
+];
+const INGEST: &str = "INGEST";
 const CONFIGURATIONS: &str = "configurations";
 const ACTIVE: &str = "active";
 const MODULES: &str = "modules";
+const LEASES: &str = "leases";
+const CHECKPOINTS: &str = "checkpoints";
 
 const RECONNECT_MAX: Duration = Duration::from_secs(5);
 const WAIT: Duration = Duration::from_secs(1);
@@ -108,8 +119,8 @@ pub struct Provisioned {
     pub configurations: jetstream::kv::Store,
     pub active: jetstream::kv::Store,
     pub modules: jetstream::object_store::ObjectStore,
-    /// Name and moment of creation of the INGEST stream.
-    pub ingest: String,
+    pub leases: jetstream::kv::Store,
+    pub checkpoints: Checkpoints,
 }
 
 /// Waits until everything is there; tells what it is waiting for.
@@ -130,15 +141,11 @@ pub async fn wait_for_provisioning(client: &Client) -> Provisioned {
 }
 
 async fn find(context: &jetstream::Context) -> Result<Provisioned, String> {
-    let mut ingest = String::new();
     for name in STREAMS {
-        let stream = context
+        context
             .get_stream(name)
             .await
             .map_err(|e| format!("stream {name}: {e}"))?;
-        if name == "INGEST" {
-            ingest = format!("INGEST {}", stream.cached_info().created);
-        }
     }
     let bucket = |name: &'static str| async move {
         context
@@ -155,6 +162,22 @@ async fn find(context: &jetstream::Context) -> Result<Provisioned, String> {
         configurations: bucket(CONFIGURATIONS).await?,
         active: bucket(ACTIVE).await?,
         modules,
-        ingest,
+        leases: bucket(LEASES).await?,
+        checkpoints: Checkpoints::new(bucket(CHECKPOINTS).await?),
+    })
+}
+
+/// The INGEST stream as it is now.
+pub async fn origin(context: &jetstream::Context) -> Result<Origin, String> {
+    let stream = context.get_stream(INGEST).await;
+    let info = stream
+        .map_err(|error| error.to_string())?
+        .cached_info()
+        .clone();
+    let created_ms = info.created.unix_timestamp_nanos() / 1_000_000;
+    Ok(Origin {
+        stream: format!("{INGEST} {}", info.created),
+        created_ms: i64::try_from(created_ms).unwrap_or(i64::MAX),
+        last_sequence: info.state.last_sequence,
     })
 }

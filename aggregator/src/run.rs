@@ -22,17 +22,17 @@ use crate::demotions::Demotions;
 use crate::directory::Directory;
 use crate::events::{self, EventQueue, Events};
 use crate::http::{Http, Readiness};
+use crate::lease::{self, Keeper, Share};
 use crate::metrics::{Exposition, Metrics};
 use crate::nats::{self, Connections, Provisioned};
-use crate::partition::{self, Partition, Reading};
+use crate::partition::Reading;
 use crate::registry::Registry;
 use crate::settings::RunSettings;
 use crate::shadow::{self, Live};
 use crate::shared::Shared;
-use crate::state::StateFile;
 use crate::status::StatusBoard;
-use crate::swap::{Pokes, Swapper};
-use crate::{configurations, measure};
+use crate::swap::Swapper;
+use crate::{configurations, identity, measure};
 
 /// Instances of modules in this process; each reserves 4 GiB of addresses, not of memory.
 const INSTANCES_MAX: u32 = 1024;
@@ -42,12 +42,13 @@ const INSTANCES_SPARE: u32 = 64;
 /// Serves until the process is told to stop.
 pub async fn run(settings: RunSettings) -> anyhow::Result<()> {
     let mut stop = Stop::new()?;
-    let owned = settings.owned().map_err(anyhow::Error::msg)?;
+    settings.check().map_err(anyhow::Error::msg)?;
     let _lock = lock_state(&settings.state_dir)?;
-    let prepared = Prepared::new(&settings, owned.len())?;
+    let member = identity::member(&settings.state_dir)?;
+    let prepared = Prepared::new(&settings)?;
     let client = prepared.connect(&settings).await?;
     let progress = Progress::default();
-    let readiness = progress.readiness(owned.len());
+    let readiness = progress.readiness();
     let shared = prepared.shared.clone();
     let http = Http {
         shared: shared.clone(),
@@ -66,7 +67,8 @@ pub async fn run(settings: RunSettings) -> anyhow::Result<()> {
         configurations,
         active,
         modules,
-        ingest,
+        leases,
+        checkpoints,
         ..
     } = provisioned;
     let (trust, floors) = (prepared.trust, prepared.floors);
@@ -82,18 +84,25 @@ pub async fn run(settings: RunSettings) -> anyhow::Result<()> {
         () = progress.list(&shared, configurations, swapper, active) => {}
         () = stop.wait() => return Ok(()),
     }
-    let start = Start {
-        settings: &settings,
-        owned: &owned,
-        ingest: &ingest,
+    tokio::spawn(shadow.serve_for_ever());
+    let keeper = Keeper::new(lease::Setup {
+        member,
+        partitions: settings.partitions,
+        ttl: settings.lease_ttl.0,
+        leases,
+        checkpoints,
         context,
         shared,
-    };
-    let partitions = start.partitions(&pokes, &progress.reading)?;
-    tokio::spawn(shadow.serve_for_ever());
-    tracing::info!(partitions = partitions.len(), "serving");
-    stop.wait().await;
-    shut_down(partitions, &client).await;
+        pokes,
+        reading: progress.reading.clone(),
+        share: progress.share.clone(),
+    });
+    tracing::info!("serving");
+    keeper.run(stop.wait()).await;
+    if let Err(error) = client.flush().await {
+        tracing::warn!(%error, "not everything reached NATS");
+    }
+    tracing::info!("stopped");
     Ok(())
 }
 
@@ -120,15 +129,16 @@ struct Progress {
     configurations_listed: watch::Sender<bool>,
     active_listed: watch::Sender<bool>,
     reading: Reading,
+    share: Share,
 }
 
 impl Progress {
-    fn readiness(&self, partitions: usize) -> Readiness {
+    fn readiness(&self) -> Readiness {
         Readiness {
             configurations_listed: self.configurations_listed.subscribe(),
             active_listed: self.active_listed.subscribe(),
             reading: self.reading.clone(),
-            partitions,
+            share: self.share.clone(),
         }
     }
 
@@ -164,7 +174,7 @@ struct Prepared {
 }
 
 impl Prepared {
-    fn new(settings: &RunSettings, partitions: usize) -> anyhow::Result<Self> {
+    fn new(settings: &RunSettings) -> anyhow::Result<Self> {
         let trust = TrustRoot::load(&settings.trust).context("trusted keys")?;
         PrivateKey::load(&settings.validator_key).context("validator's key")?;
         let split_key = read_split_key(&settings.split_key).context("split key")?;
@@ -192,9 +202,10 @@ impl Prepared {
             metrics,
             events,
             status: StatusBoard::default(),
-            lateness_ms: settings.lateness_ms(),
-            // A configuration may hold two: its module's and the baseline's.
-            instances_max: (INSTANCES_MAX - INSTANCES_SPARE) as usize / (2 * partitions.max(1)),
+            lateness: settings.lateness(),
+            // A configuration may hold two: its module's and the baseline's. Any partition may
+            // come to this process.
+            instances_max: ((INSTANCES_MAX - INSTANCES_SPARE) / (2 * settings.partitions)) as usize,
             connections: Connections::default(),
         });
         let floors = Arc::new(Mutex::new(floors));
@@ -261,30 +272,6 @@ async fn wait_for(mut listed: watch::Receiver<bool>) {
     }
 }
 
-struct Start<'a> {
-    settings: &'a RunSettings,
-    owned: &'a [u32],
-    ingest: &'a str,
-    context: Context,
-    shared: Arc<Shared>,
-}
-
-impl Start<'_> {
-    fn partitions(&self, pokes: &Pokes, reading: &Reading) -> anyhow::Result<Vec<Partition>> {
-        let mut partitions = Vec::new();
-        for number in self.owned {
-            let file = StateFile::new(&self.settings.state_dir, *number);
-            let (context, shared) = (self.context.clone(), self.shared.clone());
-            let partition =
-                partition::start(*number, self.ingest, file, context, shared, reading.clone())
-                    .with_context(|| format!("partition {number}"))?;
-            pokes.add(partition.inputs());
-            partitions.push(partition);
-        }
-        Ok(partitions)
-    }
-}
-
 /// The shadow service, started again whenever it ends.
 struct Shadow {
     settings: RunSettings,
@@ -333,15 +320,6 @@ impl Shadow {
         };
         Ok(shadow::serve(setup, self.knowledge.clone()).await?)
     }
-}
-
-async fn shut_down(partitions: Vec<Partition>, client: &Client) {
-    tracing::info!("stopping");
-    futures::future::join_all(partitions.into_iter().map(Partition::stop)).await;
-    if let Err(error) = client.flush().await {
-        tracing::warn!(%error, "not everything reached NATS");
-    }
-    tracing::info!("stopped");
 }
 
 /// SIGINT or SIGTERM.

@@ -8,6 +8,8 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use ratchet_trust::ProofPolicy;
 
+use crate::watermark::Lateness;
+
 /// The most partitions; each has a thread.
 pub const PARTITIONS_MAX: u32 = 64;
 
@@ -45,9 +47,10 @@ pub struct RunSettings {
         default_value = "127.0.0.1:8481"
     )]
     pub http: SocketAddr,
-    /// How long a window waits for late points, such as 30s, 500ms or 2m.
-    #[arg(long, env = "RATCHET_LATENESS", default_value = "30s")]
-    pub lateness: Span,
+    /// How long a window waits for late points, such as 30s, 500ms or 2m; `window`: as long as it
+    /// is itself. All aggregators must be told the same: it decides what a window's values are.
+    #[arg(long, env = "RATCHET_LATENESS", default_value = "window")]
+    pub lateness: LatenessChoice,
     /// The least proof verdict of a module that may run.
     #[arg(long, env = "RATCHET_PROOF_POLICY", default_value = "attested")]
     pub proof_policy: ProofChoice,
@@ -55,10 +58,9 @@ pub struct RunSettings {
     #[arg(long, env = "RATCHET_PARTITIONS", default_value_t = 4)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=64))]
     pub partitions: u32,
-    /// The partitions that this process serves, such as 0,2; all by default. No two processes may
-    /// serve the same one.
-    #[arg(long, env = "RATCHET_OWN_PARTITIONS", value_delimiter = ',')]
-    pub own: Vec<u32>,
+    /// How long an aggregator may be silent before others take its partitions over.
+    #[arg(long, env = "RATCHET_LEASE_TTL", default_value = "4s")]
+    pub lease_ttl: Span,
     /// One message in so many is captured for training or validation.
     #[arg(long, env = "RATCHET_CAPTURE_ONE_IN", default_value_t = 4)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
@@ -69,26 +71,43 @@ pub struct RunSettings {
 }
 
 impl RunSettings {
-    /// The partitions to serve, ascending; an error names the one that does not exist.
-    pub fn owned(&self) -> Result<Vec<u32>, String> {
-        if let Some(bad) = self.own.iter().find(|p| **p >= self.partitions) {
-            return Err(format!(
-                "--own {bad}: there are partitions 0 to {}",
-                self.partitions - 1
-            ));
+    pub fn lateness(&self) -> Lateness {
+        match self.lateness {
+            LatenessChoice::Window => Lateness::OneWindow,
+            LatenessChoice::Fixed(span) => {
+                Lateness::Milliseconds(i64::try_from(span.0.as_millis()).unwrap_or(i64::MAX))
+            }
         }
-        let mut owned: Vec<u32> = if self.own.is_empty() {
-            (0..self.partitions).collect()
-        } else {
-            self.own.clone()
-        };
-        owned.sort_unstable();
-        owned.dedup();
-        Ok(owned)
     }
 
-    pub fn lateness_ms(&self) -> i64 {
-        i64::try_from(self.lateness.0.as_millis()).unwrap_or(i64::MAX)
+    /// An error names what is wrong.
+    pub fn check(&self) -> Result<(), String> {
+        if self.lease_ttl.0 < LEASE_TTL_MIN {
+            let (given, least) = (self.lease_ttl.0, LEASE_TTL_MIN);
+            return Err(format!("--lease-ttl {given:?}: at least {least:?}"));
+        }
+        Ok(())
+    }
+}
+
+/// Below this, a busy machine would lose its partitions again and again.
+const LEASE_TTL_MIN: Duration = Duration::from_secs(1);
+
+/// How long windows wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LatenessChoice {
+    Window,
+    Fixed(Span),
+}
+
+impl FromStr for LatenessChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "window" => Ok(Self::Window),
+            text => text.parse().map(Self::Fixed),
+        }
     }
 }
 

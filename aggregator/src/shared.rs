@@ -10,6 +10,7 @@ use crate::metrics::Metrics;
 use crate::nats::Connections;
 use crate::registry::Registry;
 use crate::status::StatusBoard;
+use crate::watermark::Lateness;
 
 pub struct Shared {
     pub engine: Engine,
@@ -20,7 +21,7 @@ pub struct Shared {
     pub metrics: Metrics,
     pub events: Events,
     pub status: StatusBoard,
-    pub lateness_ms: i64,
+    pub lateness: Lateness,
     /// Configurations of a partition that may hold instances at a time.
     pub instances_max: usize,
     /// Changes with every connection to NATS: consumers of the one before may be gone.

@@ -1,26 +1,45 @@
 //! How far time has come for an organization, as its stream tells it.
 //!
-//! Time enters only through the stream: the greatest timestamp in the organization's messages and
-//! the newest tick of the partition, less the lateness that points are allowed. It never falls, so
-//! a restart that reads the stream again arrives at the same value.
+//! Time enters only through the stream: the greatest timestamp in the organization's messages, the
+//! moments at which the server received them, and the newest tick of the partition. It never falls,
+//! so whoever reads the stream again arrives at the same value. The one clock that can move it
+//! forward is the server's: a producer whose clock is ahead closes nobody's window.
 
-/// Rises with messages and ticks; windows that end at or before it are closed.
+/// How long a window waits for late points after its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lateness {
+    /// As long as it is itself.
+    #[default]
+    OneWindow,
+    Milliseconds(i64),
+}
+
+impl Lateness {
+    pub fn of(self, window_ms: i64) -> i64 {
+        match self {
+            Self::OneWindow => window_ms,
+            Self::Milliseconds(ms) => ms,
+        }
+    }
+}
+
+/// The organization's time: rises with messages and ticks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Watermark(i64);
 
 impl Watermark {
-    /// Where an organization starts: at its saved frontier, and where the newest tick puts it.
-    pub fn start(frontier_ms: Option<i64>, tick_ms: Option<i64>, lateness_ms: i64) -> Self {
-        let mut watermark = Self(frontier_ms.unwrap_or(i64::MIN));
-        if let Some(tick_ms) = tick_ms {
-            watermark.raise(tick_ms, lateness_ms);
-        }
-        watermark
+    /// Where an organization starts: where its messages had brought it, and the newest tick.
+    pub fn start(saved_ms: Option<i64>, tick_ms: Option<i64>) -> Self {
+        Self(saved_ms.max(tick_ms).unwrap_or(i64::MIN))
     }
 
-    /// Sees a moment of the stream.
-    pub fn raise(&mut self, moment_ms: i64, lateness_ms: i64) {
-        self.0 = self.0.max(moment_ms.saturating_sub(lateness_ms));
+    /// Sees the newest point of a message.
+    pub fn message(&mut self, newest_ms: i64, received_ms: i64) {
+        self.0 = self.0.max(newest_ms.min(received_ms));
+    }
+
+    pub fn tick(&mut self, received_ms: i64) {
+        self.0 = self.0.max(received_ms);
     }
 
     pub fn ms(self) -> i64 {
@@ -30,8 +49,8 @@ impl Watermark {
 
 /// How far a message's points may be ahead of the moment at which the stream received it.
 pub const FUTURE_MS_MAX: i64 = 5 * 60 * 1000;
-/// How far its points may be behind.
-pub const ANCIENT_MS_MAX: i64 = 60 * 60 * 1000;
+/// How far its points may be behind: the longest window and the longest lateness.
+pub const ANCIENT_MS_MAX: i64 = 2 * 60 * 60 * 1000;
 
 /// Why a message's timestamps are refused, if they are: a label for metrics.
 pub fn refuse_time(min_ts: i64, max_ts: i64, received_ms: i64) -> Option<&'static str> {
@@ -50,14 +69,30 @@ mod tests {
 
     #[test]
     fn only_rises() {
-        let mut watermark = Watermark::start(None, Some(100), 30);
-        assert_eq!(watermark.ms(), 70);
-        for (moment, expected) in [(90, 70), (101, 71), (500, 470), (480, 470)] {
-            watermark.raise(moment, 30);
-            assert_eq!(watermark.ms(), expected, "after {moment}");
+        let mut watermark = Watermark::start(None, Some(100));
+        assert_eq!(watermark.ms(), 100);
+        for (newest, received, expected) in [
+            (90, 95, 100),
+            (101, 120, 101),
+            // A producer that is ahead of the server.
+            (900, 130, 130),
+            (480, 125, 130),
+        ] {
+            watermark.message(newest, received);
+            assert_eq!(watermark.ms(), expected, "after {newest} at {received}");
         }
-        assert_eq!(Watermark::start(Some(470), Some(100), 30).ms(), 470);
-        assert_eq!(Watermark::start(None, None, 30).ms(), i64::MIN);
+        watermark.tick(90);
+        assert_eq!(watermark.ms(), 130, "the server's clock went back");
+        watermark.tick(140);
+        assert_eq!(watermark.ms(), 140);
+        assert_eq!(Watermark::start(Some(470), Some(100)).ms(), 470);
+        assert_eq!(Watermark::start(None, None).ms(), i64::MIN);
+    }
+
+    #[test]
+    fn lateness_of_a_window() {
+        assert_eq!(Lateness::OneWindow.of(30_000), 30_000);
+        assert_eq!(Lateness::Milliseconds(7).of(30_000), 7);
     }
 
     #[test]

@@ -17,11 +17,13 @@ import {
 } from '../../control/stack/index.ts';
 import { streams } from '../../control/stack/nats/topology.ts';
 
-const forbidden = ['INGEST', 'VALIDATION', 'AGGREGATES', 'MEASURED'];
+const forbidden = ['INGEST', 'VALIDATION', 'AGGREGATES', 'LATE', 'MEASURED', 'KV_checkpoints'];
 const subjects: Record<string, string> = {
   INGEST: 'ingest.0.acme',
   VALIDATION: 'validation.acme.0123456789abcdef',
   AGGREGATES: 'aggregates.acme',
+  LATE: 'late.acme',
+  KV_checkpoints: '$KV.checkpoints.partition.0',
   MEASURED: 'evt.acme.measured',
 };
 

@@ -24,11 +24,12 @@ use self::memo::Memo;
 pub use self::message::group_values;
 use self::message::Buffers;
 use self::pass::Pendings;
-pub use self::pass::{MergeFault, Pass, Tally};
+pub use self::pass::{LatePoints, MergeFault, Pass, Tally};
 use self::series::SeriesTable;
 pub use self::table::ClosedGroup;
 use self::table::RuleTable;
 use crate::configuration::{Configuration, MeaningfulRule};
+use crate::watermark::Lateness;
 
 /// Bounds of one organization's merge state. A full memo is flushed and costs time only; groups and
 /// accumulators beyond their limits are refused and counted.
@@ -68,6 +69,7 @@ pub struct ClosedWindow {
 #[derive(Default)]
 pub struct Merger {
     limits: Limits,
+    lateness: Lateness,
     tables: Vec<RuleTable>,
     by_meaning: HashMap<Sha256Digest, u32>,
     series: SeriesTable,
@@ -79,16 +81,17 @@ pub struct Merger {
     cells: usize,
     open_windows: usize,
     closed_since_compaction: bool,
-    /// End of the window that closes next.
-    next_end_ms: i64,
+    /// When the next window closes.
+    next_close_ms: i64,
 }
 
 impl Merger {
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: Limits, lateness: Lateness) -> Self {
         Self {
             limits,
+            lateness,
             memo: Memo::new(limits.slots),
-            next_end_ms: i64::MAX,
+            next_close_ms: i64::MAX,
             ..Self::default()
         }
     }
@@ -112,7 +115,8 @@ impl Merger {
             }
             let metric = self.series.intern_metric(rule.rule.metric.as_ref());
             self.by_meaning.insert(meaning, self.tables.len() as u32);
-            self.tables.push(RuleTable::new(rule, metric));
+            self.tables
+                .push(RuleTable::new(rule, metric, self.lateness));
         }
         self.lay_out_memo();
         self.recount();
@@ -142,15 +146,15 @@ impl Merger {
         Ok(tally)
     }
 
-    /// Closes and takes the windows that end at or before the watermark, ordered by start, length,
+    /// Closes and takes the windows that wait no longer at `time_ms`, ordered by start, length,
     /// rule.
-    pub fn close(&mut self, watermark_ms: i64) -> Vec<ClosedWindow> {
-        if watermark_ms < self.next_end_ms {
+    pub fn close(&mut self, time_ms: i64) -> Vec<ClosedWindow> {
+        if time_ms < self.next_close_ms {
             return Vec::new();
         }
         let mut closed = Vec::new();
         for table in &mut self.tables {
-            for window in table.close(watermark_ms) {
+            for window in table.close(time_ms) {
                 let start_ms = window.index * table.window_ms;
                 let groups = table.contents(&window);
                 if !groups.is_empty() {
@@ -228,7 +232,7 @@ impl Merger {
         self.groups = self.tables.iter().map(RuleTable::groups).sum();
         self.cells = self.tables.iter().map(RuleTable::cells).sum();
         self.open_windows = self.tables.iter().map(|t| t.windows().len()).sum();
-        let ends = self.tables.iter().filter_map(RuleTable::next_end_ms);
-        self.next_end_ms = ends.min().unwrap_or(i64::MAX);
+        let closes = self.tables.iter().filter_map(RuleTable::next_close_ms);
+        self.next_close_ms = closes.min().unwrap_or(i64::MAX);
     }
 }

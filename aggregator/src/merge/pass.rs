@@ -17,18 +17,26 @@ pub struct Pass<'a> {
     pub binding: &'a Binding,
     /// The windows that the binding's configuration serves.
     pub span: Span,
-    /// Windows that end here or earlier are closed.
-    pub watermark_ms: i64,
+    /// The organization's time: windows that closed by then take no more points.
+    pub time_ms: i64,
 }
 
 /// What became of a message's records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     pub records: u64,
-    /// Points of windows that had closed, by rule index.
-    pub late: Vec<(u32, u32)>,
+    pub late: Vec<LatePoints>,
     /// Points of groups that did not fit.
     pub overflow: u64,
+}
+
+/// Points of one message that came after their window had closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LatePoints {
+    /// Index of the rule in its configuration.
+    pub rule: u32,
+    pub start_ms: i64,
+    pub points: u32,
 }
 
 /// Records that no correct module returns.
@@ -84,7 +92,8 @@ struct Run {
     table: u32,
     /// Position of the window; `None`: its points are late, or not this configuration's.
     position: Option<usize>,
-    late: bool,
+    /// Start of the window when it had closed.
+    late: Option<i64>,
     /// Accumulators that the window has.
     cells: usize,
     /// First of its pending records.
@@ -152,7 +161,7 @@ impl Merger {
         let mut run = Run {
             table: 0,
             position: None,
-            late: false,
+            late: None,
             cells: 0,
             from: 0,
         };
@@ -163,8 +172,12 @@ impl Merger {
                 pendings.runs.push(run);
             }
             let Some(position) = run.position else {
-                if run.late {
-                    tally.late.push((record.rule, record.count));
+                if let Some(start_ms) = run.late {
+                    tally.late.push(LatePoints {
+                        rule: record.rule,
+                        start_ms,
+                        points: record.count,
+                    });
                 }
                 continue;
             };
@@ -204,22 +217,23 @@ impl Merger {
         let rule_table = &mut self.tables[table as usize];
         let window_ms = rule_table.window_ms;
         let index = pass.header.min_ts.div_euclid(window_ms) + i64::from(record.window);
-        let end_ms = (index + 1) * window_ms;
+        let closes_ms = rule_table.closes_at_ms(index);
         let mut run = Run {
             table,
             position: None,
-            late: false,
+            late: None,
             cells: 0,
             from,
         };
         if pass.span.contains(index * window_ms) {
-            run.late = end_ms <= pass.watermark_ms;
-            if !run.late {
+            if closes_ms <= pass.time_ms {
+                run.late = Some(index * window_ms);
+            } else {
                 let (position, opened) = rule_table.open(index, pass.sequence);
                 run.position = Some(position);
                 run.cells = rule_table.cells_mut(position).len();
                 self.open_windows += usize::from(opened);
-                self.next_end_ms = self.next_end_ms.min(end_ms);
+                self.next_close_ms = self.next_close_ms.min(closes_ms);
             }
         }
         Ok(run)

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::cell::Cell;
 use crate::configuration::MeaningfulRule;
+use crate::watermark::Lateness;
 
 const UNKNOWN: u32 = u32::MAX;
 
@@ -31,6 +32,8 @@ pub struct RuleTable {
     /// Its column in the memo of its metric.
     pub column: usize,
     pub window_ms: i64,
+    /// How long a window waits for late points once it has ended.
+    lateness_ms: i64,
     groups: HashMap<Arc<[u8]>, u32>,
     keys: Vec<Arc<[u8]>>,
     /// Open windows in no order; positions hold for one pass.
@@ -38,13 +41,14 @@ pub struct RuleTable {
 }
 
 impl RuleTable {
-    pub fn new(rule: Arc<MeaningfulRule>, metric: u32) -> Self {
+    pub fn new(rule: Arc<MeaningfulRule>, metric: u32, lateness: Lateness) -> Self {
         let window_ms = i64::from(rule.rule.window_ms);
         Self {
             rule,
             metric,
             column: 0,
             window_ms,
+            lateness_ms: lateness.of(window_ms),
             groups: HashMap::new(),
             keys: Vec::new(),
             windows: Vec::new(),
@@ -105,18 +109,21 @@ impl RuleTable {
         cells.for_each(|cell| cell.stamp = 0);
     }
 
-    /// The end of the window that closes next.
-    pub fn next_end_ms(&self) -> Option<i64> {
-        self.windows
-            .iter()
-            .map(|w| (w.index + 1) * self.window_ms)
-            .min()
+    /// When the window with `index` closes.
+    #[inline]
+    pub fn closes_at_ms(&self, index: i64) -> i64 {
+        (index + 1) * self.window_ms + self.lateness_ms
     }
 
-    /// Takes the windows that end at or before `watermark_ms`.
-    pub fn close(&mut self, watermark_ms: i64) -> Vec<Window> {
-        let window_ms = self.window_ms;
-        let closed = |w: &mut Window| (w.index + 1) * window_ms <= watermark_ms;
+    pub fn next_close_ms(&self) -> Option<i64> {
+        let closes = self.windows.iter().map(|w| self.closes_at_ms(w.index));
+        closes.min()
+    }
+
+    /// Takes the windows that wait no longer at `time_ms`.
+    pub fn close(&mut self, time_ms: i64) -> Vec<Window> {
+        let (window_ms, lateness_ms) = (self.window_ms, self.lateness_ms);
+        let closed = |w: &mut Window| (w.index + 1) * window_ms + lateness_ms <= time_ms;
         self.windows.extract_if(.., closed).collect()
     }
 

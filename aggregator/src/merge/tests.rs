@@ -9,6 +9,7 @@ use ratchet_rules::Aggregate;
 use super::*;
 use crate::configuration::tests::{of_rules, rule};
 use crate::timeline::Span;
+use crate::watermark::Lateness;
 
 const EVERYTHING: Span = Span {
     from_ms: i64::MIN,
@@ -45,7 +46,7 @@ struct Bench {
 
 impl Bench {
     fn new(configuration: &Arc<Configuration>, limits: Limits) -> Self {
-        let mut merger = Merger::new(limits);
+        let mut merger = Merger::new(limits, Lateness::Milliseconds(0));
         let binding = merger.bind(std::slice::from_ref(configuration)).remove(0);
         Self {
             merger,
@@ -59,7 +60,7 @@ impl Bench {
         message: &(Vec<u8>, Header),
         records: &[Record],
         span: Span,
-        watermark_ms: i64,
+        time_ms: i64,
     ) -> Result<Tally, MergeFault> {
         self.sequence += 1;
         let pass = Pass {
@@ -68,15 +69,15 @@ impl Bench {
             sequence: self.sequence,
             binding: &self.binding,
             span,
-            watermark_ms,
+            time_ms,
         };
         self.merger.merge(&pass, records)
     }
 
     /// `(rule id, start, group's only value, value, count)` of all that closes.
-    fn close(&mut self, watermark_ms: i64) -> Vec<(String, i64, String, f64, u32)> {
+    fn close(&mut self, time_ms: i64) -> Vec<(String, i64, String, f64, u32)> {
         let mut out = Vec::new();
-        for window in self.merger.close(watermark_ms) {
+        for window in self.merger.close(time_ms) {
             let id = String::from_utf8_lossy(&window.rule.rule.id).into_owned();
             for group in window.groups {
                 let host = group_values(&group.key).next().unwrap_or_default().to_vec();
@@ -152,7 +153,11 @@ fn late_points_and_foreign_windows_are_left_out() {
         tally,
         Tally {
             records: 1,
-            late: vec![(1, 3)],
+            late: vec![LatePoints {
+                rule: 1,
+                start_ms: 60_000,
+                points: 3
+            }],
             overflow: 0
         }
     );

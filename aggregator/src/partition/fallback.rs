@@ -143,7 +143,7 @@ fn attempt_once(
         sequence: arrival.sequence,
         binding: &binding,
         span,
-        watermark_ms: watermark.ms(),
+        time_ms: watermark.ms(),
     };
     let started = Instant::now();
     let result = which

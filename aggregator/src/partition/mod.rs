@@ -2,11 +2,19 @@
 //!
 //! ```text
 //! INGEST ─► reader (task) ─bounded─► worker (OS thread) ─bounded─► publisher (task) ─► AGGREGATES
-//!           from the saved position  messages in stream order     acks, then saves state
+//!           from the checkpoint      messages in stream order     acks, then saves     LATE
 //! ```
+//!
+//! Exactly once: a window's values are a function of the stream, every emission has a place in the
+//! order that the stream fixes ([`crate::position`]), and a subject only ever grows by the next one
+//! of that order ([`lane`]). The checkpoint says no more than what was acknowledged. So a partition
+//! may be served by nobody for a while, or by two at a time, and what is emitted stays the same;
+//! `docs/exactly-once.md` goes through the cases.
 
 mod fallback;
 mod instances;
+mod lane;
+mod lanes;
 mod org;
 mod publisher;
 mod reader;
@@ -21,11 +29,12 @@ use async_nats::Subject;
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot, watch, OwnedSemaphorePermit, Semaphore};
 
+use self::lane::Writer;
 use self::publisher::Publisher;
 use self::reader::Reader;
 use self::worker::Worker;
+use crate::checkpoint::{Checkpoint, Checkpoints};
 use crate::shared::Shared;
-use crate::state::{PartitionState, StateError, StateFile};
 
 /// Messages between the reader and the worker.
 const INPUTS_MAX: usize = 1024;
@@ -65,14 +74,6 @@ pub struct Partition {
     publisher: tokio::task::JoinHandle<()>,
 }
 
-#[derive(Debug, thiserror::Error)]
-pub enum PartitionError {
-    #[error(transparent)]
-    State(#[from] StateError),
-    #[error("cannot start a thread: {0}")]
-    Thread(#[from] std::io::Error),
-}
-
 /// How many partitions are reading.
 #[derive(Clone, Default)]
 pub struct Reading(Arc<AtomicUsize>);
@@ -91,52 +92,63 @@ impl Reading {
     }
 }
 
-/// Starts partition `number` of the stream called `stream` from its saved state.
+/// What an owner starts with: the checkpoint that it has written its epoch into.
+pub struct Owned {
+    pub number: u32,
+    pub checkpoint: Checkpoint,
+    pub checkpoints: Checkpoints,
+    /// The revision that it wrote.
+    pub revision: u64,
+}
+
+/// Starts serving a partition from its checkpoint.
 pub fn start(
-    number: u32,
-    stream: &str,
-    file: StateFile,
+    owned: Owned,
     context: jetstream::Context,
     shared: Arc<Shared>,
     reading: Reading,
-) -> Result<Partition, PartitionError> {
-    let state = match file.load()? {
-        Some(state) if state.stream == stream => state,
-        Some(state) => {
-            tracing::warn!(
-                number,
-                old = state.stream,
-                new = stream,
-                "the stream was made anew"
-            );
-            PartitionState::new(stream)
-        }
-        None => PartitionState::new(stream),
-    };
+) -> std::io::Result<Partition> {
+    let Owned {
+        number,
+        checkpoint,
+        checkpoints,
+        revision,
+    } = owned;
     let (inputs, worker_inputs) = mpsc::channel(INPUTS_MAX);
     let (outputs, publisher_outputs) = mpsc::channel(OUTPUTS_MAX);
     let (stop, stopped) = watch::channel(false);
+    let Checkpoint {
+        position,
+        head,
+        epoch,
+        ..
+    } = checkpoint;
+    tracing::info!(number, position, head, epoch, "partition starts");
     let reader = Reader {
         partition: number,
         context: context.clone(),
-        next: state.position,
+        next: position,
         inputs: inputs.clone(),
         bytes: Arc::new(Semaphore::new(INPUT_KIB_MAX)),
         stopped,
         shared: shared.clone(),
         reading,
     };
-    tracing::info!(
-        number,
-        position = state.position,
-        head = state.head,
-        "partition starts"
-    );
-    let worker = Worker::new(shared.clone(), number, state, outputs);
+    let connections = shared.connections.clone();
+    let worker = Worker::new(shared, number, checkpoint, outputs);
     let worker = std::thread::Builder::new()
         .name(format!("partition-{number}"))
         .spawn(move || worker.run(worker_inputs))?;
-    let publisher = Publisher { context, file };
+    let publisher = Publisher {
+        writer: Writer {
+            context,
+            connections,
+            partition: number,
+            epoch,
+        },
+        checkpoints,
+        revision,
+    };
     Ok(Partition {
         number,
         inputs,
@@ -153,15 +165,22 @@ impl Partition {
         self.inputs.clone()
     }
 
-    /// Finishes the message at hand, emits what is closed, saves state.
+    /// Whether a part of it ended by itself: another owner has written, or something broke.
+    pub fn is_over(&self) -> bool {
+        self.publisher.is_finished() || self.reader.is_finished() || self.worker.is_finished()
+    }
+
+    /// Finishes the message at hand, emits what is closed, saves the checkpoint.
     pub async fn stop(self) {
         let _ = self.stop.send(true);
         let _ = self.reader.await;
+        let publisher = self.publisher.abort_handle();
         let finish = async {
             let _ = self.inputs.send(Input::Stop).await;
             self.publisher.await
         };
         if tokio::time::timeout(STOP_WITHIN, finish).await.is_err() {
+            publisher.abort();
             tracing::warn!(
                 partition = self.number,
                 "stopped before everything was emitted"
@@ -171,5 +190,14 @@ impl Partition {
         let worker = self.worker;
         let _ = tokio::task::spawn_blocking(move || worker.join()).await;
         tracing::info!(partition = self.number, "partition stopped");
+    }
+
+    /// Stops at once and saves nothing: somebody else serves the partition.
+    pub fn abandon(self) {
+        let _ = self.stop.send(true);
+        self.publisher.abort();
+        // The thread ends with its next emission, or when it comes to this.
+        tokio::spawn(async move { self.inputs.send(Input::Stop).await });
+        tracing::warn!(partition = self.number, "partition abandoned");
     }
 }

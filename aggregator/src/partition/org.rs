@@ -17,8 +17,8 @@ use crate::status::{OrgStatus, Serving};
 use crate::timeline::{Span, Timeline};
 use crate::watermark::Watermark;
 
-/// The longest window; a configuration is needed until its last one is closed.
-const WINDOW_MS_MAX: i64 = 3_600_000;
+/// The longest window and the longest lateness; until then a configuration may be needed.
+const WINDOW_MS_MAX: i64 = 2 * 3_600_000;
 
 /// A configuration, and the module that serves it here.
 pub struct Served {
@@ -52,7 +52,7 @@ impl OrgState {
     pub fn new(shared: &Shared, org: Org, watermark: Watermark) -> Self {
         Self {
             timeline: Timeline::default(),
-            merger: Merger::new(Limits::default()),
+            merger: Merger::new(Limits::default(), shared.lateness),
             watermark,
             served: Vec::new(),
             metrics: OrgMetrics::new(&shared.metrics, &org),
@@ -131,9 +131,8 @@ impl OrgState {
             .collect()
     }
 
-    /// Raises the watermark, and takes out what that closes.
-    pub fn advance(&mut self, moment_ms: i64, lateness_ms: i64) -> Vec<EmittedMessage> {
-        self.watermark.raise(moment_ms, lateness_ms);
+    /// Takes out what closes as time has come.
+    pub fn close(&mut self) -> Vec<EmittedMessage> {
         let windows = self.merger.close(self.watermark.ms());
         self.metrics
             .open_windows

@@ -1,102 +1,98 @@
-//! Emits aggregated points, and saves state once everything before it is acknowledged.
+//! Emits aggregated points, and saves the checkpoint once everything before it is acknowledged.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
-use async_nats::jetstream::{self, context::PublishAckFuture};
-use async_nats::HeaderMap;
-use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use crate::state::{PartitionState, StateFile};
+use super::lane::{Fenced, Outgoing, Writer};
+use super::lanes::Lanes;
+use crate::checkpoint::{Checkpoint, CheckpointError, Checkpoints};
 
-/// Messages sent whose acknowledgement is not there yet.
+/// Messages that are not acknowledged yet.
 const UNACKNOWLEDGED_MAX: usize = 256;
 const RETRY_FIRST: Duration = Duration::from_millis(50);
-const RETRY_MAX: Duration = Duration::from_secs(5);
-
-/// A message ready to be published.
-pub struct Outgoing {
-    pub subject: String,
-    pub headers: HeaderMap,
-    pub body: Bytes,
-}
+const RETRY_MAX: Duration = Duration::from_secs(2);
 
 /// What the worker gives out, in order.
 pub enum Output {
     Emit(Outgoing),
-    Save(PartitionState),
+    Save(Checkpoint),
 }
 
 pub struct Publisher {
-    pub context: jetstream::Context,
-    pub file: StateFile,
+    pub writer: Writer,
+    pub checkpoints: Checkpoints,
+    /// The revision of the checkpoint that this owner wrote last.
+    pub revision: u64,
 }
 
 impl Publisher {
-    /// Runs until the worker is gone.
-    pub async fn run(self, mut outputs: mpsc::Receiver<Output>) {
-        let mut sent: VecDeque<(Outgoing, PublishAckFuture)> = VecDeque::new();
-        while let Some(output) = outputs.recv().await {
+    /// Runs until the worker is gone, or another owner has written.
+    pub async fn run(mut self, outputs: mpsc::Receiver<Output>) {
+        let partition = self.writer.partition;
+        if let Err(fenced) = self.serve(outputs).await {
+            tracing::warn!(partition, %fenced, "the partition has another owner");
+        }
+    }
+
+    async fn serve(&mut self, mut outputs: mpsc::Receiver<Output>) -> Result<(), Fenced> {
+        let mut lanes = Lanes::new(self.writer.clone());
+        loop {
+            while lanes.queued() >= UNACKNOWLEDGED_MAX {
+                lanes.step().await?;
+            }
+            let output = tokio::select! {
+                output = outputs.recv() => output,
+                delivered = lanes.step(), if lanes.queued() > 0 => {
+                    delivered?;
+                    continue;
+                }
+            };
             match output {
-                Output::Emit(message) => {
-                    if sent.len() >= UNACKNOWLEDGED_MAX {
-                        self.settle(&mut sent).await;
-                    }
-                    let ack = self.send(&message).await;
-                    sent.push_back((message, ack));
+                Some(Output::Emit(message)) => lanes.push(message),
+                Some(Output::Save(checkpoint)) => {
+                    lanes.settle().await?;
+                    self.save(&checkpoint).await?;
                 }
-                Output::Save(state) => {
-                    self.settle(&mut sent).await;
-                    self.save(state).await;
-                }
+                None => return lanes.settle().await,
             }
         }
     }
 
-    /// Waits until every message sent is in the stream. A repeated message has the same id.
-    async fn settle(&self, sent: &mut VecDeque<(Outgoing, PublishAckFuture)>) {
-        let mut delay = RETRY_FIRST;
-        while let Some((message, ack)) = sent.pop_front() {
-            if let Err(error) = ack.await {
-                tracing::warn!(subject = message.subject, %error, "emission is repeated");
-                tokio::time::sleep(delay).await;
-                delay = (2 * delay).min(RETRY_MAX);
-                let again = self.send(&message).await;
-                sent.push_front((message, again));
-            }
-        }
-    }
-
-    /// Sends without waiting for the acknowledgement; tries until the connection takes it.
-    async fn send(&self, message: &Outgoing) -> PublishAckFuture {
+    /// Tries until it is saved. A conflict with itself is an acknowledgement that was lost.
+    async fn save(&mut self, checkpoint: &Checkpoint) -> Result<(), Fenced> {
+        let partition = self.writer.partition;
         let mut delay = RETRY_FIRST;
         loop {
-            let Outgoing {
-                subject,
-                headers,
-                body,
-            } = message;
-            let sent = self
-                .context
-                .publish_with_headers(subject.clone(), headers.clone(), body.clone())
+            let saved = self
+                .checkpoints
+                .save(partition, checkpoint, self.revision)
                 .await;
-            match sent {
-                Ok(ack) => return ack,
-                Err(error) => tracing::warn!(subject, %error, "emission waits"),
+            match saved {
+                Ok(revision) => {
+                    self.revision = revision;
+                    return Ok(());
+                }
+                Err(CheckpointError::Conflict(_)) => self.learn_revision().await?,
+                Err(error) => tracing::warn!(partition, %error, "the checkpoint waits"),
             }
             tokio::time::sleep(delay).await;
             delay = (2 * delay).min(RETRY_MAX);
         }
     }
 
-    async fn save(&self, state: PartitionState) {
-        let file = self.file.clone();
-        let saved = tokio::task::spawn_blocking(move || file.save(&state)).await;
-        match saved {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(%error, "state is not saved"),
-            Err(error) => tracing::error!(%error, "state is not saved"),
+    async fn learn_revision(&mut self) -> Result<(), Fenced> {
+        let (partition, ours) = (self.writer.partition, self.writer.epoch);
+        match self.checkpoints.load(partition).await {
+            Ok((found, revision)) => {
+                let theirs = found.map_or(0, |checkpoint| checkpoint.epoch);
+                if theirs > ours {
+                    return Err(Fenced { theirs, ours });
+                }
+                self.revision = revision;
+            }
+            Err(error) => tracing::warn!(partition, %error, "the checkpoint is not read"),
         }
+        Ok(())
     }
 }

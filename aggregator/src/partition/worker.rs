@@ -10,18 +10,24 @@ use tokio::sync::mpsc;
 
 use super::fallback::{self, Arrival};
 use super::instances::make_room;
+use super::lane::Outgoing;
 use super::org::OrgState;
-use super::publisher::{Outgoing, Output};
+use super::publisher::Output;
 use super::Input;
 use crate::capture::Offer;
+use crate::checkpoint::Checkpoint;
 use crate::emit::EmittedMessage;
 use crate::identity::Org;
+use crate::late::{self, LateWindow};
 use crate::merge::Tally;
 use crate::metrics::{ReasonLabel, RuleLabel, UNKNOWN_ORG};
+use crate::position::Position;
 use crate::shared::Shared;
-use crate::state::PartitionState;
 use crate::watermark::{refuse_time, Watermark};
 
+const AGGREGATES: &str = "AGGREGATES";
+/// Refusals that are about time; their messages are offered on the side stream.
+const OUT_OF_REACH: [&str; 2] = ["future", "ancient"];
 /// Stream time between two saves when nothing was emitted.
 const SAVE_EVERY_MS: i64 = 5_000;
 
@@ -31,8 +37,8 @@ struct Gone;
 pub struct Worker {
     shared: Arc<Shared>,
     orgs: HashMap<Org, OrgState>,
-    /// What was saved when this process started; `position` and `frontiers_ms` are used up.
-    saved: PartitionState,
+    /// What was saved when this owner started; `position` and `times_ms` are used up.
+    saved: Checkpoint,
     /// Up to here, messages are read a second time: they rebuild windows and count for nothing.
     replay_until: u64,
     /// The newest message taken in by this process, and by any.
@@ -49,7 +55,7 @@ impl Worker {
     pub fn new(
         shared: Arc<Shared>,
         partition: u32,
-        saved: PartitionState,
+        saved: Checkpoint,
         outputs: mpsc::Sender<Output>,
     ) -> Self {
         Self {
@@ -100,6 +106,7 @@ impl Worker {
                 return;
             }
         }
+        // A stop saves what is settled, so that the next owner reads as little as it can.
         let _ = self.save();
     }
 
@@ -116,12 +123,11 @@ impl Worker {
         let name = subject.rsplit('.').next().unwrap_or_default();
         let header = match self.admit(name, received_ms, &payload) {
             Ok(header) => header,
-            Err((label, reason)) => {
-                if !replayed {
-                    self.refuse(label, reason);
-                }
-                return Ok(());
+            Err((label, reason)) if !replayed => {
+                self.refuse(label, reason);
+                return self.offer_refused(label, reason, sequence, payload);
             }
+            Err(_) => return Ok(()),
         };
         let Some(mut org) = self.orgs.remove(name) else {
             return Ok(());
@@ -132,17 +138,70 @@ impl Worker {
             header: &header,
             replayed,
         };
-        let ran = self.serve(&mut org, &arrival);
+        let (ran, late) = self.serve(&mut org, &arrival);
         if !replayed {
             self.capture(&mut org, &arrival, received_ms);
             if !ran {
                 self.refuse(name, "unconfigured");
             }
         }
-        let closed = org.advance(header.max_ts, self.shared.lateness_ms);
-        let emitted = self.emit(&org, closed);
+        org.watermark.message(header.max_ts, received_ms);
+        let closed = org.close();
+        let mut emitted = self.emit(&org, sequence, closed);
+        if !late.is_empty() {
+            let headers = late::late_headers(&late);
+            emitted = emitted.and_then(|()| self.offer_late(&org.org, sequence, headers, payload));
+        }
         self.orgs.insert(org.org.clone(), org);
         emitted
+    }
+
+    /// Offers a message that came at an impossible time on the side stream.
+    fn offer_refused(
+        &mut self,
+        name: &str,
+        reason: &str,
+        sequence: u64,
+        payload: Bytes,
+    ) -> Result<(), Gone> {
+        let out_of_reach = self.orgs.contains_key(name) && OUT_OF_REACH.contains(&reason);
+        match Org::parse(name) {
+            Ok(org) if out_of_reach => {
+                self.offer_late(&org, sequence, late::refused_headers(reason), payload)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn offer_late(
+        &mut self,
+        org: &Org,
+        sequence: u64,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<(), Gone> {
+        self.send(Outgoing {
+            stream: late::STREAM,
+            subject: late::subject(org),
+            position: self.position(sequence, 0),
+            headers,
+            body,
+        })
+    }
+
+    fn position(&self, cause: u64, part: u32) -> Position {
+        Position {
+            origin_ms: self.saved.origin_ms,
+            cause,
+            part,
+        }
+    }
+
+    fn send(&mut self, outgoing: Outgoing) -> Result<(), Gone> {
+        self.emitted_since_save = true;
+        self.outputs
+            .blocking_send(Output::Emit(outgoing))
+            .map_err(|_| Gone)
     }
 
     /// Checks a message, and makes its organization ready to serve it. What it refuses comes with
@@ -177,19 +236,21 @@ impl Worker {
     }
 
     fn add_org(&mut self, org: Org) {
-        let frontier_ms = self.saved.frontiers_ms.remove(org.as_str());
-        let watermark = Watermark::start(frontier_ms, self.tick_ms, self.shared.lateness_ms);
+        let saved_ms = self.saved.times_ms.remove(org.as_str());
+        let watermark = Watermark::start(saved_ms, self.tick_ms);
         let state = OrgState::new(&self.shared, org.clone(), watermark);
         self.orgs.insert(org, state);
     }
 
-    /// Runs a message on every configuration that it concerns; false when there is none.
-    fn serve(&mut self, org: &mut OrgState, arrival: &Arrival<'_>) -> bool {
+    /// Runs a message on every configuration that it concerns: whether there is one, and the closed
+    /// windows that it missed.
+    fn serve(&mut self, org: &mut OrgState, arrival: &Arrival<'_>) -> (bool, Vec<LateWindow>) {
         let runs = org.runs(arrival.header.min_ts, arrival.header.max_ts);
+        let mut late = Vec::new();
         for (index, span) in &runs {
             self.claim_instances(org, *index, arrival.sequence);
             match fallback::serve(&self.shared, org, *index, *span, arrival) {
-                Ok(tally) if !arrival.replayed => self.count(org, *index, &tally),
+                Ok(tally) if !arrival.replayed => late.extend(self.count(org, *index, &tally)),
                 Ok(_) => {}
                 Err(reason) => {
                     tracing::error!(org = %org.org, reason, "the baseline failed on a message");
@@ -201,7 +262,7 @@ impl Worker {
             org.metrics.messages.inc();
             org.metrics.points.inc_by(u64::from(arrival.header.points));
         }
-        !runs.is_empty()
+        (!runs.is_empty(), late)
     }
 
     /// Notes that a configuration is in use; idle ones make room for it if they must.
@@ -214,25 +275,20 @@ impl Worker {
         (served.live, served.last_used) = (true, sequence);
     }
 
-    fn count(&self, org: &OrgState, index: usize, tally: &Tally) {
+    /// Counts what became of a message's records; returns the closed windows that it missed.
+    fn count(&self, org: &OrgState, index: usize, tally: &Tally) -> Vec<LateWindow> {
         org.metrics.records.inc_by(tally.records);
         org.metrics.overflow.inc_by(tally.overflow);
-        for (rule, points) in &tally.late {
-            let rules = &org.served[index].configuration.rules;
-            let id = rules
-                .get(*rule as usize)
-                .map(|r| String::from_utf8_lossy(&r.rule.id));
-            let rule = id.unwrap_or_default().into_owned();
+        let windows = late::windows(&org.served[index].configuration, &tally.late);
+        for window in &windows {
             let label = RuleLabel {
                 org: org.org.to_string(),
-                rule,
+                rule: window.rule.clone(),
             };
-            self.shared
-                .metrics
-                .late
-                .get_or_create(&label)
-                .inc_by(u64::from(*points));
+            let late = self.shared.metrics.late.get_or_create(&label);
+            late.inc_by(u64::from(window.points));
         }
+        windows
     }
 
     fn capture(&self, org: &mut OrgState, arrival: &Arrival<'_>, received_ms: i64) {
@@ -257,13 +313,13 @@ impl Worker {
             self.tick_ms
                 .map_or(received_ms, |tick| tick.max(received_ms)),
         );
-        let lateness_ms = self.shared.lateness_ms;
         let mut orgs = std::mem::take(&mut self.orgs);
         let mut emitted = Ok(());
         for org in orgs.values_mut() {
             org.refresh(&self.shared);
-            let closed = org.advance(received_ms, lateness_ms);
-            emitted = emitted.and_then(|()| self.emit(org, closed));
+            org.watermark.tick(received_ms);
+            let closed = org.close();
+            emitted = emitted.and_then(|()| self.emit(org, sequence, closed));
         }
         self.orgs = orgs;
         emitted?;
@@ -276,11 +332,18 @@ impl Worker {
         Ok(())
     }
 
-    fn emit(&mut self, org: &OrgState, messages: Vec<EmittedMessage>) -> Result<(), Gone> {
-        for message in messages {
-            self.emitted_since_save = true;
+    /// Emits what one input closed for one organization.
+    fn emit(
+        &mut self,
+        org: &OrgState,
+        cause: u64,
+        messages: Vec<EmittedMessage>,
+    ) -> Result<(), Gone> {
+        for (part, message) in (0u32..).zip(messages) {
             let mut headers = HeaderMap::new();
-            headers.insert("Nats-Msg-Id", message.id.as_str());
+            let end_ms = message.start_ms + i64::from(message.window_ms);
+            headers.insert("Ratchet-Window-End", end_ms.to_string());
+            headers.insert("Ratchet-Window", message.window_ms.to_string());
             if let Some(digest) = message.configuration {
                 headers.insert("Ratchet-Configuration", digest.to_string());
             }
@@ -288,14 +351,13 @@ impl Worker {
                 headers.insert("Ratchet-Module", installed.module.digest());
                 headers.insert("Ratchet-Version", installed.version.to_string());
             }
-            let outgoing = Outgoing {
+            self.send(Outgoing {
+                stream: AGGREGATES,
                 subject: message.subject,
+                position: self.position(cause, part),
                 headers,
                 body: message.body,
-            };
-            self.outputs
-                .blocking_send(Output::Emit(outgoing))
-                .map_err(|_| Gone)?;
+            })?;
         }
         Ok(())
     }
@@ -307,28 +369,25 @@ impl Worker {
     }
 
     /// Where reading would have to start again, and what is closed by then.
-    fn snapshot(&self) -> PartitionState {
+    fn snapshot(&self) -> Checkpoint {
         let open = self
             .orgs
             .values()
             .filter_map(|org| org.merger.first_sequence())
             .min();
-        let mut frontiers_ms: BTreeMap<String, i64> = self.saved.frontiers_ms.clone();
+        let mut times_ms: BTreeMap<String, i64> = self.saved.times_ms.clone();
         let live = self
             .orgs
             .values()
             .map(|org| (org.org.to_string(), org.watermark.ms()));
-        frontiers_ms.extend(live);
+        times_ms.extend(live);
         // The tick alone puts an organization there.
-        let tick_ms = self
-            .tick_ms
-            .map(|tick| tick.saturating_sub(self.shared.lateness_ms));
-        frontiers_ms.retain(|_, frontier_ms| Some(*frontier_ms) > tick_ms);
-        PartitionState {
+        times_ms.retain(|_, time_ms| Some(*time_ms) > self.tick_ms);
+        Checkpoint {
             position: open.unwrap_or(self.taken + 1),
             head: self.head,
             tick_ms: self.tick_ms,
-            frontiers_ms,
+            times_ms,
             ..self.saved.clone()
         }
     }

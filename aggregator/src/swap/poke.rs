@@ -17,7 +17,9 @@ pub struct Pokes(Arc<Mutex<Vec<mpsc::Sender<Input>>>>);
 
 impl Pokes {
     pub(crate) fn add(&self, inputs: mpsc::Sender<Input>) {
-        self.0.lock().push(inputs);
+        let mut running = self.0.lock();
+        running.retain(|inputs| !inputs.is_closed());
+        running.push(inputs);
     }
 
     /// Returns once every thread has looked, or after a while.

@@ -1,7 +1,9 @@
 //! The aggregator process on a real NATS server, fed and checked from outside.
 
+mod chaos;
 mod configuration;
 mod demotion;
+mod load;
 mod malformed;
 mod output;
 mod process;
@@ -11,6 +13,7 @@ mod restart;
 mod server;
 mod stage;
 mod swap;
+mod takeover;
 mod throughput;
 mod traffic;
 mod trust;

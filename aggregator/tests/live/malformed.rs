@@ -46,7 +46,7 @@ async fn refused_messages_are_counted_by_reason() {
         ("acme", with_byte(28, 1), "acme", "reserved"),
         ("acme", with_byte(24, 9), "acme", "column-length"),
         ("acme", message(now_ms() + hour), "acme", "future"),
-        ("acme", message(now_ms() - 2 * hour), "acme", "ancient"),
+        ("acme", message(now_ms() - 3 * hour), "acme", "ancient"),
         ("later", message(now_ms()), "later", "unconfigured"),
         ("nobody", message(now_ms()), "unknown", "unconfigured"),
         ("Not-A-Name", message(now_ms()), "unknown", "organization"),

@@ -10,6 +10,8 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
 const READY_WITHIN: Duration = Duration::from_secs(60);
+/// Short, so that tests see many take-overs.
+const LEASE_TTL: &str = "1500ms";
 
 pub struct Aggregator {
     child: Child,
@@ -22,8 +24,9 @@ fn free_address() -> String {
 }
 
 impl Aggregator {
-    /// Starts it without waiting; logs go to `aggregator.log` in the directory.
-    pub fn spawn(directory: &Path, url: &str, lateness: &str) -> Self {
+    /// Starts it without waiting; logs go to `aggregator.log` in the directory. Its state lies in
+    /// the directory below, as `state`: two that run at a time need two.
+    pub fn spawn(directory: &Path, state: &str, url: &str, lateness: Duration) -> Self {
         let address = free_address();
         let log = std::fs::File::options()
             .create(true)
@@ -39,11 +42,12 @@ impl Aggregator {
                 "--http",
                 &address,
                 "--lateness",
-                lateness,
+                &format!("{}ms", lateness.as_millis()),
             ])
             .args(["--proof-policy", "unproven", "--capture-one-in", "2"])
             .arg("--state-dir")
-            .arg(file("state"))
+            .arg(file(state))
+            .args(["--lease-ttl", LEASE_TTL])
             .arg("--trust")
             .arg(file("trust.json"))
             .arg("--validator-key")
@@ -58,8 +62,8 @@ impl Aggregator {
         Self { child, address }
     }
 
-    pub async fn start(directory: &Path, url: &str, lateness: &str) -> Self {
-        let mut aggregator = Self::spawn(directory, url, lateness);
+    pub async fn start(directory: &Path, state: &str, url: &str, lateness: Duration) -> Self {
+        let mut aggregator = Self::spawn(directory, state, url, lateness);
         let until = Instant::now() + READY_WITHIN;
         while aggregator
             .get("/healthz")
@@ -85,15 +89,49 @@ impl Aggregator {
 
     /// SIGTERM, and the exit status.
     pub async fn terminate(mut self) -> Option<i32> {
-        let id = self.child.id().unwrap().to_string();
-        let sent = Command::new("kill")
-            .args(["-TERM", &id])
-            .status()
-            .await
-            .unwrap();
-        assert!(sent.success());
+        self.signal("-TERM").await;
         let ended = tokio::time::timeout(Duration::from_secs(30), self.child.wait()).await;
         ended.expect("it ends within 30 s").unwrap().code()
+    }
+
+    /// Stops it in its tracks, until [`Aggregator::wake`].
+    pub async fn pause(&self) {
+        self.signal("-STOP").await;
+    }
+
+    pub async fn wake(&self) {
+        self.signal("-CONT").await;
+    }
+
+    async fn signal(&self, signal: &str) {
+        let id = self.child.id().unwrap().to_string();
+        let sent = Command::new("kill").args([signal, &id]).status().await;
+        assert!(sent.unwrap().success());
+    }
+
+    /// How many partitions it serves.
+    pub async fn partitions(&self) -> usize {
+        let Some((_, body)) = self.get("/metrics").await else {
+            return 0;
+        };
+        body.lines()
+            .filter(|line| line.starts_with("ratchet_partition_epoch{"))
+            .count()
+    }
+
+    /// Waits until it serves so many.
+    pub async fn serves(&self, partitions: usize) -> Duration {
+        let started = Instant::now();
+        while self.partitions().await != partitions {
+            let waited = started.elapsed();
+            assert!(
+                waited < READY_WITHIN,
+                "{} partitions",
+                self.partitions().await
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        started.elapsed()
     }
 
     /// Status and body of a GET, if anybody answers.

@@ -5,8 +5,7 @@ use std::time::Duration;
 use ratchet_rules::Aggregate;
 
 use crate::output::{assert_same, collect};
-use crate::process::Aggregator;
-use crate::stage::{Stage, LATENESS};
+use crate::stage::Stage;
 use crate::traffic::{now_ms, rule, Oracle, Publisher};
 use crate::trust::marked_baseline;
 
@@ -41,10 +40,7 @@ async fn killed_and_stopped_in_the_middle_of_windows() {
         tokio::time::sleep(Duration::from_millis(2700)).await;
         assert_eq!(aggregator.terminate().await, Some(0));
         // Killed once more while it may still be reading again what it had read.
-        Aggregator::start(stage.directory.path(), &stage.server.url, LATENESS)
-            .await
-            .kill()
-            .await;
+        stage.aggregator().await.kill().await;
         stage.aggregator().await
     };
     let (publisher, aggregator) = tokio::join!(load, restarts);
@@ -58,7 +54,7 @@ async fn killed_and_stopped_in_the_middle_of_windows() {
 async fn one_process_a_state_directory() {
     let stage = Stage::new().await;
     let first = stage.aggregator().await;
-    let second = Aggregator::spawn(stage.directory.path(), &stage.server.url, LATENESS);
+    let second = stage.spawn_in("state");
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert!(second.get("/healthz").await.is_none());
     assert!(

@@ -113,14 +113,20 @@ pub async fn provision(context: &jetstream::Context) {
         captured("TRAINING", "training.*.*"),
         captured("VALIDATION", "validation.*.*"),
         plain("AGGREGATES", &["aggregates.*"]),
+        plain("LATE", &["late.*"]),
         plain("EVENTS", &["evt.*.*"]),
     ] {
         context.create_stream(config).await.unwrap();
     }
-    for bucket in ["configurations", "active"] {
+    for (bucket, history) in [
+        ("configurations", 10),
+        ("active", 10),
+        ("leases", 1),
+        ("checkpoints", 1),
+    ] {
         let config = kv::Config {
             bucket: bucket.to_owned(),
-            history: 10,
+            history,
             ..kv::Config::default()
         };
         context.create_key_value(config).await.unwrap();

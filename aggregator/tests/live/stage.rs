@@ -16,14 +16,14 @@ use crate::trust::{Claim, Keys};
 
 /// How long an event may take to come.
 const EVENT_WITHIN: Duration = Duration::from_secs(30);
-pub const LATENESS: &str = "1500ms";
-pub const LATENESS_MS: u64 = 1500;
+const LATENESS: Duration = Duration::from_millis(1500);
 
 pub struct Stage {
     pub directory: TempDir,
     pub server: Server,
     pub context: jetstream::Context,
     pub keys: Keys,
+    lateness: Duration,
     configurations: kv::Store,
     active: kv::Store,
     modules: object_store::ObjectStore,
@@ -31,12 +31,18 @@ pub struct Stage {
 
 impl Stage {
     pub async fn new() -> Self {
+        Self::with_lateness(LATENESS).await
+    }
+
+    /// For tests in which messages come late because the server was away.
+    pub async fn with_lateness(lateness: Duration) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let server = Server::start(directory.path()).await;
         let context = jetstream::new(async_nats::connect(&server.url).await.unwrap());
         provision(&context).await;
         Self {
             keys: Keys::write(directory.path()),
+            lateness,
             configurations: context.get_key_value("configurations").await.unwrap(),
             active: context.get_key_value("active").await.unwrap(),
             modules: context.get_object_store("modules").await.unwrap(),
@@ -47,7 +53,28 @@ impl Stage {
     }
 
     pub async fn aggregator(&self) -> Aggregator {
-        Aggregator::start(self.directory.path(), &self.server.url, LATENESS).await
+        self.aggregator_in("state").await
+    }
+
+    /// An aggregator with a state directory of its own.
+    pub async fn aggregator_in(&self, state: &str) -> Aggregator {
+        Aggregator::start(
+            self.directory.path(),
+            state,
+            &self.server.url,
+            self.lateness,
+        )
+        .await
+    }
+
+    /// Starts one without waiting.
+    pub fn spawn_in(&self, state: &str) -> Aggregator {
+        Aggregator::spawn(
+            self.directory.path(),
+            state,
+            &self.server.url,
+            self.lateness,
+        )
     }
 
     pub fn log(&self) -> String {
@@ -152,6 +179,6 @@ impl Stage {
     pub async fn settle(&self, window_s: u64) {
         let window = Duration::from_secs(window_s);
         let ticks = Duration::from_secs(3);
-        tokio::time::sleep(window + Duration::from_millis(LATENESS_MS) + ticks).await;
+        tokio::time::sleep(window + self.lateness + ticks).await;
     }
 }

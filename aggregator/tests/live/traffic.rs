@@ -150,12 +150,14 @@ impl Oracle {
 /// Publishes messages of one organization, and tells the oracle.
 pub struct Publisher {
     context: jetstream::Context,
-    org: String,
+    pub org: String,
     random: u64,
     pub oracle: Oracle,
     pub messages: u64,
 }
 
+/// After so long a message is sent again; it keeps its id.
+const ANSWER_WITHIN: std::time::Duration = std::time::Duration::from_secs(2);
 /// Points in a message.
 pub const POINTS: usize = 50;
 
@@ -229,10 +231,9 @@ impl Publisher {
         let sent = self
             .context
             .publish_with_headers(subject.to_owned(), headers, body.into());
-        match sent.await {
-            Ok(ack) => ack.await.is_ok(),
-            Err(_) => false,
-        }
+        // What a server was sent before it died is never answered.
+        let answer = async { sent.await?.await };
+        matches!(tokio::time::timeout(ANSWER_WITHIN, answer).await, Ok(Ok(_)))
     }
 
     /// Publishes for a while, `per_second` messages a second.

@@ -17,6 +17,8 @@ export function inboxPrefix(user: NatsUser): string {
 }
 
 const buckets = ['KV_configurations', 'KV_active'];
+/** Only aggregators share these. */
+const duties = ['KV_leases', 'KV_checkpoints'];
 const objectStores = ['OBJ_modules', 'OBJ_evidence'];
 
 /**
@@ -65,9 +67,11 @@ const control: Permissions = {
 const aggregator: Permissions = {
   publish: [
     account,
-    ...[...buckets, ...objectStores, 'INGEST', 'TRAINING', 'VALIDATION'].flatMap(reads),
-    ...['AGGREGATES', 'EVENTS', 'MEASURED'].flatMap(info),
-    ...['tick.*', 'training.*.*', 'validation.*.*', 'aggregates.*', 'evt.*.*'],
+    ...[...buckets, ...duties, ...objectStores].flatMap(reads),
+    ...['INGEST', 'TRAINING', 'VALIDATION', 'AGGREGATES', 'LATE'].flatMap(reads),
+    ...['EVENTS', 'MEASURED'].flatMap(info),
+    ...['tick.*', 'training.*.*', 'validation.*.*', 'aggregates.*', 'late.*', 'evt.*.*'],
+    ...['$KV.leases.>', '$KV.checkpoints.>'],
   ],
   subscribe: [`${inboxPrefix('aggregator')}.>`, 'shadow.>', '$SRV.>'],
   // A shadow evaluation answers after minutes.
@@ -82,10 +86,10 @@ const producer: Permissions = {
 const operator: Permissions = {
   publish: [
     account,
-    ...[...buckets, 'AGGREGATES', 'EVENTS', 'MEASURED'].flatMap(reads),
+    ...[...buckets, ...duties, 'AGGREGATES', 'LATE', 'EVENTS', 'MEASURED'].flatMap(reads),
     ...['INGEST', 'TRAINING', 'VALIDATION'].flatMap(info),
   ],
-  subscribe: [`${inboxPrefix('operator')}.>`, 'aggregates.*', 'evt.*.*'],
+  subscribe: [`${inboxPrefix('operator')}.>`, 'aggregates.*', 'late.*', 'evt.*.*'],
 };
 
 export const permissions: Readonly<Record<NatsUser, Permissions>> = {

@@ -88,6 +88,15 @@ export const streams: readonly StreamSpec[] = [
   },
   {
     ...common,
+    name: 'LATE',
+    description: 'Messages whose points came too late for a window, with what they missed',
+    subjects: ['late.*'],
+    max_bytes: 256 * mib,
+    max_msg_size: messageBytes,
+    duplicate_window: 2 * minute,
+  },
+  {
+    ...common,
     name: 'EVENTS',
     description: 'What happened to an organization: configured, swapped, refused, demoted',
     subjects: eventKinds.map((kind) => `evt.*.${kind}`),
@@ -108,6 +117,8 @@ export const streams: readonly StreamSpec[] = [
   },
   bucket('configurations', 'Rules of every organization', 512 * mib, configurationBytes),
   bucket('active', 'Signed manifests of what should run', 64 * mib, 64 * kib + kib),
+  latest('leases', 'Which aggregator serves which partition', 16 * mib, kib),
+  latest('checkpoints', 'Where each partition is read from', 128 * mib, 2 * mib),
   objects('modules', 'Components by their SHA-256', gib),
   objects('evidence', 'What histories and rows refer to, by SHA-256', 2 * gib),
 ];
@@ -126,6 +137,11 @@ function bucket(name: string, description: string, bytes: number, valueBytes: nu
     allow_rollup_hdrs: true,
     deny_delete: true,
   };
+}
+
+/** A bucket that keeps nothing but the latest value of each key. */
+function latest(name: string, description: string, bytes: number, valueBytes: number): StreamSpec {
+  return { ...bucket(name, description, bytes, valueBytes), max_msgs_per_subject: 1 };
 }
 
 function objects(name: string, description: string, bytes: number): StreamSpec {
