@@ -1,8 +1,7 @@
-//! Messages for tests: random ones, and one in parts that a test may change.
+//! Random messages for tests.
 
 use ratchet_codec::payload::write::MessageBuilder;
 use ratchet_codec::payload::{Header, Message};
-use ratchet_codec::streamvbyte;
 
 /// xorshift64*.
 pub struct Random(u64);
@@ -90,92 +89,4 @@ pub fn read_back(bytes: &[u8]) -> Vec<Point> {
         )
     };
     (0..sets.len()).map(point).collect()
-}
-
-/// A message in parts: two tag-sets, three points, a dense and a sparse key.
-pub struct Parts {
-    /// Strings, keys, tag-sets, points.
-    pub header: [u32; 4],
-    pub times: (i64, i64),
-    pub columns: Vec<Vec<u8>>,
-    changes: Vec<fn(&mut Vec<u8>)>,
-}
-
-/// The first byte between two columns of the message of [`parts`].
-pub const FIRST_PADDING: usize = 48 + 8 * 10 + 7;
-
-/// Strings m, k, val, l, xy; tag-sets m{k=val} and m{k=val, l=xy}.
-pub fn parts() -> Parts {
-    let mut parts = Parts {
-        header: [5, 2, 2, 3],
-        times: (1_000, 1_002),
-        columns: vec![Vec::new(); 10],
-        changes: Vec::new(),
-    };
-    parts.run(0, &[1, 1, 3, 1, 2]);
-    parts.columns[1] = b"mkvallxy".to_vec();
-    parts.run(2, &[1, 3]);
-    parts.run(3, &[0, 0]);
-    parts.run(4, &[0, 1, 0]);
-    parts.run(5, &[0, 4, 1]);
-    parts.columns[6] = [1.0f64, 2.0, 3.0]
-        .iter()
-        .flat_map(|v| v.to_le_bytes())
-        .collect();
-    parts.run(8, &[3, 3]);
-    parts.sparse(9, 1, &[1, 5]);
-    parts
-}
-
-impl Parts {
-    /// Replaces a column by a run of values.
-    pub fn run(&mut self, column: usize, values: &[u32]) {
-        self.columns[column] = run(values);
-    }
-
-    /// Replaces a column by the sparse form.
-    pub fn sparse(&mut self, column: usize, count: u32, pairs: &[u32]) {
-        self.columns[column] = [&count.to_le_bytes()[..], &run(pairs)].concat();
-    }
-
-    /// Changes the finished bytes.
-    pub fn after(&mut self, change: fn(&mut Vec<u8>)) {
-        self.changes.push(change);
-    }
-
-    pub fn build(&self) -> Vec<u8> {
-        let table = 48 + 8 * self.columns.len();
-        let mut out = vec![0; table];
-        let mut prefix = 0;
-        for (n, column) in self.columns.iter().enumerate() {
-            let start = out.len().next_multiple_of(8);
-            out.resize(start, 0);
-            out.extend(column);
-            prefix = if n == 2 { out.len() } else { prefix };
-            let flag = if n == 9 { 1 << 31 } else { 0 };
-            put(&mut out, 48 + 8 * n, start as u32);
-            put(&mut out, 52 + 8 * n, column.len() as u32 | flag);
-        }
-        out.resize(out.len().next_multiple_of(8) + 16, 0);
-        let len = out.len() as u32;
-        let words = [0x3150_5452, len, prefix as u32];
-        for (n, word) in words.into_iter().chain(self.header).enumerate() {
-            put(&mut out, 4 * n, word);
-        }
-        out[32..40].copy_from_slice(&self.times.0.to_le_bytes());
-        out[40..48].copy_from_slice(&self.times.1.to_le_bytes());
-        self.changes.iter().for_each(|change| change(&mut out));
-        out
-    }
-}
-
-fn run(values: &[u32]) -> Vec<u8> {
-    let (mut control, mut data) = (vec![0; values.len().div_ceil(4)], vec![0; 4 * values.len()]);
-    let used = streamvbyte::encode(values, &mut control, &mut data).unwrap();
-    data.truncate(used);
-    [control, data].concat()
-}
-
-fn put(out: &mut [u8], at: usize, value: u32) {
-    out[at..at + 4].copy_from_slice(&value.to_le_bytes());
 }
