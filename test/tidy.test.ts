@@ -25,7 +25,7 @@ const codeRules: Record<string, Rule> = {
   'no console outside scripts and the command line': banned.consoleUse,
   'no clock and no chance in pure code': banned.clockAndChance,
   'no asynchronous Update validator': banned.asyncValidators,
-  'unsafe is for guest/api alone': banned.unsafeRust,
+  'unsafe is for guest/api and bench/codec alone': banned.unsafeRust,
   'assumptions are for guest/codec/src/trusted.rs alone': proofs.assumptions,
   'proofs have no holes': proofs.holes,
   'what the codec trusts is explained': proofs.trustedBodies,

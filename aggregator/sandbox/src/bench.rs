@@ -6,9 +6,9 @@
 pub mod corpus;
 pub(crate) mod race;
 mod report;
-pub(crate) mod statistics;
+pub mod statistics;
 
-pub(crate) use self::report::ratio;
+pub use self::report::ratio;
 pub use self::report::{Divergence, ModuleReport, Ratio, Report, TrapReport};
 
 use crate::engine::{CompileError, Engine, EngineError, Kind, Module};

@@ -121,7 +121,7 @@ impl Report {
 }
 
 /// The ratio of two modules that were timed in the same rounds.
-pub(crate) fn ratio(name: &str, reference: &str, base: &[f64], times: &[f64]) -> Ratio {
+pub fn ratio(name: &str, reference: &str, base: &[f64], times: &[f64]) -> Ratio {
     let paired: Vec<f64> = base
         .iter()
         .zip(times)

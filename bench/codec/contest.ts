@@ -1,0 +1,73 @@
+/** Builds the contest of decoders, as a guest by the kit's toolchain and natively, and runs it. */
+import { execFile, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { z } from 'zod';
+import { type Report, reportSchema } from './report.ts';
+
+const root = resolve(dirname(fileURLToPath(import.meta.url)), '..', '..');
+const TARGET = 'wasm32-unknown-unknown';
+const CRATE = 'ratchet-bench-codec';
+const RACE_MAX_MS = 30 * 60_000;
+
+/** The executable and the guest. */
+export interface Contest {
+  host: string;
+  guest: string;
+}
+
+const kitSchema = z.object({
+  rustc: z.string(),
+  source: z.enum(['rustup', 'debian']),
+  args: z.array(z.string()),
+});
+
+/** Needs the environment of the bootstrap: RATCHET_KIT and CARGO_TARGET_DIR. */
+export async function buildContest(env: NodeJS.ProcessEnv): Promise<Contest> {
+  const { RATCHET_KIT: kitFolder, CARGO_TARGET_DIR: target } = env;
+  if (kitFolder === undefined || target === undefined) {
+    throw new Error('RATCHET_KIT and CARGO_TARGET_DIR are not set: use `npm run bench -- codec`');
+  }
+  const kit = kitSchema.parse(JSON.parse(readFileSync(join(kitFolder, 'kit.json'), 'utf8')));
+  const debian = kit.source === 'debian';
+  const guestArgs = ['--profile', 'guest', '--target', TARGET, '-p', CRATE, '--lib', '--locked'];
+  if (debian) guestArgs.push('-Zbuild-std=std,panic_abort');
+  await cargo(join(dirname(kit.rustc), 'cargo'), guestArgs, {
+    ...env,
+    RUSTC: kit.rustc,
+    CARGO_ENCODED_RUSTFLAGS: kit.args.filter(isTargetFlag).join('\x1f'),
+    ...(debian ? { RUSTC_BOOTSTRAP: '1' } : {}),
+  });
+  const hostArgs = ['--release', '-p', 'ratchet-sandbox', '--example', 'codec', '--locked'];
+  await cargo('cargo', hostArgs, env);
+  return {
+    host: join(target, 'release', 'examples', 'codec'),
+    guest: join(target, TARGET, 'guest', `${CRATE.replaceAll('-', '_')}.wasm`),
+  };
+}
+
+/** The profile `guest` says the rest. */
+function isTargetFlag(flag: string): boolean {
+  return flag.startsWith('-Ctarget-feature=') || flag.startsWith('-Clink-arg=');
+}
+
+async function cargo(program: string, args: string[], env: NodeJS.ProcessEnv): Promise<void> {
+  // Both outputs are for people; standard output belongs to the result.
+  const child = spawn(program, ['build', ...args], { cwd: root, env, stdio: ['ignore', 2, 2] });
+  const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>(
+    (done, refuse) => {
+      child.once('error', refuse);
+      child.once('exit', (...end) => done(end));
+    },
+  );
+  if (code !== 0) throw new Error(`cargo build ${args.join(' ')} ended with ${code ?? signal}`);
+}
+
+/** Decodes the messages of a corpus for so many rounds. */
+export async function race(contest: Contest, corpus: string, rounds: number): Promise<Report> {
+  const args = [contest.guest, corpus, String(rounds)];
+  const { stdout } = await promisify(execFile)(contest.host, args, { timeout: RACE_MAX_MS });
+  return reportSchema.parse(JSON.parse(stdout));
+}
