@@ -19,6 +19,12 @@ export interface StoredConfiguration {
   revision: number;
 }
 
+export interface ConfigurationPut {
+  stored: StoredConfiguration;
+  changed: boolean;
+  before: StoredConfiguration | null;
+}
+
 const entrySchema = z.object({
   schema: z.literal(1),
   org: z.string(),
@@ -47,17 +53,17 @@ export class ConfigurationTable {
   }
 
   /**
-   * Stores a configuration, to begin at the next boundary of its largest window. Storing the one
-   * that is stored already changes nothing. Throws a `conflict` when somebody wrote meanwhile.
+   * Stores a configuration, to take effect in some seconds; `before` is what it replaces. Storing
+   * the one that is stored already changes nothing. Throws a `conflict` when somebody wrote
+   * meanwhile.
    */
-  async put(
-    configuration: Configuration,
-    nowMs: number,
-  ): Promise<{ stored: StoredConfiguration; changed: boolean }> {
-    const { org, digest, blob, rules } = configuration;
+  async put(configuration: Configuration, nowMs: number): Promise<ConfigurationPut> {
+    const { org, digest, blob } = configuration;
     const before = await this.#revision(org);
-    if (before.stored?.digest === digest) return { stored: before.stored, changed: false };
-    const from = effectiveFromMs(rules, nowMs);
+    if (before.stored?.digest === digest) {
+      return { stored: before.stored, changed: false, before: before.stored };
+    }
+    const from = effectiveFromMs(nowMs);
     const entry = {
       schema: 1,
       org,
@@ -68,7 +74,8 @@ export class ConfigurationTable {
     const revision = await guardNats(`storing the configuration of ${org}`, () =>
       this.#bucket.put(org, JSON.stringify(entry), { previousSeq: before.revision }),
     );
-    return { stored: { org, digest, effectiveFromMs: from, blob, revision }, changed: true };
+    const stored = { org, digest, effectiveFromMs: from, blob, revision };
+    return { stored, changed: true, before: before.stored };
   }
 
   /** Names of the organizations that have a configuration, sorted. */

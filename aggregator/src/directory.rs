@@ -10,6 +10,8 @@ use parking_lot::RwLock;
 use ratchet_trust::ConfigurationDigest;
 use serde::Deserialize;
 
+use crate::chronicle::{Chronicle, Revision};
+use crate::complete::Completeness;
 use crate::configuration::Configuration;
 use crate::identity::Org;
 use crate::timeline::{Entry, Timeline};
@@ -87,9 +89,11 @@ pub fn parse_entry(org: &Org, value: &[u8]) -> Result<Entry, EntryError> {
 
 #[derive(Default)]
 pub struct Directory {
-    timelines: RwLock<HashMap<Org, Arc<Timeline>>>,
+    chronicles: RwLock<HashMap<Org, Arc<Chronicle>>>,
     /// Rises with every change.
     generation: AtomicU64,
+    /// How far it reaches.
+    pub completeness: Completeness,
 }
 
 impl Directory {
@@ -97,30 +101,35 @@ impl Directory {
         self.generation.load(Ordering::Acquire)
     }
 
+    /// With everything that is known, whether it counts for the stream yet or not.
     pub fn timeline(&self, org: &Org) -> Option<Arc<Timeline>> {
-        self.timelines.read().get(org).cloned()
+        Some(self.chronicles.read().get(org)?.newest().clone())
+    }
+
+    pub fn chronicle(&self, org: &Org) -> Option<Arc<Chronicle>> {
+        self.chronicles.read().get(org).cloned()
     }
 
     pub fn organizations(&self) -> Vec<(Org, Arc<Timeline>)> {
-        self.timelines
+        self.chronicles
             .read()
             .iter()
-            .map(|(org, t)| (org.clone(), t.clone()))
+            .map(|(org, chronicle)| (org.clone(), chronicle.newest().clone()))
             .collect()
     }
 
     /// Takes one revision in; true when it is new.
-    pub fn apply(&self, org: &Org, revision: u64, entry: Entry) -> Result<bool, EntryError> {
-        let mut timelines = self.timelines.write();
-        if timelines.len() >= ORGANIZATIONS_MAX && !timelines.contains_key(org) {
+    pub fn apply(&self, org: &Org, revision: Revision) -> Result<bool, EntryError> {
+        let mut chronicles = self.chronicles.write();
+        if chronicles.len() >= ORGANIZATIONS_MAX && !chronicles.contains_key(org) {
             return Err(EntryError::Full);
         }
-        let timeline = timelines.entry(org.clone()).or_default();
-        if revision <= timeline.revision() {
+        let chronicle = chronicles.entry(org.clone()).or_default();
+        if revision.number <= chronicle.revision() {
             return Ok(false);
         }
-        *timeline = Arc::new(timeline.with(revision, entry));
-        drop(timelines);
+        *chronicle = Arc::new(chronicle.with(revision));
+        drop(chronicles);
         self.generation.fetch_add(1, Ordering::AcqRel);
         Ok(true)
     }
@@ -176,14 +185,22 @@ mod tests {
     fn revisions_apply_once() {
         let directory = Directory::default();
         let org = Org::parse("acme").unwrap();
-        let entry = |ms| Entry {
-            effective_from_ms: ms,
-            configuration: None,
+        let apply = |number, effective_from_ms| {
+            let entry = Entry {
+                effective_from_ms,
+                configuration: None,
+            };
+            let revision = Revision {
+                number,
+                stored_ms: 0,
+                entry,
+            };
+            directory.apply(&org, revision)
         };
-        assert_eq!(directory.apply(&org, 5, entry(0)), Ok(true));
-        assert_eq!(directory.apply(&org, 5, entry(1)), Ok(false));
+        assert_eq!(apply(5, 0), Ok(true));
+        assert_eq!(apply(5, 1), Ok(false));
         assert_eq!(directory.generation(), 1);
-        assert_eq!(directory.apply(&org, 6, entry(1)), Ok(true));
+        assert_eq!(apply(6, 1), Ok(true));
         assert_eq!(directory.timeline(&org).map(|t| t.revision()), Some(6));
     }
 }

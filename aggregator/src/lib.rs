@@ -9,7 +9,9 @@
 
 pub mod capture;
 pub mod checkpoint;
+pub mod chronicle;
 pub mod cli;
+pub mod complete;
 pub mod configuration;
 mod configurations;
 pub mod demotions;

@@ -138,7 +138,9 @@ test('putting a configuration: JSON, YAML, and the same again', async () => {
   const first = await ask(app, path, { method: 'PUT', body: yaml, type: 'application/yaml' });
   assert.equal(first.status, 200, first.content);
   const reply = JSON.parse(first.content);
-  assert.equal(reply.effective_from_ms, 1_010_000);
+  assert.equal(reply.effective_from_ms, 1_003_000);
+  const added = { rule: 'a', change: 'added', from_ms: 1_010_000, until_ms: null };
+  assert.deepEqual(reply.changes, [added]);
   assert.equal(reply.rules, 1);
   const stored = fakes.calls[0]?.request as { configuration: { digest: string } };
   assert.equal(stored.configuration.digest, reply.digest);
@@ -148,6 +150,7 @@ test('putting a configuration: JSON, YAML, and the same again', async () => {
   const again = JSON.parse((await ask(app, path, { method: 'PUT', body })).content);
   assert.equal(again.digest, reply.digest);
   assert.equal(again.effective_from_ms, reply.effective_from_ms);
+  assert.deepEqual(again.changes, []);
 });
 
 test('a refused configuration names rule, field, column and text', async () => {

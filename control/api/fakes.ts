@@ -50,13 +50,13 @@ export function makeFakes(directory: string, records: GenerationRecords = noReco
       configurations: {
         read: async (org) => configurations.get(org) ?? null,
         organizations: async () => [...configurations.keys()].sort(),
-        put: async ({ org, digest, blob, rules }, nowMs) => {
-          const before = configurations.get(org);
-          if (before?.digest === digest) return { stored: before, changed: false };
-          const from = effectiveFromMs(rules, nowMs);
+        put: async ({ org, digest, blob }, nowMs) => {
+          const before = configurations.get(org) ?? null;
+          if (before?.digest === digest) return { stored: before, changed: false, before };
+          const from = effectiveFromMs(nowMs);
           const stored = { org, digest, blob, effectiveFromMs: from, revision: 1 };
           configurations.set(org, stored);
-          return { stored, changed: true };
+          return { stored, changed: true, before };
         },
       },
       active: { read: async () => null },

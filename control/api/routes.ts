@@ -9,6 +9,7 @@ import * as schema from './schemas.ts';
 import {
   referencedBy,
   showCandidate,
+  showChanges,
   showConfiguration,
   showGeneration,
   showTotals,
@@ -245,14 +246,16 @@ async function putConfiguration(
 ): Promise<z.output<typeof schema.configurationReply>> {
   const configuration = compileBody(body, org);
   const blob = await services.store.put(configuration.blob, 'application/vnd.ratchet.rules');
-  const { stored, changed } = await services.configurations.put(configuration, services.now());
+  const put = await services.configurations.put(configuration, services.now());
+  const { stored, changed } = put;
   const { digest, effectiveFromMs: effective_from_ms } = stored;
   const rules = configuration.rules.length;
   const reply = await services.gateway.configure(org, {
     configuration: { digest, blob, rules, effective_from_ms },
     request_id: requestId,
   });
-  return { org, digest, effective_from_ms, rules, changed: changed || reply.changed };
+  const changes = showChanges(put);
+  return { org, digest, effective_from_ms, rules, changed: changed || reply.changed, changes };
 }
 
 async function showOrganization(services: ApiServices, org: string) {

@@ -19,6 +19,18 @@ export const configurationReply = z.object({
   effective_from_ms: milliseconds,
   rules: z.int(),
   changed: z.boolean().describe('False when this configuration was in force already'),
+  changes: z
+    .array(
+      z.object({
+        rule: z.string(),
+        change: z.enum(['added', 'changed', 'removed']),
+        from_ms: nullable(milliseconds).describe('Start of the first window that it serves'),
+        until_ms: nullable(milliseconds).describe(
+          'Start of the first window that it serves no more as it was',
+        ),
+      }),
+    )
+    .describe('The rules that this changes, each with the window from which on it does'),
 });
 
 export const configurationView = z.object({

@@ -1,9 +1,14 @@
 /** Rows and entries as the API shows them. */
 import type { z } from 'zod';
 import type { CandidateRow, GenerationRow, Totals } from '../../evolver/archive.ts';
-import { decodeBlob, printFilter, printWindow } from '../configuration/index.ts';
-import type { StoredConfiguration } from '../tables.ts';
-import type { candidateView, configurationView, generationView } from './schemas.ts';
+import { decodeBlob, printFilter, printWindow, ruleChanges } from '../configuration/index.ts';
+import type { ConfigurationPut, StoredConfiguration } from '../tables.ts';
+import type {
+  candidateView,
+  configurationReply,
+  configurationView,
+  generationView,
+} from './schemas.ts';
 
 export function showConfiguration(stored: StoredConfiguration): z.output<typeof configurationView> {
   const rules = decodeBlob(stored.blob).map((rule) => ({
@@ -16,6 +21,15 @@ export function showConfiguration(stored: StoredConfiguration): z.output<typeof 
   }));
   const { org, digest, effectiveFromMs: effective_from_ms } = stored;
   return { org, digest, effective_from_ms, rules };
+}
+
+export function showChanges(put: ConfigurationPut): z.output<typeof configurationReply>['changes'] {
+  const { stored, before } = put;
+  const old = before === null ? [] : decodeBlob(before.blob);
+  const changes = ruleChanges(old, decodeBlob(stored.blob), stored.effectiveFromMs);
+  return changes.map(({ rule, change, fromMs: from_ms, untilMs: until_ms }) => ({
+    ...{ rule, change, from_ms, until_ms },
+  }));
 }
 
 export function showGeneration(row: GenerationRow): z.output<typeof generationView> {

@@ -60,6 +60,22 @@ export function organizationRow(view: OrganizationView): string[] {
   return [view.org, stage, generation, serves, String(view.configuration?.rules ?? 0)];
 }
 
+/** One rule that a configuration adds, changes or removes, as the API tells it. */
+export interface RuleChange {
+  rule: string;
+  change: 'added' | 'changed' | 'removed';
+  from_ms: number | null;
+  until_ms: number | null;
+}
+
+export function changes(list: readonly RuleChange[]): string[] {
+  return list.map(({ rule, change, from_ms, until_ms }) => {
+    const until = until_ms === null ? '' : `, as it was for windows before ${time(until_ms)}`;
+    const from = from_ms === null ? '' : `, for windows from ${time(from_ms)}`;
+    return `  ${rule}: ${change}${from}${until}`;
+  });
+}
+
 export const organizationHead = ['ORGANIZATION', 'STAGE', 'GENERATION', 'SERVING', 'RULES'];
 
 function stageOf(status: OrganizationStatus): string {

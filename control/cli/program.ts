@@ -66,6 +66,7 @@ interface Configured {
   effective_from_ms: number;
   rules: number;
   changed: boolean;
+  changes: print.RuleChange[];
 }
 
 function addConfigure(program: Command, context: Context): void {
@@ -92,7 +93,8 @@ function addConfigure(program: Command, context: Context): void {
       const digest = reply.digest.slice(0, 16);
       const from = print.time(reply.effective_from_ms);
       const what = reply.changed ? `in force from ${from}` : `in force already, since ${from}`;
-      emit(context, reply, () => [`${org}: ${reply.rules} rules (${digest}) ${what}`]);
+      const line = `${org}: ${reply.rules} rules (${digest}) ${what}`;
+      emit(context, reply, () => [line, ...print.changes(reply.changes)]);
     });
 }
 

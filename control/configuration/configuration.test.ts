@@ -8,7 +8,6 @@ import {
   compileUnknown,
   decodeBlob,
   digestBlob,
-  effectiveFromMs,
   parseConfiguration,
   parseWindow,
   type RuleInput,
@@ -113,13 +112,6 @@ test('windows', () => {
     ['', null],
   ];
   for (const [text, expected] of cases) assert.equal(parseWindow(text), expected, text);
-});
-
-test('a configuration begins at the first multiple of its largest window after 3 s', () => {
-  const rules = compileConfiguration('acme', [rule, { ...rule, id: 'b', window: '10s' }]).rules;
-  assert.equal(effectiveFromMs(rules, 0), 30_000);
-  assert.equal(effectiveFromMs(rules, 27_000), 30_000);
-  assert.equal(effectiveFromMs(rules, 27_001), 60_000);
 });
 
 test('YAML', () => {

@@ -12,9 +12,6 @@ export interface Configuration {
   digest: string;
 }
 
-/** How far in the future a configuration begins, so that every aggregator has it in time. */
-const leadMs = 3_000;
-
 /** Validates and encodes rules; throws `ConfigurationError` with every problem found. */
 export function compileConfiguration(org: string, rules: readonly RuleInput[]): Configuration {
   return compileUnknown(org, rules);
@@ -37,15 +34,6 @@ export function compileUnknown(org: unknown, inputs: unknown): Configuration {
   const blob = encode(rules);
   const sorted = [...rules].sort((a, b) => (a.id < b.id ? -1 : 1));
   return { org: String(org), rules: sorted, blob, digest: digestBlob(blob) };
-}
-
-/**
- * When a configuration stored now begins: the first multiple of its largest window that is at
- * least three seconds away.
- */
-export function effectiveFromMs(rules: readonly Rule[], nowMs: number): number {
-  const windowMs = rules.reduce((largest, rule) => Math.max(largest, rule.windowMs), 1_000);
-  return Math.ceil((nowMs + leadMs) / windowMs) * windowMs;
 }
 
 function compileRules(inputs: readonly unknown[], problems: Problem[]): Rule[] {

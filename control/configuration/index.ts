@@ -6,11 +6,11 @@ export {
   encodeBlob,
   type Rule,
 } from './blob.ts';
+export { effectiveFromMs, type RuleChange, ruleChanges } from './changes.ts';
 export {
   type Configuration,
   compileConfiguration,
   compileUnknown,
-  effectiveFromMs,
 } from './configuration.ts';
 export {
   BlobError,

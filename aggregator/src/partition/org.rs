@@ -6,6 +6,7 @@ use std::time::Instant;
 use ratchet_sandbox::Runner;
 
 use crate::capture::Budget;
+use crate::chronicle::View;
 use crate::configuration::Configuration;
 use crate::emit::{self, EmittedMessage};
 use crate::identity::Org;
@@ -37,7 +38,8 @@ pub struct Served {
 
 pub struct OrgState {
     pub org: Org,
-    pub timeline: Timeline,
+    /// What serves the message at hand.
+    view: View,
     pub merger: Merger,
     pub watermark: Watermark,
     pub served: Vec<Served>,
@@ -51,7 +53,7 @@ pub struct OrgState {
 impl OrgState {
     pub fn new(shared: &Shared, org: Org, watermark: Watermark) -> Self {
         Self {
-            timeline: Timeline::default(),
+            view: View::default(),
             merger: Merger::new(Limits::default(), shared.lateness),
             watermark,
             served: Vec::new(),
@@ -64,14 +66,19 @@ impl OrgState {
         }
     }
 
-    /// Takes up changed configurations and modules. It is called between two messages.
-    pub fn refresh(&mut self, shared: &Shared) {
+    /// Takes up changed configurations and modules, before a message or tick of a moment.
+    pub fn refresh(&mut self, shared: &Shared, received_ms: i64) {
         let directory_generation = shared.directory.generation();
-        let registry_generation = shared.registry.generation();
-        if directory_generation != self.directory_generation {
+        if directory_generation != self.directory_generation || !self.view.is_for(received_ms) {
             self.directory_generation = directory_generation;
-            self.rebind(shared);
+            self.rebind(shared, received_ms);
         }
+        self.refresh_modules(shared);
+    }
+
+    /// Takes up changed modules. It is called between two messages.
+    pub fn refresh_modules(&mut self, shared: &Shared) {
+        let registry_generation = shared.registry.generation();
         if registry_generation != self.registry_generation {
             self.registry_generation = registry_generation;
             for served in &mut self.served {
@@ -81,15 +88,18 @@ impl OrgState {
         }
     }
 
-    fn rebind(&mut self, shared: &Shared) {
-        let Some(timeline) = shared.directory.timeline(&self.org) else {
+    fn rebind(&mut self, shared: &Shared, received_ms: i64) {
+        let Some(chronicle) = shared.directory.chronicle(&self.org) else {
             return;
         };
+        let mut view = chronicle.at(received_ms);
         let oldest_start_ms = self.watermark.ms().saturating_sub(WINDOW_MS_MAX);
-        let timeline = timeline.pruned(oldest_start_ms);
-        let unchanged = timeline.revision() == self.timeline.revision()
-            && timeline.configurations().count() == self.timeline.configurations().count();
+        view.timeline = view.timeline.pruned(oldest_start_ms);
+        let (old, timeline) = (&self.view.timeline, &view.timeline);
+        let unchanged = timeline.revision() == old.revision()
+            && timeline.configurations().count() == old.configurations().count();
         if unchanged {
+            self.view = view;
             return;
         }
         let mut configurations: Vec<Arc<Configuration>> = Vec::new();
@@ -115,13 +125,17 @@ impl OrgState {
                 None => Served::new(shared, &self.org, configuration, binding),
             });
         }
-        self.timeline = timeline;
+        self.view = view;
         self.tell_status();
+    }
+
+    pub fn timeline(&self) -> &Timeline {
+        &self.view.timeline
     }
 
     /// The configurations that a message runs on, as indexes of `served`.
     pub fn runs(&self, min_ts: i64, max_ts: i64) -> Vec<(usize, Span)> {
-        let runs = self.timeline.runs(min_ts, max_ts);
+        let runs = self.view.timeline.runs(min_ts, max_ts);
         let index = |c: &Arc<Configuration>| {
             self.served
                 .iter()
@@ -142,7 +156,7 @@ impl OrgState {
         if windows.is_empty() {
             return Vec::new();
         }
-        match emit::encode(&self.org, &self.timeline, &windows) {
+        match emit::encode(&self.org, &self.view.timeline, &windows) {
             Ok(messages) => {
                 let points: usize = messages.iter().map(|m| m.points).sum();
                 self.metrics.emitted.inc_by(points as u64);
@@ -168,7 +182,7 @@ impl OrgState {
     }
 
     fn tell_status(&self) {
-        let newest = self.timeline.newest().map(|c| c.digest);
+        let newest = self.view.timeline.newest().map(|c| c.digest);
         let served = self
             .served
             .iter()

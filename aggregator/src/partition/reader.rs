@@ -10,6 +10,7 @@ use futures::StreamExt;
 use tokio::sync::{mpsc, watch, Semaphore};
 
 use super::{Input, Reading};
+use crate::chronicle::VISIBLE_AFTER_MS;
 use crate::metrics::PartitionLabel;
 use crate::nats::reconnected;
 use crate::shared::Shared;
@@ -76,6 +77,10 @@ impl Reader {
                 "the stream no longer has messages"
             );
         }
+        // The stream reaches so far already: nobody has to ask again for what is older.
+        let last_ms = info.state.last_timestamp.unix_timestamp_nanos() / 1_000_000;
+        let known = &self.shared.directory.completeness;
+        known.see(i64::try_from(last_ms).unwrap_or(0));
         let config = OrderedConfig {
             filter_subjects: vec![format!("ingest.{p}.*"), format!("tick.{p}")],
             deliver_policy: DeliverPolicy::ByStartSequence {
@@ -149,6 +154,11 @@ impl Reader {
         sequence: u64,
         received_ms: i64,
     ) -> Option<()> {
+        // What counts for this message must be known before it is served.
+        let known = &self.shared.directory.completeness;
+        known
+            .wait(received_ms, received_ms - VISIBLE_AFTER_MS)
+            .await;
         let input = if message.subject.starts_with("tick.") {
             Input::Tick {
                 sequence,

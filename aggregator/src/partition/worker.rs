@@ -93,9 +93,8 @@ impl Worker {
                     received_ms,
                 } => self.tick(sequence, received_ms),
                 Input::Refresh(done) => {
-                    self.orgs
-                        .values_mut()
-                        .for_each(|org| org.refresh(&self.shared));
+                    let orgs = self.orgs.values_mut();
+                    orgs.for_each(|org| org.refresh_modules(&self.shared));
                     let _ = done.send(());
                     Ok(())
                 }
@@ -145,7 +144,9 @@ impl Worker {
                 self.refuse(name, "unconfigured");
             }
         }
-        org.watermark.message(header.max_ts, received_ms);
+        if ran {
+            org.watermark.message(header.max_ts, received_ms);
+        }
         let closed = org.close();
         let mut emitted = self.emit(&org, sequence, closed);
         if !late.is_empty() {
@@ -214,7 +215,7 @@ impl Worker {
     ) -> Result<Header, (&'a str, &'static str)> {
         if !self.orgs.contains_key(name) {
             let org = Org::parse(name).map_err(|_| (UNKNOWN_ORG, "organization"))?;
-            if self.shared.directory.timeline(&org).is_none() {
+            if self.shared.directory.chronicle(&org).is_none() {
                 return Err((UNKNOWN_ORG, "unconfigured"));
             }
             self.add_org(org);
@@ -230,7 +231,7 @@ impl Worker {
             return Err((name, reason));
         }
         if let Some(org) = self.orgs.get_mut(name) {
-            org.refresh(&self.shared);
+            org.refresh(&self.shared, received_ms);
         }
         Ok(header)
     }
@@ -292,7 +293,7 @@ impl Worker {
     }
 
     fn capture(&self, org: &mut OrgState, arrival: &Arrival<'_>, received_ms: i64) {
-        let Some(configuration) = org.timeline.serving(arrival.header.max_ts) else {
+        let Some(configuration) = org.timeline().serving(arrival.header.max_ts) else {
             return;
         };
         let offer = Offer {
@@ -316,7 +317,7 @@ impl Worker {
         let mut orgs = std::mem::take(&mut self.orgs);
         let mut emitted = Ok(());
         for org in orgs.values_mut() {
-            org.refresh(&self.shared);
+            org.refresh(&self.shared, received_ms);
             org.watermark.tick(received_ms);
             let closed = org.close();
             emitted = emitted.and_then(|()| self.emit(org, sequence, closed));

@@ -32,9 +32,9 @@ pub fn rules() -> [Rule; 3] {
 impl Load {
     /// Configures the organizations with [`rules`].
     pub async fn configure(stage: &Stage) {
-        for org in ORGS {
-            stage.configure(org, now_ms() - 60_000, &rules()).await;
-        }
+        let configured =
+            ORGS.map(|org| async move { stage.configure(org, now_ms() - 60_000, &rules()).await });
+        futures::future::join_all(configured).await;
     }
 
     /// Publishes `per_second` messages a second for each organization.

@@ -3,6 +3,7 @@
 mod chaos;
 mod configuration;
 mod demotion;
+mod edit;
 mod load;
 mod malformed;
 mod output;

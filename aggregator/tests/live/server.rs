@@ -119,7 +119,7 @@ pub async fn provision(context: &jetstream::Context) {
         context.create_stream(config).await.unwrap();
     }
     for (bucket, history) in [
-        ("configurations", 10),
+        ("configurations", 64),
         ("active", 10),
         ("leases", 1),
         ("checkpoints", 1),

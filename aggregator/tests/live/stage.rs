@@ -16,6 +16,8 @@ use crate::trust::{Claim, Keys};
 
 /// How long an event may take to come.
 const EVENT_WITHIN: Duration = Duration::from_secs(30);
+/// A configuration counts for what is published from then on.
+const COUNTS_AFTER: Duration = Duration::from_millis(1_100);
 const LATENESS: Duration = Duration::from_millis(1500);
 
 pub struct Stage {
@@ -92,6 +94,7 @@ impl Stage {
             .put(org, entry.to_string().into())
             .await
             .unwrap();
+        tokio::time::sleep(COUNTS_AFTER).await;
         digest
     }
 

@@ -35,7 +35,7 @@ pub type Key = (String, i64, Vec<(String, String)>);
 /// Bits of the value, and the count.
 pub type Outcome = (u64, u64);
 
-struct Point {
+pub struct Point {
     tags: Vec<(&'static str, String)>,
     ts: i64,
     value: f64,
@@ -82,7 +82,7 @@ impl Oracle {
         self.spans.push((from_ms, rules.to_vec()));
     }
 
-    fn message(&mut self, points: &[Point]) {
+    pub fn message(&mut self, points: &[Point]) {
         let mut partials: BTreeMap<Key, (Aggregate, Cell)> = BTreeMap::new();
         for point in points {
             self.point(point, &mut partials);
@@ -206,6 +206,12 @@ impl Publisher {
 
     /// Publishes one message of points of the last 400 ms, and waits until it is in the stream.
     pub async fn publish(&mut self) {
+        let points = self.publish_untold().await;
+        self.oracle.message(&points);
+    }
+
+    /// The same, without telling the oracle.
+    pub async fn publish_untold(&mut self) -> Vec<Point> {
         let now_ms = now_ms();
         let points: Vec<Point> = (0..POINTS).map(|_| self.draw(now_ms)).collect();
         let mut builder = MessageBuilder::new();
@@ -220,8 +226,8 @@ impl Publisher {
         while !self.send(&subject, &id, body.clone()).await {
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         }
-        self.oracle.message(&points);
         self.messages += 1;
+        points
     }
 
     /// Whether the message is in the stream; repeated, it has the same id.

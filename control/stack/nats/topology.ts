@@ -115,7 +115,11 @@ export const streams: readonly StreamSpec[] = [
     max_age: 30 * day,
     duplicate_window: 10 * minute,
   },
-  bucket('configurations', 'Rules of every organization', 512 * mib, configurationBytes),
+  // A stretch of the stream that is read again is served by the rules of its time.
+  {
+    ...bucket('configurations', 'Rules of every organization', 512 * mib, configurationBytes),
+    max_msgs_per_subject: 64,
+  },
   bucket('active', 'Signed manifests of what should run', 64 * mib, 64 * kib + kib),
   latest('leases', 'Which aggregator serves which partition', 16 * mib, kib),
   latest('checkpoints', 'Where each partition is read from', 128 * mib, 2 * mib),
