@@ -1,6 +1,7 @@
 //! The aggregator process on a real NATS server, fed and checked from outside.
 
 mod chaos;
+mod clocks;
 mod configuration;
 mod demotion;
 mod edit;

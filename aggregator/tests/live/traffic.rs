@@ -154,6 +154,8 @@ pub struct Publisher {
     random: u64,
     pub oracle: Oracle,
     pub messages: u64,
+    /// How far the producer's clock is ahead.
+    pub skew_ms: i64,
 }
 
 /// After so long a message is sent again; it keeps its id.
@@ -169,6 +171,7 @@ impl Publisher {
             random: seed,
             oracle,
             messages: 0,
+            skew_ms: 0,
         }
     }
 
@@ -212,7 +215,7 @@ impl Publisher {
 
     /// The same, without telling the oracle.
     pub async fn publish_untold(&mut self) -> Vec<Point> {
-        let now_ms = now_ms();
+        let now_ms = now_ms() + self.skew_ms;
         let points: Vec<Point> = (0..POINTS).map(|_| self.draw(now_ms)).collect();
         let mut builder = MessageBuilder::new();
         for point in &points {
