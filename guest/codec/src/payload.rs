@@ -9,6 +9,8 @@ mod dictionary;
 mod error;
 mod hash;
 mod message;
+mod run;
+mod source;
 #[cfg(verus_keep_ghost)]
 pub mod spec;
 mod validate;
@@ -18,7 +20,8 @@ pub mod write;
 pub use self::{
     dictionary::Strings,
     error::{PayloadError, REASONS},
-    message::{Message, Source},
+    message::{Message, Reader, Word},
+    source::Source,
     validate::validate,
 };
 
@@ -127,6 +130,44 @@ impl Header {
             },
         )
     }
+
+    /// How many columns the table lists, of keys no more than the format allows.
+    pub fn columns(&self) -> (n: usize)
+        ensures
+            n <= FIXED_COLUMNS + MAX_KEYS,
+            self.keys <= MAX_KEYS ==> n == spec::columns(*self),
+    {
+        FIXED_COLUMNS + (if self.keys <= MAX_KEYS { self.keys } else { MAX_KEYS }) as usize
+    }
+
+    /// Where the column table ends.
+    pub fn table_end(&self) -> (at: usize)
+        ensures
+            self.keys <= MAX_KEYS ==> at == spec::table_end(*self),
+    {
+        HEADER_LEN + 8 * self.columns()
+    }
+}
+
+impl Column {
+    /// Its place in the column table.
+    #[inline(always)]
+    pub fn index(self) -> (i: usize)
+        ensures
+            i == spec::index(self) || i == usize::MAX < spec::index(self),
+    {
+        match self {
+            Column::StringLengths => 0,
+            Column::StringBytes => 1,
+            Column::KeyIds => 2,
+            Column::MetricIds => 3,
+            Column::SetIds => 4,
+            Column::Timestamps => 5,
+            Column::Values => 6,
+            Column::Counts => 7,
+            Column::Key(key) => FIXED_COLUMNS.saturating_add(key as usize),
+        }
+    }
 }
 
 /// The eight bytes at `at`, signed.
@@ -146,32 +187,3 @@ fn load_i64(bytes: &[u8], at: usize) -> (v: i64)
 }
 
 } // verus!
-
-impl Header {
-    /// How many columns the table lists.
-    pub fn columns(&self) -> usize {
-        FIXED_COLUMNS + self.keys as usize
-    }
-
-    /// Where the column table ends.
-    pub fn table_end(&self) -> usize {
-        HEADER_LEN + 8 * self.columns()
-    }
-}
-
-impl Column {
-    /// Its place in the column table.
-    pub fn index(self) -> usize {
-        match self {
-            Column::StringLengths => 0,
-            Column::StringBytes => 1,
-            Column::KeyIds => 2,
-            Column::MetricIds => 3,
-            Column::SetIds => 4,
-            Column::Timestamps => 5,
-            Column::Values => 6,
-            Column::Counts => 7,
-            Column::Key(key) => FIXED_COLUMNS + key as usize,
-        }
-    }
-}

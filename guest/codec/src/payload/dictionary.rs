@@ -1,7 +1,12 @@
 //! The dictionary of a message: its strings by id.
 
+#[cfg(verus_keep_ghost)]
+use super::{spec, MAX_LEN, MAX_STRINGS};
 use crate::error::DecodeError;
 use alloc::vec::Vec;
+use vstd::prelude::*;
+
+verus! {
 
 /// The strings of a message, each exactly once, addressed by id.
 #[derive(Clone, Copy)]
@@ -12,50 +17,153 @@ pub struct Strings<'a> {
 }
 
 impl<'a> Strings<'a> {
-    /// Turns `bounds`, a zero and then the length of each string, into offsets.
-    pub(super) fn new(bytes: &'a [u8], bounds: &'a mut Vec<u32>) -> Result<Self, DecodeError> {
-        let mut end: u64 = 0;
-        for bound in bounds.iter_mut() {
-            end += u64::from(*bound);
-            *bound = end as u32;
+    #[verifier::type_invariant]
+    spec fn invariant(self) -> bool {
+        &&& self.bounds@.len() >= 1
+        &&& forall|i: int|
+            0 <= i < self.bounds@.len() - 1 ==> #[trigger] self.bounds@[i] <= self.bounds@[i + 1]
+                <= self.bytes@.len()
+    }
+
+    /// The strings in the order of their ids.
+    pub closed spec fn all(self) -> Seq<Seq<u8>> {
+        Seq::new(
+            (self.bounds@.len() - 1) as nat,
+            |i: int| self.bytes@.subrange(self.bounds@[i] as int, self.bounds@[i + 1] as int),
+        )
+    }
+
+    /// Strings that lie one after the other in `bytes`. `bounds` holds their lengths, and then
+    /// where they start.
+    pub(super) fn new(bytes: &'a [u8], bounds: &'a mut Vec<u32>) -> (r: Result<Self, DecodeError>)
+        requires
+            old(bounds)@.len() <= MAX_STRINGS,
+            bytes@.len() <= MAX_LEN,
+        ensures
+            ({
+                let lengths = old(bounds)@;
+                let end = spec::bound(lengths, lengths.len() as int);
+                match r {
+                    Ok(s) => end <= bytes@.len() && s.all() == Seq::new(
+                        lengths.len(),
+                        |i: int| spec::piece(bytes@, lengths, i),
+                    ),
+                    Err(e) => e == DecodeError::Truncated && end > bytes@.len(),
+                }
+            }),
+    {
+        let ghost lengths = bounds@;
+        let (n, text) = (bounds.len(), bytes.len() as u32);
+        let mut end: u32 = 0;
+        let mut i: usize = 0;
+        while i < n
+            invariant
+                i <= n,
+                lengths == old(bounds)@,
+                n == lengths.len() == bounds@.len(),
+                end == spec::bound(lengths, i as int),
+                end <= text == bytes@.len(),
+                forall|k: int| 0 <= k < i ==> #[trigger] bounds@[k] == spec::bound(lengths, k),
+                forall|k: int| i <= k < n ==> #[trigger] bounds@[k] == lengths[k],
+            decreases n - i,
+        {
+            let len = bounds[i];
+            if len > text - end {
+                proof {
+                    lemma_bound(lengths, i + 1, n as int);
+                }
+                return Err(DecodeError::Truncated);
+            }
+            bounds[i] = end;
+            end += len;
+            i += 1;
         }
-        // Offsets only rise, so if the last is in range then all are, and none was cut.
-        if end > bytes.len() as u64 {
-            return Err(DecodeError::Truncated);
+        bounds.push(end);
+        proof {
+            assert forall|k: int| 0 <= k <= n implies #[trigger] bounds@[k] == spec::bound(
+                lengths,
+                k,
+            ) by {
+                lemma_bound(lengths, k, n as int);
+            }
+            assert forall|k: int| 0 <= k < n implies #[trigger] bounds@[k] <= bounds@[k + 1]
+                <= bytes@.len() by {
+                lemma_bound(lengths, k + 1, n as int);
+            }
         }
-        Ok(Strings { bytes, bounds })
+        let strings = Strings { bytes, bounds: bounds.as_slice() };
+        assert(strings.all() =~= Seq::new(
+            lengths.len(),
+            |i: int| spec::piece(bytes@, lengths, i),
+        ));
+        Ok(strings)
     }
 
     /// How many strings there are.
     #[inline]
-    pub fn len(&self) -> usize {
-        self.bounds.len().saturating_sub(1)
+    pub fn len(&self) -> (n: usize)
+        ensures
+            n == self.all().len(),
+    {
+        proof {
+            use_type_invariant(self);
+        }
+        self.bounds.len() - 1
     }
 
     /// Whether there are none. A valid message has at least one.
     #[inline]
-    pub fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> (r: bool)
+        ensures
+            r == (self.all().len() == 0),
+    {
         self.len() == 0
     }
 
     /// String `id`; empty when there is none of that id (no valid string is empty).
     #[inline]
-    pub fn get(&self, id: u32) -> &'a [u8] {
-        let id = id as usize;
-        match (self.bounds.get(id), self.bounds.get(id.wrapping_add(1))) {
-            (Some(&start), Some(&end)) => {
-                self.bytes.get(start as usize..end as usize).unwrap_or(&[])
-            }
-            _ => &[],
+    pub fn get(&self, id: u32) -> (r: &'a [u8])
+        ensures
+            r@ == if id < self.all().len() {
+                self.all()[id as int]
+            } else {
+                Seq::empty()
+            },
+    {
+        proof {
+            use_type_invariant(self);
         }
+        let id = id as usize;
+        if id >= self.bounds.len() - 1 {
+            let none = &self.bytes[0..0];
+            assert(none@ =~= Seq::empty());
+            return none;
+        }
+        &self.bytes[self.bounds[id] as usize..self.bounds[id + 1] as usize]
     }
+}
 
+/// Bounds rise.
+proof fn lemma_bound(lengths: Seq<u32>, i: int, j: int)
+    requires
+        0 <= i <= j <= lengths.len(),
+    ensures
+        0 <= spec::bound(lengths, i) <= spec::bound(lengths, j),
+    decreases j,
+{
+    if i < j {
+        lemma_bound(lengths, i, j - 1);
+    } else if i > 0 {
+        lemma_bound(lengths, i - 1, j - 1);
+    }
+}
+
+} // verus!
+
+impl<'a> Strings<'a> {
     /// All strings in the order of their ids.
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = &'a [u8]> + '_ {
-        let bytes = self.bytes;
-        self.bounds
-            .windows(2)
-            .map(move |pair| bytes.get(pair[0] as usize..pair[1] as usize).unwrap_or(&[]))
+        (0..self.len() as u32).map(|id| self.get(id))
     }
 }

@@ -80,6 +80,17 @@ pub open spec fn times_valid(h: Header) -> bool {
     &&& h.max_ts - h.min_ts <= MAX_SPAN
 }
 
+/// Whether a header keeps the limits that let its message be read, checked or not.
+pub open spec fn within_limits(h: Header) -> bool {
+    &&& h.len <= MAX_LEN
+    &&& h.strings <= MAX_STRINGS
+    &&& h.keys <= MAX_KEYS
+    &&& h.sets <= MAX_SETS
+    &&& h.points <= MAX_POINTS
+    &&& 0 <= h.min_ts <= MAX_TIMESTAMP
+    &&& table_end(h) <= h.prefix <= h.len
+}
+
 /// Whether each field of the fixed header is right by itself.
 pub open spec fn header_valid(m: Seq<u8>) -> bool {
     let h = header(m);

@@ -1,7 +1,7 @@
 //! The column table, and where it puts the columns.
 
 use super::word;
-use crate::payload::{Header, FIXED_COLUMNS, HEADER_LEN, TAIL_LEN};
+use crate::payload::{Column, Header, FIXED_COLUMNS, HEADER_LEN, TAIL_LEN};
 use vstd::prelude::*;
 
 verus! {
@@ -14,6 +14,21 @@ pub open spec fn columns(h: Header) -> int {
 /// Where the column table ends.
 pub open spec fn table_end(h: Header) -> int {
     HEADER_LEN + 8 * columns(h)
+}
+
+/// The place of a column in the table.
+pub open spec fn index(column: Column) -> int {
+    match column {
+        Column::StringLengths => 0,
+        Column::StringBytes => 1,
+        Column::KeyIds => 2,
+        Column::MetricIds => 3,
+        Column::SetIds => 4,
+        Column::Timestamps => 5,
+        Column::Values => 6,
+        Column::Counts => 7,
+        Column::Key(k) => FIXED_COLUMNS + k,
+    }
 }
 
 /// Where column `c` starts.
@@ -48,6 +63,11 @@ pub open spec fn end(m: Seq<u8>, c: int) -> int {
 /// The bytes of column `c`.
 pub open spec fn column(m: Seq<u8>, c: int) -> Seq<u8> {
     m.subrange(start(m, c), end(m, c))
+}
+
+/// Whether there is a column `c`, and it ends within the length that the header claims.
+pub open spec fn fits(m: Seq<u8>, h: Header, c: int) -> bool {
+    0 <= c < columns(h) && end(m, c) <= h.len
 }
 
 /// The first multiple of eight at or after `at`.
