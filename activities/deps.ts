@@ -12,7 +12,14 @@ import type { StageRecords } from './stages.ts';
 /** The part of the settings that stages read. */
 export type StageSettings = Pick<
   Settings,
-  'state' | 'kit' | 'aggregator' | 'builderKeyFile' | 'trustFile' | 'proofPolicy'
+  | 'state'
+  | 'cache'
+  | 'kit'
+  | 'aggregator'
+  | 'builderKeyFile'
+  | 'trustFile'
+  | 'proofPolicy'
+  | 'attestations'
 >;
 
 export interface Deps {

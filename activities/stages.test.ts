@@ -3,7 +3,7 @@
  * and the real search: every stage between sampling and the shadow.
  */
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -12,6 +12,7 @@ import { seededRandom } from '../bench/workloads/random.ts';
 import { generateMessage, workloadA } from '../bench/workloads/workloads.ts';
 import { compileConfiguration } from '../control/configuration/index.ts';
 import { type Executables, findExecutables } from '../control/stack/executables.ts';
+import { attestationsDirectory } from '../control/stack/options.ts';
 import { ContentStore } from '../control/store/index.ts';
 import { Archive } from '../evolver/archive.ts';
 import { builtinMutator } from '../evolver/builtin/index.ts';
@@ -20,11 +21,18 @@ import type { Ref } from '../workflows/messages.ts';
 import { benchmarkActivities } from './benchmark/index.ts';
 import { buildActivities } from './build/index.ts';
 import { mutateActivities } from './mutate/index.ts';
+import { proveActivities } from './prove/index.ts';
 import { encodeCorpus, splitCorpus } from './sample/corpus.ts';
 import { profileTraffic } from './sample/profile.ts';
 import { specializeActivities } from './specialize/index.ts';
 import { StageRecords } from './stages.ts';
-import type { BenchmarkResult, BuildVerdict, CandidateSource, MutateVerdict } from './types.ts';
+import type {
+  BenchmarkResult,
+  BuildVerdict,
+  CandidateSource,
+  MutateVerdict,
+  ProveResult,
+} from './types.ts';
 
 const directory = await mkdtemp(join(tmpdir(), 'ratchet-stages-'));
 const archive = Archive.open(':memory:');
@@ -51,7 +59,8 @@ const deps = {
   lineage: new Lineage(join(directory, 'lineage')),
   mutators: { builtin: builtinMutator() },
   settings: {
-    ...{ state: directory, builderKeyFile: '', trustFile: '', proofPolicy: 'unproven' as const },
+    ...{ state: directory, cache: directory, builderKeyFile: '', trustFile: '' },
+    ...{ proofPolicy: 'attested' as const, attestations: join(directory, 'attestations') },
     ...{ kit: found?.kit ?? null, aggregator: found?.aggregator ?? '' },
   },
   modules: { get: async () => null } as never,
@@ -108,28 +117,47 @@ async function proposals(given: Awaited<ReturnType<typeof traffic>>) {
   return { specialization, candidates };
 }
 
-async function built(candidate: CandidateSource, spec: Ref): Promise<Ref> {
+interface Built {
+  component: Ref;
+  linked: Ref;
+}
+
+async function built(candidate: CandidateSource, spec: Ref): Promise<Built> {
   const input = { ...key, candidate: candidate.id, source: candidate.source, spec };
   assert.deepEqual(await checkSource(input), { verdict: 'pass' }, candidate.operator);
   const verdict = await inActivity<BuildVerdict>(() => build(input));
   assert.equal(verdict.verdict, 'built', `${candidate.operator}: ${JSON.stringify(verdict)}`);
   if (verdict.verdict !== 'built') throw new Error('unreachable');
   assert.deepEqual(await inActivity<BuildVerdict>(() => build(input)), verdict);
-  const { component } = verdict;
+  const { component, linked } = verdict;
   assert.deepEqual(await checkModule({ ...key, candidate: candidate.id, component }), {
     verdict: 'pass',
   });
-  return component;
+  return { component, linked };
+}
+
+/** With the attestations of this repository, and no verifier. */
+async function proofs(kit: string | null, candidates: (Built & { id: string })[]) {
+  const settings = { ...deps.settings, kit, attestations: attestationsDirectory({}) };
+  const { prove } = proveActivities({ ...deps, settings }, { PATH: '/nowhere' });
+  const result = await inActivity<ProveResult>(() => prove({ ...key, candidates }));
+  return result.candidates.map(({ proof }) =>
+    proof.verdict === 'refused' ? proof.reason : proof.verdict,
+  );
 }
 
 test('proposals are built, admitted and timed', options, async (context) => {
   const given = await traffic();
   const { specialization, candidates } = await proposals(given);
-  const components: { id: string; component: Ref }[] = [];
+  const all: (Built & { id: string })[] = [];
   for (const candidate of candidates) {
-    const component = await built(candidate, specialization.spec);
-    components.push({ id: candidate.id, component });
+    all.push({ id: candidate.id, ...(await built(candidate, specialization.spec)) });
   }
+  assert.deepEqual(
+    await proofs(found?.kit ?? null, all),
+    all.map(() => 'attested'),
+  );
+  const components = all.map(({ id, component }) => ({ id, component }));
   const { configuration, corpus } = given;
   const input = {
     ...{ ...key, configuration, corpus, candidates: components, incumbent: null },
@@ -142,6 +170,39 @@ test('proposals are built, admitted and timed', options, async (context) => {
   }
   const evidence = JSON.parse(await store.getText(result.evidence));
   assert.equal(evidence.verdicts.length, 3);
+});
+
+/** What is done to a real kit after a real build, and undone again. */
+const tampering: [string, string][] = [
+  ['codec/src/lib.rs', 'sources-changed'],
+  ['codec/Cargo.toml', 'sources-changed'],
+  ['rlib/libratchet_codec.rlib', 'library-changed'],
+  ['kit.json', 'kit-changed'],
+];
+
+test('one byte of the kit is enough to refuse what was built with it', options, async () => {
+  const kit = join(directory, 'kits', 'copy');
+  await cp(found?.kit ?? '', kit, { recursive: true });
+  const json = await readFile(join(kit, 'kit.json'), 'utf8');
+  await writeFile(join(kit, 'kit.json'), json.replaceAll(found?.kit ?? '', kit));
+  const copied = buildActivities({ ...deps, settings: { ...deps.settings, kit } });
+  const folder = new URL('../guest/candidate/src/', import.meta.url);
+  const put = async (name: string) =>
+    store.put(await readFile(new URL(name, folder)), 'text/x-rust');
+  const [source, spec] = [await put('aggregate.rs'), await put('spec.rs')];
+  const request = { ...key, candidate: 'acme/gen/1/c8', source, spec };
+  const verdict = await inActivity<BuildVerdict>(() => copied.build(request));
+  assert.ok(verdict.verdict === 'built', JSON.stringify(verdict));
+  const { component, linked } = verdict;
+  const candidates = [{ id: 'c8', component, linked }];
+  assert.deepEqual(await proofs(kit, candidates), ['attested']);
+  for (const [file, reason] of tampering) {
+    const bytes = await readFile(join(kit, file));
+    await writeFile(join(kit, file), Buffer.concat([bytes, Buffer.from(' ')]));
+    assert.deepEqual(await proofs(kit, candidates), [reason], file);
+    await writeFile(join(kit, file), bytes);
+  }
+  assert.deepEqual(await proofs(kit, candidates), ['attested']);
 });
 
 test('a source that the policy refuses is a verdict with its place', options, async () => {

@@ -126,7 +126,8 @@ export type SourceVerdict =
   | { verdict: 'pass' }
   | { verdict: 'refused'; rule: string; reason: string; line: number; column: number };
 export type BuildVerdict =
-  | { verdict: 'built'; component: Ref; seconds: number; kit: string }
+  /** `linked`: the record of the libraries that the component was linked with. */
+  | { verdict: 'built'; component: Ref; linked: Ref; seconds: number }
   | { verdict: 'compile-error'; reason: string; log: Ref; seconds: number }
   | { verdict: 'timeout' | 'out-of-memory' | 'too-large'; reason: string; seconds: number };
 export interface ModuleInput extends GenerationKey {
@@ -139,11 +140,40 @@ export type ModuleVerdict =
 
 // ---- prove ------------------------------------------------------------------------------------
 
-/** What is admitted is the deployment's policy, not the workflow's. */
-export type ProveInput = GenerationKey;
+export interface ProveInput extends GenerationKey {
+  candidates: { id: string; component: Ref; linked: Ref }[];
+}
+/** Versions of the verifier and of what it stands on. */
+export interface VerifierTools {
+  verus: string;
+  rust: string;
+  z3: string;
+  vstd: string;
+}
+/** How far the codec that a component links is proven; stands in the manifest as it is here. */
+export type Proof =
+  | { verdict: 'attested'; codec: string; attestation: string; date: string }
+  | {
+      verdict: 'verified';
+      codec: string;
+      functions_verified: number;
+      errors: 0;
+      tools: VerifierTools;
+    };
 export type ProofVerdict =
-  | { verdict: 'unproven' | 'attested' | 'verified'; codec: string; admitted: true }
-  | { verdict: 'unproven' | 'failed'; codec: string; admitted: false; reason: string };
+  | Proof
+  /** `reason` is one of the words of `activities/prove`; the codec is null where none was found. */
+  | { verdict: 'refused'; codec: string | null; reason: string; detail: string };
+export interface ProvedCandidate {
+  id: string;
+  proof: ProofVerdict;
+  /** The attestation, or the verifier's log. */
+  evidence: string | null;
+  seconds: number | null;
+}
+export interface ProveResult {
+  candidates: ProvedCandidate[];
+}
 
 // ---- benchmark --------------------------------------------------------------------------------
 
@@ -235,8 +265,8 @@ export interface Origin {
   mutator: MutatorName | 'specialise';
   operator: string;
   prompt: string | null;
-  kit: string;
-  proof: ProofVerdict;
+  linked: Ref;
+  proof: Proof;
   benchmark: { evidence: string; ratio: number; ci95: [number, number] };
 }
 export type ManifestSubject =
@@ -325,7 +355,7 @@ export interface Activities {
   checkSource(input: CandidateBuildInput): Promise<SourceVerdict>;
   build(input: CandidateBuildInput): Promise<BuildVerdict>;
   checkModule(input: ModuleInput): Promise<ModuleVerdict>;
-  prove(input: ProveInput): Promise<ProofVerdict>;
+  prove(input: ProveInput): Promise<ProveResult>;
   benchmark(input: BenchmarkInput): Promise<BenchmarkResult>;
   record(input: RecordInput): Promise<Recorded>;
   conclude(input: ConcludeInput): Promise<void>;

@@ -16,6 +16,7 @@ test('defaults', () => {
   });
   assert.equal(settings.api.port, 8480);
   assert.equal(settings.proofPolicy, 'attested');
+  assert.equal(settings.attestations, resolve('proofs/attestations'));
 });
 
 test('values', () => {
@@ -44,7 +45,8 @@ test('errors name the variable and the value', () => {
     [{ NATS_URL: 'localhost' }, /NATS_URL: "localhost" is not a NATS URL/],
     [{ TEMPORAL_ADDRESS: 'here' }, /TEMPORAL_ADDRESS: "here" is not host:port/],
     [{ RATCHET_API_ADDRESS: 'a:70000' }, /RATCHET_API_ADDRESS: "a:70000" has a port over 65535/],
-    [{ RATCHET_PROOF_POLICY: 'none' }, /RATCHET_PROOF_POLICY: "none" is not unproven/],
+    [{ RATCHET_PROOF_POLICY: 'none' }, /RATCHET_PROOF_POLICY: "none" is neither attested/],
+    [{ RATCHET_PROOF_POLICY: 'unproven' }, /"unproven" is neither attested nor verified/],
     [{ TEMPORAL_TLS: 'yes' }, /TEMPORAL_TLS: "yes" is neither true nor false/],
     [{ TEMPORAL_TLS_CLIENT_CERT_PATH: '/c' }, /must be set together/],
     [{ NATS_URL: 'x', TEMPORAL_TLS: 'y' }, /TEMPORAL_TLS: "y".*; NATS_URL: "x"/],

@@ -1,9 +1,13 @@
 import { homedir, hostname } from 'node:os';
 import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 
+/** Of this repository. */
+const root = fileURLToPath(new URL('..', import.meta.url));
+
 export type Environment = Readonly<Record<string, string | undefined>>;
-export type ProofPolicy = 'unproven' | 'attested' | 'verified';
+export type ProofPolicy = 'attested' | 'verified';
 
 /** Everything that a control-plane process learns from its environment. */
 export interface Settings {
@@ -26,7 +30,10 @@ export interface Settings {
   storeDirectory: string;
   builderKeyFile: string;
   trustFile: string;
+  /** The least proof of the codec with which a candidate goes on. */
   proofPolicy: ProofPolicy;
+  /** Directory of attestations, `<codec digest>.json`. */
+  attestations: string;
   /** JSON that changes how new organizations evolve; `evolution.ts` reads it. */
   evolution: string | null;
   logLevel: string;
@@ -80,8 +87,9 @@ const environmentSchema = z.object({
   RATCHET_BUILDER_KEY: text.optional(),
   RATCHET_TRUST: text.optional(),
   RATCHET_PROOF_POLICY: z
-    .enum(['unproven', 'attested', 'verified'], 'is not unproven, attested or verified')
+    .enum(['attested', 'verified'], 'is neither attested nor verified')
     .default('attested'),
+  RATCHET_ATTESTATIONS: text.optional(),
   RATCHET_EVOLUTION: text.optional(),
   RATCHET_LOG_LEVEL: z
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], 'is not a log level')
@@ -140,6 +148,7 @@ export function loadSettings(environment: Environment): Settings {
     builderKeyFile: parsed.RATCHET_BUILDER_KEY ?? join(state, 'keys', 'builder.key'),
     trustFile: parsed.RATCHET_TRUST ?? join(state, 'trust.json'),
     proofPolicy: parsed.RATCHET_PROOF_POLICY,
+    attestations: resolve(parsed.RATCHET_ATTESTATIONS ?? join(root, 'proofs', 'attestations')),
     evolution: parsed.RATCHET_EVOLUTION ?? null,
     logLevel: parsed.RATCHET_LOG_LEVEL,
   };

@@ -20,7 +20,7 @@ import { codecDigest, withoutTests } from './lib/codec.mjs';
 
 const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 /** Raised when this script builds kits differently. */
-const SCHEMA = 2;
+const SCHEMA = 3;
 const KITS_KEPT = 3;
 const MINUTE = 60_000;
 
@@ -201,6 +201,7 @@ async function buildKit({ home, dir, digest, sources, toolchain }) {
   writeWorkspace(work, sources);
   const artifacts = await compileCrates(home, work, toolchain);
   checkLock(work, sources);
+  keepCodec(dir, sources);
   const { externs, sysroot } = placeLibraries(dir, artifacts, toolchain);
   const rlib = path.join(dir, 'rlib');
   const args = [...(sysroot ? ['--sysroot', sysroot] : []), ...LINK_FLAGS];
@@ -221,6 +222,7 @@ async function buildKit({ home, dir, digest, sources, toolchain }) {
     externs,
     template,
     codecDigest: sources.codec,
+    libraries: digestLibraries(dir),
     lockDigest: sha256(sources.locked.join('\n')),
     modules: Object.fromEntries(
       CRATES.filter((crate) => crate.module).map(({ module }) => [
@@ -240,6 +242,36 @@ function writeWorkspace(work, { files, lock }) {
     fs.writeFileSync(file, name === 'Cargo.toml' ? workspaceToml(bytes.toString()) : bytes);
   }
   fs.writeFileSync(path.join(work, 'Cargo.lock'), lock);
+}
+
+/** The sources that the codec's library is made of: what a proof of a candidate is about. */
+function keepCodec(dir, { files }) {
+  for (const [name, bytes] of files) {
+    if (name.startsWith('guest/codec/')) {
+      const file = path.join(dir, path.relative('guest', name));
+      fs.mkdirSync(path.dirname(file), { recursive: true });
+      fs.writeFileSync(file, bytes);
+    }
+  }
+}
+
+/** SHA-256 of every library that a build may link, by its path in the kit. */
+function digestLibraries(dir) {
+  const files = ['rlib', 'sysroot']
+    .filter((folder) => fs.existsSync(path.join(dir, folder)))
+    .flatMap((folder) => {
+      const names = fs.readdirSync(path.join(dir, folder), { recursive: true });
+      return names.map((name) => path.join(folder, name));
+    })
+    .filter((name) => fs.statSync(path.join(dir, name)).isFile());
+  return Object.fromEntries(
+    files
+      .sort()
+      .map((name) => [
+        name.replaceAll(path.sep, '/'),
+        sha256(fs.readFileSync(path.join(dir, name))),
+      ]),
+  );
 }
 
 /** Compiles the crates and what they depend on; answers each library file with its crate's name. */

@@ -14,7 +14,8 @@ import type {
   GateRecord,
   Measurement,
   ModuleVerdict,
-  ProofVerdict,
+  Proof,
+  ProvedCandidate,
   ShadowVerdict,
   SourceVerdict,
 } from '../activities/types.ts';
@@ -40,8 +41,9 @@ export interface Candidate {
   outcome: CandidateOutcome;
   source: Ref;
   component: Ref | null;
-  /** Digest of the kit it was built with. */
-  kit: string;
+  /** What the component was linked with. */
+  linked: Ref | null;
+  proof: Proof | null;
 }
 
 /** One gate's answer, whatever the gate. */
@@ -75,7 +77,8 @@ export function openCandidate(from: CandidateSource): Candidate {
     },
     source: from.source,
     component: null,
-    kit: '',
+    linked: null,
+    proof: null,
   };
 }
 
@@ -127,10 +130,11 @@ export function moduleAnswer(verdict: ModuleVerdict): GateAnswer {
   return { ...plain, gate: 'module', pass: false, verdict: 'refused', reason };
 }
 
-export function proofAnswer(verdict: ProofVerdict): GateAnswer {
-  const reason = verdict.admitted ? null : verdict.reason;
-  const { admitted: pass, codec: evidence } = verdict;
-  return { ...plain, gate: 'proof', pass, verdict: verdict.verdict, reason, evidence };
+export function proofAnswer({ proof, evidence, seconds }: ProvedCandidate): GateAnswer {
+  const { verdict } = proof;
+  const pass = verdict !== 'refused';
+  const reason = pass ? null : `${proof.reason}: ${proof.detail}`;
+  return { gate: 'proof', pass, verdict, reason, evidence, seconds };
 }
 
 export function benchmarkAnswer(verdict: BenchmarkVerdict, evidence: string): GateAnswer {

@@ -17,7 +17,7 @@ import type {
   GateRecord,
   GenerationInputs,
   GenerationKey,
-  ProofVerdict,
+  Proof,
   Recorded,
 } from '../activities/types.ts';
 import {
@@ -103,15 +103,15 @@ class Generation {
     const inputs = await this.prepare();
     if ('outcome' in inputs) return inputs;
     await this.buildAll(inputs);
-    const proof = await this.prove();
+    await this.prove();
     await this.measure(inputs);
     const recorded = await this.record(inputs);
     const winner = await this.shadow();
-    if (winner === null || proof === null) {
+    if (winner === null) {
       return { outcome: outcomeWithoutPromotion(this.candidates), detail: null };
     }
     // From the signature on nothing stops half way: a manifest is published and told, or neither.
-    return await CancellationScope.nonCancellable(() => this.promote(winner, proof, recorded));
+    return await CancellationScope.nonCancellable(() => this.promote(winner, recorded));
   }
 
   // ---- inputs -----------------------------------------------------------------------------------
@@ -184,7 +184,7 @@ class Generation {
         candidate.outcome.build_seconds = built.seconds;
         if (built.verdict === 'built') {
           candidate.component = built.component;
-          candidate.kit = built.kit;
+          candidate.linked = built.linked;
           candidate.outcome.module = built.component.digest;
         }
         return buildAnswer(built);
@@ -214,18 +214,35 @@ class Generation {
     }
   }
 
-  /** All candidates link the same codec, so one proof answers for all. */
-  private async prove(): Promise<ProofVerdict | null> {
-    if (open(this.candidates).length === 0) return null;
+  /** Each candidate is answered for by the codec that it was linked with itself. */
+  private async prove(): Promise<void> {
+    const candidates = open(this.candidates);
+    if (candidates.length === 0) return;
     this.enter('prove');
-    const proof = await this.evolver.proving.prove.executeWithOptions(this.summary('prove'), [
-      this.key,
+    const { prove } = this.evolver.proving;
+    const options = this.summary(`prove the codec of ${candidates.length}`);
+    const proved = await prove.executeWithOptions(options, [
+      {
+        ...this.key,
+        candidates: candidates.map((it) => ({
+          id: it.outcome.id,
+          component: componentOf(it),
+          linked: linkedOf(it),
+        })),
+      },
     ]);
-    for (const candidate of open(this.candidates)) {
-      this.answers.push(answer(candidate, proofAnswer(proof)));
+    for (const candidate of candidates) {
+      const answered = proved.candidates.find(({ id }) => id === candidate.outcome.id);
+      if (answered === undefined) {
+        this.answers.push(answer(candidate, faultAnswer('proof', 'no answer')));
+        continue;
+      }
+      const { proof } = answered;
+      if (proof.verdict !== 'refused') candidate.proof = proof;
+      this.answers.push(answer(candidate, proofAnswer(answered)));
     }
-    this.lines.push(`proof of the codec: ${proof.verdict}`);
-    return proof;
+    const verdicts = new Set(proved.candidates.map(({ proof }) => proof.verdict));
+    this.lines.push(`proof of the codec: ${[...verdicts].join(', ')}`);
   }
 
   private async measure(inputs: GenerationInputs): Promise<void> {
@@ -304,7 +321,7 @@ class Generation {
 
   // ---- promotion --------------------------------------------------------------------------------
 
-  private async promote(winner: Candidate, proof: ProofVerdict, recorded: Recorded): Promise<End> {
+  private async promote(winner: Candidate, recorded: Recorded): Promise<End> {
     this.enter('sign');
     const { org, configuration, settings } = this.input;
     const { outcome } = winner;
@@ -321,8 +338,8 @@ class Generation {
           mutator: outcome.mutator,
           operator: outcome.operator,
           prompt: null,
-          kit: winner.kit,
-          proof,
+          linked: linkedOf(winner),
+          proof: proofOf(winner),
           benchmark: {
             evidence: this.benchmark?.digest ?? '',
             ratio: outcome.ratio ?? 0,
@@ -449,6 +466,16 @@ class Generation {
 function componentOf(candidate: Candidate): Ref {
   if (candidate.component === null) throw new Error(`${candidate.outcome.id} has no component`);
   return candidate.component;
+}
+
+function linkedOf(candidate: Candidate): Ref {
+  if (candidate.linked === null) throw new Error(`${candidate.outcome.id} was not linked`);
+  return candidate.linked;
+}
+
+function proofOf(candidate: Candidate): Proof {
+  if (candidate.proof === null) throw new Error(`${candidate.outcome.id} is not proven`);
+  return candidate.proof;
 }
 
 /**

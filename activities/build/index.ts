@@ -8,7 +8,8 @@ import type { Deps } from '../deps.ts';
 import { beating } from '../heartbeat.ts';
 import { stageKey } from '../keys.ts';
 import type { Activities, BuildVerdict, CandidateBuildInput } from '../types.ts';
-import { readKit } from './kit.ts';
+import { type Kit, readKit } from './kit.ts';
+import { checkUnchanged, hashLibraries, writeLinked } from './linked.ts';
 import { compile } from './rustc.ts';
 
 type Building = Pick<Activities, 'checkSource' | 'build' | 'checkModule'>;
@@ -58,7 +59,8 @@ export function buildActivities(deps: Needs): Building {
 }
 
 async function stillThere({ store }: Needs, verdict: BuildVerdict): Promise<boolean> {
-  return verdict.verdict !== 'built' || (await store.has(verdict.component));
+  if (verdict.verdict !== 'built') return true;
+  return (await store.has(verdict.component)) && (await store.has(verdict.linked));
 }
 
 async function build(
@@ -71,6 +73,7 @@ async function build(
     spec: await store.get(input.spec),
     aggregate: await store.get(input.source),
   };
+  const libraries = await hashLibraries(kit);
   const compiled = await compile(kit, sources, signal);
   const { seconds } = compiled;
   if (compiled.verdict === 'compile-error') {
@@ -78,13 +81,20 @@ async function build(
     return { verdict: 'compile-error', reason: compiled.reason, log, seconds };
   }
   if (compiled.verdict !== 'compiled') return compiled;
-  return await componentize({ settings, store }, compiled, kit.kit, signal);
+  checkUnchanged(libraries, await hashLibraries(kit));
+  return await componentize({ settings, store }, { ...compiled, kit, libraries }, signal);
+}
+
+interface CoreModule {
+  core: Uint8Array;
+  seconds: number;
+  kit: Kit;
+  libraries: Record<string, string>;
 }
 
 async function componentize(
   { settings, store }: Pick<Needs, 'settings' | 'store'>,
-  { core, seconds: before }: { core: Uint8Array; seconds: number },
-  kit: string,
+  { core, seconds: before, kit, libraries }: CoreModule,
   signal: AbortSignal,
 ): Promise<BuildVerdict> {
   const directory = await mkdtemp(join(tmpdir(), 'ratchet-component-'));
@@ -104,7 +114,8 @@ async function componentize(
       return { verdict: 'too-large', reason: `component of ${made.size} bytes`, seconds };
     }
     const component = await store.put(await readFile(to), 'application/wasm');
-    return { verdict: 'built', component, seconds, kit };
+    const linked = await writeLinked(store, kit, component, libraries);
+    return { verdict: 'built', component, linked, seconds };
   } finally {
     await rm(directory, { recursive: true, force: true });
   }

@@ -3,7 +3,7 @@
  * control plane.
  */
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -40,14 +40,15 @@ after(async () => {
   await rm(directory, { recursive: true });
 });
 
-const kit = join(directory, 'kit');
 const settings = {
   state: directory,
-  kit,
+  kit: null,
   aggregator: 'aggregator',
   builderKeyFile: join(directory, 'keys', 'builder.key'),
   trustFile: join(directory, 'trust.json'),
-  proofPolicy: 'unproven' as const,
+  cache: directory,
+  proofPolicy: 'attested' as const,
+  attestations: join(directory, 'attestations'),
 };
 const store = new ContentStore(join(directory, 'store'));
 const stages = new StageRecords(join(directory, 'stages'));
@@ -61,14 +62,6 @@ const { readActive, publish, confirm } = publishActivities(deps);
 
 const validator = signer(await readFile(join(directory, 'keys', 'validator.key'), 'utf8'));
 const codec = sha256('codec');
-await mkdir(kit, { recursive: true });
-const [rustc, args, externs] = ['rustc', [], {}];
-const kitJson = {
-  ...{ kit: sha256('kit'), rustc, rustcVersion: 'rustc 1.95.0', source: 'rustup', args, externs },
-  ...{ template: 'lib.rs', codecDigest: codec, lockDigest: codec },
-};
-await writeFile(join(kit, 'kit.json'), JSON.stringify(kitJson));
-
 /** Stands for the service of the aggregators, under their rights: tests say what it answers. */
 let accepted = 0;
 const evaluations: unknown[] = [];
@@ -170,18 +163,36 @@ function signInput(version: number, subject: ManifestSubject, previous: string |
   };
 }
 
+const proof = {
+  verdict: 'attested' as const,
+  codec,
+  attestation: sha256('attestation'),
+  date: '2026-07-18T12:00:00.000Z',
+};
+
+/** What a build would have recorded of the component. */
+async function linked(component: Ref): Promise<Ref> {
+  const name = 'rlib/libratchet_codec.rlib';
+  const record = {
+    ...{ schema: 1, kit: sha256('kit'), kit_json: sha256('kit.json'), rustc: 'rustc 1.95.0' },
+    ...{ component: component.digest, codec: name, libraries: { [name]: sha256('library') } },
+  };
+  return await store.put(JSON.stringify(record), 'application/json');
+}
+
 async function promotion(): Promise<ManifestSubject> {
+  const module = await store.put('component', 'application/wasm');
   return {
     of: 'candidate',
     kind: 'promote',
-    module: await store.put('component', 'application/wasm'),
+    module,
     origin: {
       commit: 'c0ffee',
       mutator: 'builtin',
       operator: 'dense',
       prompt: null,
-      kit: sha256('kit'),
-      proof: { verdict: 'unproven', codec, admitted: true },
+      linked: await linked(module),
+      proof,
       benchmark: { evidence: sha256('e'), ratio: 2, ci95: [1.9, 2.1] },
     },
   };
@@ -200,6 +211,9 @@ test('sign, publish, publish again, lose a race, renew, retire', async () => {
   const one = await signed(signInput(1, await promotion(), null));
   assert.deepEqual(await signed(signInput(1, await promotion(), null)), one);
   const payload = payloadOf(await store.get(one.envelope));
+  const { toolchain, proof: told } = JSON.parse(Buffer.from(payload).toString('utf8')).predicate;
+  assert.deepEqual(toolchain, { rustc: 'rustc 1.95.0', kit: sha256('kit'), codec });
+  assert.deepEqual(told, proof);
   const { keys } = JSON.parse(await readFile(settings.trustFile, 'utf8'));
   const { signatures } = JSON.parse(await store.getText(one.envelope));
   for (const [place, signature] of signatures.entries()) {
@@ -224,6 +238,13 @@ test('sign, publish, publish again, lose a race, renew, retire', async () => {
   const none = { of: 'nothing', kind: 'tombstone' } as const;
   const tombstone = await signed(signInput(6, none, renewal.active.statement));
   assert.deepEqual([tombstone.active.module, tombstone.active.kind], [null, 'tombstone']);
+});
+
+test('a statement is made of the build of its own module alone', async () => {
+  const subject = await promotion();
+  if (subject.of !== 'candidate') throw new Error('unreachable');
+  const module = await store.put('another component', 'application/wasm');
+  await assert.rejects(sign(signInput(7, { ...subject, module }, null)), /is no record of/);
 });
 
 test('a refusal of the validator is an answer, a key that is not trusted a fault', async () => {

@@ -1,7 +1,7 @@
 /**
  * Stage `sign`: the statement, the builder's signature, the validator's, one envelope around both.
  */
-import { readKit } from '../build/kit.ts';
+import { readLinked } from '../build/linked.ts';
 import type { Deps } from '../deps.ts';
 import { fatal } from '../faults.ts';
 import { countersign } from '../shadow/service.ts';
@@ -37,11 +37,15 @@ async function sign(deps: Needs, input: SignInput): Promise<SignVerdict> {
   return { verdict: 'signed', envelope, active };
 }
 
-async function codeFor({ settings, store }: Needs, subject: ManifestSubject) {
+async function codeFor({ store }: Pick<Needs, 'store'>, subject: ManifestSubject) {
   if (subject.of === 'nothing') return NO_CODE;
   if (subject.of === 'earlier') return readStatement(await store.get(subject.statement));
-  const { rustcVersion: rustc } = await readKit(settings.kit);
-  return codeOf(subject, { rustc });
+  const { module, origin } = subject;
+  const linked = await readLinked(store, origin.linked, module.digest);
+  if (linked === null) {
+    throw fatal('missingObject', `${origin.linked.digest} is no record of ${module.digest}`);
+  }
+  return codeOf(subject, { rustc: linked.rustc, kit: linked.kit });
 }
 
 async function checkValidator(

@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import type { ActiveModule } from '../../workflows/messages.ts';
-import type { ManifestSubject, Origin, SignInput } from '../types.ts';
+import type { ManifestSubject, Origin, Proof, SignInput } from '../types.ts';
 
 const INTERFACE = 'ratchet:guest@1.0.0';
 const NO_MODULE = '0'.repeat(64);
@@ -37,8 +37,10 @@ export function readStatement(bytes: Uint8Array): Predicate {
   return statementSchema.parse(JSON.parse(Buffer.from(bytes).toString('utf8'))).predicate;
 }
 
+/** Of the build's own record, not of whatever kit is there now. */
 export interface Toolchain {
   rustc: string;
+  kit: string;
 }
 
 /** The code part of a promotion. */
@@ -50,9 +52,9 @@ export function codeOf(
   return {
     module: { sha256: module.digest, size: module.size },
     source: { commit: origin.commit },
-    toolchain: { rustc: toolchain.rustc, kit: origin.kit, codec: origin.proof.codec },
+    toolchain: { rustc: toolchain.rustc, kit: toolchain.kit, codec: origin.proof.codec },
     mutation: mutationOf(origin),
-    proof: { verdict: origin.proof.verdict, codec: origin.proof.codec },
+    proof: proofOf(origin),
     benchmark: origin.benchmark,
     shadow: { verdict: 'pass' },
   };
@@ -60,6 +62,17 @@ export function codeOf(
 
 function mutationOf({ mutator, operator, prompt }: Origin) {
   return { mutator, operator, prompt };
+}
+
+/** Field by field: nothing else that an activity may have answered gets into a statement. */
+function proofOf({ proof }: Origin): Proof {
+  const { verdict, codec } = proof;
+  if (verdict === 'attested') {
+    return { verdict, codec, attestation: proof.attestation, date: proof.date };
+  }
+  const { verus, rust, z3, vstd } = proof.tools;
+  const { functions_verified, errors } = proof;
+  return { verdict, codec, functions_verified, errors, tools: { verus, rust, z3, vstd } };
 }
 
 export const NO_CODE: Code = {
@@ -80,7 +93,7 @@ export function encodeStatement(input: SignInput, code: Code): Uint8Array {
     subject: [{ name: input.org, digest: { sha256: module?.sha256 ?? NO_MODULE } }],
     predicateType: 'urn:ratchet:manifest:v1',
     predicate: {
-      schema: 1,
+      schema: 2,
       org: input.org,
       configuration: input.configuration,
       module,

@@ -316,7 +316,10 @@ impl Shadow {
             modules: self.modules.clone(),
             directory: self.settings.state_dir.join("shadow"),
             key: PrivateKey::load(&self.settings.validator_key).context("validator's key")?,
-            proof_policy: self.settings.proof_policy.into(),
+            proof: shadow::ProofRequirement {
+                policy: self.settings.proof_policy.into(),
+                attestations: self.settings.attestations.clone(),
+            },
         };
         Ok(shadow::serve(setup, self.knowledge.clone()).await?)
     }

@@ -54,6 +54,10 @@ pub struct RunSettings {
     /// The least proof verdict of a module that may run.
     #[arg(long, env = "RATCHET_PROOF_POLICY", default_value = "attested")]
     pub proof_policy: ProofChoice,
+    /// Directory of the attestations that this machine trusts, for the shadow service: it signs no
+    /// module whose codec has none here.
+    #[arg(long, env = "RATCHET_ATTESTATIONS")]
+    pub attestations: PathBuf,
     /// How many partitions the INGEST stream has.
     #[arg(long, env = "RATCHET_PARTITIONS", default_value_t = 4)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=64))]
@@ -143,7 +147,6 @@ impl FromStr for Span {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ProofChoice {
-    Unproven,
     Attested,
     Verified,
 }
@@ -151,7 +154,6 @@ pub enum ProofChoice {
 impl From<ProofChoice> for ProofPolicy {
     fn from(choice: ProofChoice) -> Self {
         match choice {
-            ProofChoice::Unproven => Self::Unproven,
             ProofChoice::Attested => Self::Attested,
             ProofChoice::Verified => Self::Verified,
         }

@@ -5,7 +5,7 @@ import { partitions } from './nats/topology.ts';
 import { host } from './ports.ts';
 import { httpProbe, type Service, serverEnvironment, startService } from './service.ts';
 
-export type ProofPolicy = 'unproven' | 'attested' | 'verified';
+export type ProofPolicy = 'attested' | 'verified';
 
 export interface AggregatorOptions {
   readonly executable: string;
@@ -17,6 +17,8 @@ export interface AggregatorOptions {
   /** How long a window waits for late points, such as `30s`. */
   readonly lateness: string;
   readonly proofPolicy: ProofPolicy;
+  /** Directory of attestations. */
+  readonly attestations: string;
   /** Names the process, its log and its state, where several run. */
   readonly name?: string;
   readonly onSpawn?: (pid: number) => void;
@@ -50,6 +52,6 @@ function aggregatorFlags(options: AggregatorOptions, directory: string): string[
     ...['--trust', keys.trust, '--validator-key', keys.validator, '--split-key', keys.split],
     ...['--http', `${host}:${options.port}`],
     ...['--lateness', options.lateness, '--proof-policy', options.proofPolicy],
-    ...['--partitions', String(partitions)],
+    ...['--attestations', options.attestations, '--partitions', String(partitions)],
   ];
 }

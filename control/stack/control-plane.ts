@@ -15,6 +15,8 @@ export interface ControlPlaneOptions {
   /** A claimed port, not 0. */
   readonly port: number;
   readonly proofPolicy: ProofPolicy;
+  /** Directory of attestations. */
+  readonly attestations: string;
   /** Laid over the caller's environment. */
   readonly environment?: NodeJS.ProcessEnv;
   /** Names the process and its log, where several run. */
@@ -54,6 +56,7 @@ export function controlEnvironment(options: ControlPlaneOptions): NodeJS.Process
     RATCHET_BUILDER_KEY: options.keys.builder,
     RATCHET_TRUST: options.keys.trust,
     RATCHET_PROOF_POLICY: options.proofPolicy,
+    RATCHET_ATTESTATIONS: options.attestations,
     TEMPORAL_ADDRESS: options.temporalAddress,
     TEMPORAL_NAMESPACE: options.temporalNamespace,
     NATS_URL: options.natsUrl,

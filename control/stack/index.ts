@@ -21,7 +21,12 @@ export { inboxPrefix, type NatsUser, natsUsers } from './nats/permissions.ts';
 export { provision } from './nats/provision.ts';
 export { type NatsOptions, natsUrl, startNats } from './nats/server.ts';
 export { eventKinds, partitions } from './nats/topology.ts';
-export { type ServiceName, type StackOptions, serviceNames } from './options.ts';
+export {
+  attestationsDirectory,
+  type ServiceName,
+  type StackOptions,
+  serviceNames,
+} from './options.ts';
 export { claimPort, freePorts, host, type Ports } from './ports.ts';
 export type { Exit, Service } from './service.ts';
 export {

@@ -20,6 +20,8 @@ export interface StackOptions {
   readonly executables: Executables;
   readonly lateness: string;
   readonly proofPolicy: ProofPolicy;
+  /** Directory of attestations: default RATCHET_ATTESTATIONS, else this repository's. */
+  readonly attestations: string;
   /** Laid over the environment of the control plane. */
   readonly controlEnvironment: NodeJS.ProcessEnv;
   /** Progress, one line each. */
@@ -53,10 +55,16 @@ export function completeOptions(given: Partial<StackOptions>): StackOptions {
     temporal,
     executables: given.executables ?? neededExecutables(services),
     lateness: given.lateness ?? '30s',
-    proofPolicy: given.proofPolicy ?? 'unproven',
+    proofPolicy: given.proofPolicy ?? 'attested',
+    attestations: resolve(given.attestations ?? attestationsDirectory()),
     controlEnvironment: given.controlEnvironment ?? {},
     log: given.log ?? (() => undefined),
   };
+}
+
+/** One directory for builder and validator: on one machine there is nobody else to trust. */
+export function attestationsDirectory(env: NodeJS.ProcessEnv = process.env): string {
+  return env.RATCHET_ATTESTATIONS || join(repositoryRoot, 'proofs', 'attestations');
 }
 
 function configuredPorts(temporal: TemporalConfig): Ports {

@@ -221,7 +221,7 @@ class RunningStack implements Stack {
   }
 
   #launch(name: ServiceName, onSpawn: (pid: number) => void): Promise<Service> {
-    const { stateDir, executables, temporal, lateness, proofPolicy } = this.#options;
+    const { stateDir, executables, temporal, lateness } = this.#options;
     const shared = { stateDir, onSpawn };
     const ports = this.#ports;
     if (name === 'temporal') {
@@ -229,7 +229,9 @@ class RunningStack implements Stack {
       return startTemporal({ ...shared, executable, config: temporal, ports });
     }
     if (name === 'nats') return startNats({ ...shared, executable: executables.nats, ports });
-    const linked = { ...shared, keys: this.secrets.keys, proofPolicy, natsUrl: natsUrl(ports) };
+    const { proofPolicy, attestations } = this.#options;
+    const proof = { proofPolicy, attestations };
+    const linked = { ...shared, ...proof, keys: this.secrets.keys, natsUrl: natsUrl(ports) };
     if (name === 'aggregator') {
       const executable = executables.aggregator;
       return startAggregator({ ...linked, executable, port: ports.aggregator, lateness });

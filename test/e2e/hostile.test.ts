@@ -11,7 +11,7 @@ import { loadSettings, type Settings } from '../../control/config.ts';
 import { compileConfiguration } from '../../control/configuration/index.ts';
 import { connectNats } from '../../control/nats.ts';
 import { controlEnvironment } from '../../control/stack/control-plane.ts';
-import { findExecutables } from '../../control/stack/index.ts';
+import { attestationsDirectory, findExecutables } from '../../control/stack/index.ts';
 import { ContentStore } from '../../control/store/index.ts';
 import { ConfigurationTable } from '../../control/tables.ts';
 import { connectTemporal } from '../../control/temporal.ts';
@@ -115,7 +115,8 @@ function settingsOf({ stack }: Rig): Settings {
     temporalAddress: stack.addresses.temporal,
     temporalNamespace: stack.temporalNamespace,
     port: 1,
-    proofPolicy: 'unproven',
+    proofPolicy: 'attested',
+    attestations: attestationsDirectory(),
   });
   return loadSettings({ ...environment, RATCHET_LOG_LEVEL: 'warn' });
 }

@@ -3,7 +3,12 @@
  * ran.
  */
 import { createHash } from 'node:crypto';
-import type { Activities, BenchmarkVerdict, CandidateSource } from '../../activities/types.ts';
+import type {
+  Activities,
+  BenchmarkVerdict,
+  CandidateSource,
+  ProvedCandidate,
+} from '../../activities/types.ts';
 import type { ActiveModule, Ref } from '../../workflows/messages.ts';
 
 export function ref(name: string): Ref {
@@ -22,6 +27,19 @@ export function faster(id: string, ratio = 2): BenchmarkVerdict {
     ratio_to_baseline: ratio,
     ratio_to_per_point: ratio * 40,
   };
+}
+
+export function attested(id: string): ProvedCandidate {
+  const attestation = ref('attestation').digest;
+  const date = '2026-07-18T12:00:00.000Z';
+  const proof = { verdict: 'attested' as const, codec: ref('codec').digest, attestation, date };
+  return { id, proof, evidence: attestation, seconds: null };
+}
+
+export function unattested(id: string): ProvedCandidate {
+  const reason = 'attestation-missing';
+  const proof = { verdict: 'refused' as const, codec: ref('codec').digest, reason, detail: 'none' };
+  return { id, proof, evidence: null, seconds: null };
 }
 
 export function slow(id: string): BenchmarkVerdict {
@@ -139,11 +157,11 @@ function stages(): Omit<Activities, keyof Trust> {
     build: async (input) => ({
       verdict: 'built',
       component: ref(`module ${input.candidate}`),
+      linked: ref(`linked ${input.candidate}`),
       seconds: 1.5,
-      kit: 'kit',
     }),
     checkModule: async () => ({ verdict: 'pass' }),
-    prove: async () => ({ verdict: 'unproven', codec: 'codec', admitted: true }),
+    prove: async ({ candidates }) => ({ candidates: candidates.map(({ id }) => attested(id)) }),
     benchmark: async ({ candidates }) => ({
       evidence: ref('benchmark'),
       seconds: 12,

@@ -18,7 +18,17 @@ import {
   startEnvironment,
   withWorkers,
 } from './environment.ts';
-import { deferred, type Fakes, fakes, faster, ref, slow, Table } from './fakes.ts';
+import {
+  attested,
+  deferred,
+  type Fakes,
+  fakes,
+  faster,
+  ref,
+  slow,
+  Table,
+  unattested,
+} from './fakes.ts';
 
 let environment: Awaited<ReturnType<typeof startEnvironment>>;
 before(async () => {
@@ -97,7 +107,7 @@ const cases: Record<string, Case> = {
     overrides: {
       build: async ({ candidate }) => {
         if (candidate.endsWith('c0')) throw ApplicationFailure.nonRetryable('no disk', 'Fault');
-        return { verdict: 'built', component: ref(candidate), seconds: 1, kit: 'k' };
+        return { verdict: 'built', component: ref(candidate), linked: ref('l'), seconds: 1 };
       },
     },
     outcome: 'promoted',
@@ -112,10 +122,30 @@ const cases: Record<string, Case> = {
   },
   'proof refused': {
     overrides: {
-      prove: async () => ({ verdict: 'unproven', codec: 'c', admitted: false, reason: 'policy' }),
+      prove: async ({ candidates }) => ({
+        candidates: candidates.map(({ id }) => unattested(id)),
+      }),
     },
     outcome: 'no-candidate',
-    verdicts: ['rejected proof unproven', 'rejected proof unproven'],
+    verdicts: ['rejected proof refused', 'rejected proof refused'],
+  },
+  'of two codecs one is not proven': {
+    overrides: {
+      prove: async ({ candidates }) => ({
+        candidates: candidates.map(({ id }, i) => (i === 0 ? attested(id) : unattested(id))),
+      }),
+    },
+    outcome: 'promoted',
+    verdicts: ['promoted signature pass', 'rejected proof refused'],
+  },
+  'a candidate that the proof says nothing of': {
+    overrides: {
+      prove: async ({ candidates }) => ({
+        candidates: candidates.slice(0, 1).map(({ id }) => attested(id)),
+      }),
+    },
+    outcome: 'promoted',
+    verdicts: ['promoted signature pass', 'rejected proof fault'],
   },
   'diverged and slow': {
     overrides: {
@@ -226,7 +256,7 @@ test('at most as many questions as allowed', async () => {
 
 test('twins are asked about once', async () => {
   const fake = fakes({
-    build: async () => ({ verdict: 'built', component: ref('same'), seconds: 1, kit: 'k' }),
+    build: async () => ({ verdict: 'built', component: ref('same'), linked: ref('l'), seconds: 1 }),
     shadow: async () => ({ verdict: 'fail' }),
   });
   assert.equal((await run(fake, input('twins'))).outcome, 'shadow-failed');

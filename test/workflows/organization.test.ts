@@ -12,7 +12,7 @@ import {
   startEnvironment,
   withWorkers,
 } from './environment.ts';
-import { deferred, type Fakes, fakes, ref, slow } from './fakes.ts';
+import { attested, deferred, type Fakes, fakes, ref, slow } from './fakes.ts';
 
 let environment: Awaited<ReturnType<typeof startEnvironment>>;
 before(async () => {
@@ -196,9 +196,9 @@ test('pausing with cancel_running ends the generation under way', async () => {
 test('a failed generation is run again from its inputs', async () => {
   let broken = true;
   const fake = fakes({
-    prove: async () => {
+    prove: async ({ candidates }) => {
       if (broken) throw ApplicationFailure.nonRetryable('no verifier', 'VerifierMissing');
-      return { verdict: 'unproven', codec: 'c', admitted: true };
+      return { candidates: candidates.map(({ id }) => attested(id)) };
     },
   });
   await withOrganization(fake, organizationInput('rerun'), async (handle) => {

@@ -3,13 +3,13 @@
 use ratchet_trust::floor::AcceptedModule;
 use ratchet_trust::manifest::Predicate;
 use ratchet_trust::{
-    ConfigurationDigest, Floor, Kind, ModuleDigest, ProofPolicy, ProofVerdict, Statement,
-    StatementDigest, CLOCK_SKEW_MS_MAX, INTERFACE,
+    AttestationRefusal, Attested, ConfigurationDigest, Floor, Kind, ModuleDigest, ProofPolicy,
+    Statement, StatementDigest, CLOCK_SKEW_MS_MAX, INTERFACE,
 };
 
 use super::ledger::Page;
 use super::wire::Refused;
-use super::Knowledge;
+use super::{Knowledge, ProofRequirement};
 
 /// A manifest is renewed at half its life, so it never needs a longer one.
 pub const LIFE_MS_MAX: i64 = 30 * 24 * 60 * 60 * 1000;
@@ -29,6 +29,8 @@ pub struct Facts {
     pub demoted: bool,
     pub now_ms: i64,
     pub proof_policy: ProofPolicy,
+    /// This machine's attestation of the codec that the statement names; `None` if it names none.
+    pub attested: Option<Result<Attested, AttestationRefusal>>,
 }
 
 impl Facts {
@@ -36,7 +38,7 @@ impl Facts {
         predicate: &Predicate,
         knowledge: &dyn Knowledge,
         now_ms: i64,
-        proof_policy: ProofPolicy,
+        proof: &ProofRequirement,
     ) -> Self {
         let (org, configuration) = (predicate.org.as_str(), predicate.configuration);
         let module = predicate.module.map(|module| module.sha256);
@@ -48,7 +50,11 @@ impl Facts {
             accepted: knowledge.accepted(org),
             demoted: module.is_some_and(|module| knowledge.demoted(org, configuration, module)),
             now_ms,
-            proof_policy,
+            proof_policy: proof.policy,
+            attested: predicate
+                .proof
+                .as_ref()
+                .map(|claim| Attested::read(&proof.attestations, claim.codec())),
         }
     }
 }
@@ -97,8 +103,8 @@ pub fn decide(
         let detail = format!("{} was replaced by {newest}", predicate.configuration);
         return Err(Refused::new("stale-configuration", detail));
     }
-    // 7. Proven as far as the policy asks.
-    check_proof(predicate, facts.proof_policy)?;
+    // 7. Proven as far as the policy asks, by what this machine holds itself.
+    check_proof(predicate, facts)?;
     // 8. Not what failed in production.
     if facts.demoted {
         return Err(Refused::new(
@@ -171,16 +177,27 @@ fn check_time(predicate: &Predicate, now_ms: i64) -> Result<(), Refused> {
     Ok(())
 }
 
-fn check_proof(predicate: &Predicate, required: ProofPolicy) -> Result<(), Refused> {
-    let found = predicate
-        .proof
-        .as_ref()
-        .map_or(ProofVerdict::Unproven, |proof| proof.verdict);
+/// The builder's word is not enough, not even `verified`: the validator does not run the verifier,
+/// so it asks for an attestation of its own that says at least as much.
+fn check_proof(predicate: &Predicate, facts: &Facts) -> Result<(), Refused> {
+    let Some(proof) = &predicate.proof else {
+        let detail = format!("a {} without `proof`", predicate.kind);
+        return Err(Refused::new("malformed-statement", detail));
+    };
+    let (found, required) = (proof.verdict(), facts.proof_policy);
     if found < required {
         let detail = format!("`{found}`; the policy asks for `{required}`");
-        return Err(Refused::new("unproven", detail));
+        return Err(Refused::new("proof-policy", detail));
     }
-    Ok(())
+    let missing = Err(AttestationRefusal::Missing {
+        codec: proof.codec(),
+    });
+    facts
+        .attested
+        .clone()
+        .unwrap_or(missing)
+        .and_then(|attested| attested.supports(proof))
+        .map_err(|refusal| Refused::new(refusal.reason(), refusal.to_string()))
 }
 
 fn check_rollback(

@@ -43,8 +43,16 @@ pub struct Setup {
     pub directory: PathBuf,
     /// The validator's private key.
     pub key: PrivateKey,
-    /// The least proof verdict that is countersigned.
-    pub proof_policy: ProofPolicy,
+    pub proof: ProofRequirement,
+}
+
+/// What is asked of the proof in a statement before it is countersigned.
+#[derive(Clone, Debug)]
+pub struct ProofRequirement {
+    /// The least verdict.
+    pub policy: ProofPolicy,
+    /// This machine's own attestations, `<codec digest>.json`: the validator believes these alone.
+    pub attestations: PathBuf,
 }
 
 /// What the rest of the aggregator knows of an organization.

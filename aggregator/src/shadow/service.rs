@@ -8,7 +8,7 @@ use futures::StreamExt;
 use ratchet_sandbox::evaluate::{EvaluateError, Evaluator};
 use ratchet_sandbox::Limits;
 use ratchet_trust::sign::countersign;
-use ratchet_trust::{PrivateKey, ProofPolicy, StatementDigest};
+use ratchet_trust::{PrivateKey, StatementDigest};
 use tokio::sync::mpsc;
 
 use super::decision::{self, Facts};
@@ -16,7 +16,7 @@ use super::evaluation::{Books, Court};
 use super::held_back;
 use super::ledger::{Ledger, LedgerError};
 use super::wire::{self, Answer, EvaluateRequest, Refused, StatusRequest};
-use super::{Knowledge, Setup};
+use super::{Knowledge, ProofRequirement, Setup};
 use crate::events::now_ms;
 
 const NAME: &str = "ratchet-shadow";
@@ -66,7 +66,7 @@ pub async fn serve(setup: Setup, knowledge: Arc<dyn Knowledge>) -> Result<(), Se
     });
     let signer = Signer {
         key: setup.key,
-        proof_policy: setup.proof_policy,
+        proof: setup.proof,
         court: court.clone(),
     };
     let (queue, waiting) = mpsc::channel(QUEUE_MAX);
@@ -118,7 +118,7 @@ async fn evaluate_in_turn(court: &Court, mut waiting: mpsc::Receiver<Waiting>) {
 
 struct Signer {
     key: PrivateKey,
-    proof_policy: ProofPolicy,
+    proof: ProofRequirement,
     court: Arc<Court>,
 }
 
@@ -145,12 +145,7 @@ impl Signer {
         let statement = decision::parse(&bytes)?;
         let predicate = statement.predicate;
         let court = &self.court;
-        let facts = Facts::gather(
-            &predicate,
-            court.knowledge.as_ref(),
-            now_ms(),
-            self.proof_policy,
-        );
+        let facts = Facts::gather(&predicate, court.knowledge.as_ref(), now_ms(), &self.proof);
         let page = court.books.page(&predicate.org);
         decision::decide(&predicate, StatementDigest::of(&bytes), &facts, &page)?;
         // Which versions were signed is durable before the signature exists.

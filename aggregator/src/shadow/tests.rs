@@ -12,11 +12,13 @@ use ratchet_codec::payload::write::MessageBuilder;
 use ratchet_rules::{Aggregate, Filter, Rule};
 use ratchet_trust::floor::AcceptedModule;
 use ratchet_trust::{dsse, sign};
-use ratchet_trust::{ConfigurationDigest, Floor, ModuleDigest, PrivateKey, ProofPolicy};
+use ratchet_trust::{
+    ConfigurationDigest, Floor, ModuleDigest, PrivateKey, ProofPolicy, Sha256Digest,
+};
 use serde_json::{json, Value};
 use tokio::task::JoinHandle;
 
-use super::{serve, Knowledge, ServiceError, Setup};
+use super::{serve, Knowledge, ProofRequirement, ServiceError, Setup};
 use crate::events::now_ms;
 
 const MESSAGES: u32 = 96;
@@ -194,6 +196,15 @@ impl Desk {
     }
 }
 
+/// The text of an attestation of a codec.
+fn attestation(codec: &str) -> String {
+    let vectors = include_str!("../../../test/vectors/attestations.json");
+    let vectors: Value = serde_json::from_str(vectors).unwrap();
+    let mut file = vectors["file"].clone();
+    file["codec"] = json!(codec);
+    file.to_string()
+}
+
 fn statement(configuration: ConfigurationDigest, component: &[u8], version: u64) -> Vec<u8> {
     let (module, any) = (ModuleDigest::of(component), "a".repeat(64));
     let now_ms = now_ms();
@@ -202,14 +213,17 @@ fn statement(configuration: ConfigurationDigest, component: &[u8], version: u64)
         "subject": [{ "name": "acme", "digest": { "sha256": module } }],
         "predicateType": "urn:ratchet:manifest:v1",
         "predicate": {
-            "schema": 1, "org": "acme", "configuration": configuration,
+            "schema": 2, "org": "acme", "configuration": configuration,
             "module": { "sha256": module, "size": component.len() },
             "interface": ratchet_sandbox::INTERFACE, "version": version, "previous": null,
             "issued_at_ms": now_ms, "expires_at_ms": now_ms + 60_000, "kind": "promote",
             "source": { "commit": "c" },
             "toolchain": { "rustc": "r", "kit": "k", "codec": any },
             "mutation": { "mutator": "builtin", "operator": "o", "prompt": null },
-            "proof": { "verdict": "unproven", "codec": any },
+            "proof": {
+                "verdict": "attested", "codec": any, "date": "2026-07-18T12:00:00.000Z",
+                "attestation": Sha256Digest::of(attestation(&any).as_bytes()),
+            },
             "benchmark": { "evidence": any, "ratio": 2.0, "ci95": [1.9, 2.1] },
             "shadow": { "verdict": "pass" }, "workflow": { "id": "w", "run_id": "r" },
         },
@@ -289,6 +303,16 @@ impl Stage {
         PrivateKey::parse(self.seed.as_bytes()).unwrap()
     }
 
+    /// The validator's own attestations.
+    fn attestations(&self) -> PathBuf {
+        self.directory.join("attestations")
+    }
+
+    fn attest(&self, codec: &str, text: &str) {
+        std::fs::create_dir_all(self.attestations()).unwrap();
+        std::fs::write(self.attestations().join(format!("{codec}.json")), text).unwrap();
+    }
+
     async fn start(&self) -> JoinHandle<Result<(), ServiceError>> {
         let setup = Setup {
             client: self.desk.client.clone(),
@@ -296,7 +320,10 @@ impl Stage {
             modules: self.modules.clone(),
             directory: self.directory.clone(),
             key: self.key(),
-            proof_policy: ProofPolicy::Unproven,
+            proof: ProofRequirement {
+                policy: ProofPolicy::Attested,
+                attestations: self.attestations(),
+            },
         };
         let service = tokio::spawn(serve(setup, self.known.clone()));
         until_offered(&self.desk).await;
@@ -332,6 +359,8 @@ async fn judges_and_signs() {
     let stage = Stage::new(&server, directory.path()).await;
     let service = stage.start().await;
     let promotion = statement(stage.desk.configuration, &stage.fast, 1);
+    let codec = "a".repeat(64);
+    stage.attest(&codec, &attestation(&codec));
 
     assert_eq!(stage.word(&stage.fast, 1).await, "insufficient");
     assert_eq!(
@@ -341,6 +370,7 @@ async fn judges_and_signs() {
     stage.hold_back().await;
     refusals(&stage.desk, &stage.fast).await;
     verdicts(&stage).await;
+    attestations(&stage, &promotion).await;
     signatures(&stage, &promotion).await;
 
     // A restart forgets nothing.
@@ -365,6 +395,24 @@ async fn verdicts(stage: &Stage) {
     let status = json!({ "org": "acme", "configuration": stage.desk.configuration });
     let counts = json!({ "held_back": MESSAGES, "training": 0, "accepted_version": 0 });
     assert_eq!(stage.desk.ask("shadow.status", status).await, counts);
+}
+
+/// The last word on a codec is that of this machine's files.
+async fn attestations(stage: &Stage, promotion: &[u8]) {
+    let codec = "a".repeat(64);
+    std::fs::remove_file(stage.attestations().join(format!("{codec}.json"))).unwrap();
+    let refused = |error: &'static str| async move {
+        assert_eq!(stage.desk.countersign(promotion).await["error"], error);
+    };
+    refused("attestation-missing").await;
+    stage.attest(&codec, "{}");
+    refused("attestation-malformed").await;
+    stage.attest(&codec, &attestation(&"b".repeat(64)));
+    refused("attestation-mismatch").await;
+    let faulty = attestation(&codec).replace("\"errors\":0", "\"errors\":1");
+    stage.attest(&codec, &faulty);
+    refused("attestation-errors").await;
+    stage.attest(&codec, &attestation(&codec));
 }
 
 /// Signed is exactly what passed, in the next version, by the validator's key.

@@ -44,10 +44,12 @@ impl Aggregator {
                 "--lateness",
                 &format!("{}ms", lateness.as_millis()),
             ])
-            .args(["--proof-policy", "unproven", "--capture-one-in", "2"])
+            .args(["--proof-policy", "attested", "--capture-one-in", "2"])
             .arg("--state-dir")
             .arg(file(state))
             .args(["--lease-ttl", LEASE_TTL])
+            .arg("--attestations")
+            .arg(file("attestations"))
             .arg("--trust")
             .arg(file("trust.json"))
             .arg("--validator-key")

@@ -41,7 +41,7 @@ async fn refused_envelopes(stage: &Stage, good: &Claim) -> Vec<(Vec<u8>, &'stati
         statement["predicate"]["interface"] = "ratchet:guest@2.0.0".into();
         keys.envelope(&statement)
     };
-    let unproven = {
+    let version_zero = {
         let mut statement = statement.clone();
         statement["predicate"]["version"] = 0.into();
         keys.envelope(&statement)
@@ -56,7 +56,7 @@ async fn refused_envelopes(stage: &Stage, good: &Claim) -> Vec<(Vec<u8>, &'stati
             keys.sign(&statement, &[&keys.builder, &key(9)]),
             "unknown-key",
         ),
-        (unproven, "malformed-statement"),
+        (version_zero, "malformed-statement"),
         (
             claim(&|c| c.org = "globex".to_owned()),
             "wrong-organization",

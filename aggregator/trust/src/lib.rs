@@ -6,6 +6,7 @@
 //!
 //! - [`dsse`]: the envelope and its pre-authentication encoding;
 //! - [`manifest`]: the statement's types;
+//! - [`proof`], [`attestation`]: how far a module's codec is proven, and who says so;
 //! - [`keys`]: public keys of `trust.json`, private seeds;
 //! - [`verify()`]: the one order of checks, one [`Refusal`] a reason;
 //! - [`floor`]: the highest version accepted, kept across restarts;
@@ -13,21 +14,25 @@
 //! - [`source_policy`]: what `aggregate.rs`, the one file that evolution edits, may contain.
 #![forbid(unsafe_code)]
 
+pub mod attestation;
 pub mod digest;
 pub mod dsse;
 pub mod files;
 pub mod floor;
 pub mod keys;
 pub mod manifest;
+pub mod proof;
 mod refusal;
 pub mod sign;
 pub mod source_policy;
 mod verify;
 
+pub use attestation::{AttestationRefusal, Attested};
 pub use digest::{ConfigurationDigest, KeyId, ModuleDigest, Sha256Digest, StatementDigest};
 pub use floor::{Floor, FloorError, FloorStore};
 pub use keys::{KeyError, PrivateKey, Role, TrustRoot};
-pub use manifest::{Kind, OrgName, ProofVerdict, Statement};
+pub use manifest::{Kind, OrgName, Statement};
+pub use proof::{Proof, ProofVerdict};
 pub use refusal::Refusal;
 pub use verify::{check_module_bytes, verify, Accepted, Expectation, ProofPolicy};
 

@@ -8,10 +8,11 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::{ConfigurationDigest, ModuleDigest, Sha256Digest, StatementDigest};
+use crate::proof::Proof;
 
 pub const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
 pub const PREDICATE_TYPE: &str = "urn:ratchet:manifest:v1";
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 /// The largest version: what every JSON reader represents exactly.
 pub const VERSION_MAX: u64 = (1 << 53) - 1;
 /// The last millisecond of the year 9999: later times are mistakes.
@@ -184,32 +185,6 @@ pub enum Mutator {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Proof {
-    pub verdict: ProofVerdict,
-    pub codec: Sha256Digest,
-}
-
-/// How far the codec that the module links is proven; ordered, so that a policy is a minimum.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ProofVerdict {
-    Unproven,
-    Attested,
-    Verified,
-}
-
-impl fmt::Display for ProofVerdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Unproven => "unproven",
-            Self::Attested => "attested",
-            Self::Verified => "verified",
-        })
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Benchmark {
     pub evidence: Sha256Digest,
     pub ratio: f64,
@@ -304,7 +279,26 @@ impl Predicate {
         if let Some(mutation) = &self.mutation {
             bounded("mutation.operator", &mutation.operator, 1024)?;
         }
+        self.check_proof()?;
         self.benchmark.as_ref().map_or(Ok(()), Benchmark::check)
+    }
+
+    /// Its values, and that it is of the codec that was linked.
+    fn check_proof(&self) -> Result<(), StatementError> {
+        let Some(proof) = &self.proof else {
+            return Ok(());
+        };
+        if let Some(fault) = proof.fault() {
+            return refused(format!("proof: {fault}"));
+        }
+        match &self.toolchain {
+            Some(toolchain) if toolchain.codec != proof.codec() => refused(format!(
+                "the proof is of codec {}, but {} was linked",
+                proof.codec(),
+                toolchain.codec
+            )),
+            _ => Ok(()),
+        }
     }
 
     fn check_kind(&self) -> Result<(), StatementError> {

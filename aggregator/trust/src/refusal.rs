@@ -1,6 +1,6 @@
 use crate::digest::{ConfigurationDigest, KeyId, ModuleDigest, StatementDigest};
 use crate::keys::Role;
-use crate::manifest::ProofVerdict;
+use crate::proof::ProofVerdict;
 
 /// Why a manifest or its module is not accepted. One variant a reason: each has its own label in
 /// metrics, events and tests, and names the values that did not fit.
@@ -51,7 +51,7 @@ pub enum Refusal {
     #[error("the manifest is issued at {issued_at_ms} ms; now is {now_ms} ms")]
     NotYetValid { issued_at_ms: i64, now_ms: i64 },
     #[error("the proof verdict is `{found}`; the policy asks for `{required}`")]
-    Unproven {
+    ProofPolicy {
         found: ProofVerdict,
         required: ProofVerdict,
     },
@@ -93,7 +93,7 @@ impl Refusal {
             Self::VersionTooLow { .. } => "version-too-low",
             Self::Expired { .. } => "expired",
             Self::NotYetValid { .. } => "not-yet-valid",
-            Self::Unproven { .. } => "unproven",
+            Self::ProofPolicy { .. } => "proof-policy",
             Self::ModuleMissing { .. } => "module-missing",
             Self::ModuleDigest { .. } => "module-digest",
             Self::ModuleSize { .. } => "module-size",

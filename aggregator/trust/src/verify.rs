@@ -2,7 +2,8 @@ use crate::digest::{ConfigurationDigest, KeyId, ModuleDigest, StatementDigest};
 use crate::dsse::{self, Envelope};
 use crate::floor::Floor;
 use crate::keys::{Role, TrustRoot};
-use crate::manifest::{Kind, ProofVerdict, Statement};
+use crate::manifest::{Kind, Statement};
+use crate::proof::{Proof, ProofVerdict};
 use crate::{Refusal, CLOCK_SKEW_MS_MAX, FLEET, INTERFACE, MODULE_BYTES_MAX};
 
 /// The least proof verdict that a deployment accepts.
@@ -254,14 +255,17 @@ fn check_time(statement: &Statement, now_ms: i64) -> Result<(), Refusal> {
 }
 
 fn check_proof(statement: &Statement, required: ProofPolicy) -> Result<(), Refusal> {
+    let predicate = &statement.predicate;
     // A tombstone ships no code, so there is nothing to prove.
-    let found = match (&statement.predicate.proof, statement.predicate.kind) {
-        (_, Kind::Tombstone) => return Ok(()),
-        (Some(proof), _) => proof.verdict,
-        (None, _) => ProofVerdict::Unproven,
+    if predicate.kind == Kind::Tombstone {
+        return Ok(());
+    }
+    let Some(found) = predicate.proof.as_ref().map(Proof::verdict) else {
+        let detail = format!("a {} without `proof`", predicate.kind);
+        return Err(Refusal::MalformedStatement { detail });
     };
     if found < required {
-        return Err(Refusal::Unproven { found, required });
+        return Err(Refusal::ProofPolicy { found, required });
     }
     Ok(())
 }
@@ -281,13 +285,16 @@ pub(crate) mod tests {
             "subject": [{ "name": org, "digest": { "sha256": digest } }],
             "predicateType": crate::manifest::PREDICATE_TYPE,
             "predicate": {
-                "schema": 1, "org": org, "configuration": any, "version": version,
+                "schema": 2, "org": org, "configuration": any, "version": version,
                 "module": { "sha256": digest, "size": module.len() }, "interface": INTERFACE,
                 "previous": null, "issued_at_ms": 0, "expires_at_ms": 1000, "kind": "promote",
                 "source": { "commit": "c" },
                 "toolchain": { "rustc": "r", "kit": "k", "codec": any },
                 "mutation": { "mutator": "specialise", "operator": "o", "prompt": null },
-                "proof": { "verdict": "verified", "codec": any },
+                "proof": {
+                    "verdict": "attested", "codec": any, "attestation": any,
+                    "date": "2026-07-18T12:00:00.000Z",
+                },
                 "benchmark": { "evidence": any, "ratio": 2, "ci95": [1, 3] },
                 "shadow": { "verdict": "pass" }, "workflow": { "id": "w", "run_id": "r" },
             },

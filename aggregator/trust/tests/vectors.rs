@@ -156,7 +156,7 @@ fn every_reason_of_verification_has_a_case() {
         "version-too-low",
         "expired",
         "not-yet-valid",
-        "unproven",
+        "proof-policy",
     ] {
         assert!(told.contains(&reason), "{reason}");
     }
@@ -167,7 +167,7 @@ fn every_reason_of_verification_has_a_case() {
 fn earlier_steps_are_told_first() {
     let trust = TrustRoot::parse(build::trust().to_string().as_bytes()).unwrap();
     let steps = [
-        ("/predicate/schema", json!(2), "malformed-statement"),
+        ("/predicate/schema", json!(1), "malformed-statement"),
         ("/predicate/org", json!("globex"), "wrong-organization"),
         ("/predicate/interface", json!("other"), "wrong-interface"),
         (
@@ -181,8 +181,8 @@ fn earlier_steps_are_told_first() {
             json!(build::NOW_MS - 1),
             "expired",
         ),
-        ("/predicate/proof/verdict", json!("unproven"), "unproven"),
     ];
+    // The last step's fault: an attested module where the policy is `verified`.
     let mut statement = build::statement();
     for (pointer, value, reason) in steps.into_iter().rev() {
         statement = build::with(statement, &[(pointer, value.clone())]);
@@ -191,7 +191,8 @@ fn earlier_steps_are_told_first() {
         }
         let envelope = build::envelope(&statement, &[&build::builder(), &build::validator()]);
         let floor = json!({ "version": 6, "statement": "e".repeat(64) });
-        let expectation = build::with(build::expectation(), &[("/floor", floor)]);
+        let policy = ("/proof_policy", json!("verified"));
+        let expectation = build::with(build::expectation(), &[("/floor", floor), policy]);
         let case = json!({ "envelope": envelope, "expectation": expectation });
         assert_eq!(verify_case(&case, &trust).unwrap_err().reason(), reason);
     }

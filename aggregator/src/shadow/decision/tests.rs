@@ -1,6 +1,6 @@
 use super::*;
 use crate::shadow::ledger::{Verdict, Word};
-use ratchet_trust::OrgName;
+use ratchet_trust::{OrgName, Sha256Digest};
 use serde_json::{json, Value};
 
 const NOW_MS: i64 = 1_790_000_000_000;
@@ -14,17 +14,49 @@ fn configuration() -> ConfigurationDigest {
     ConfigurationDigest::of(b"rules")
 }
 
+fn codec() -> Sha256Digest {
+    Sha256Digest::of(b"codec")
+}
+
+/// An attestation that holds, of some codec.
+fn attestation() -> Value {
+    let vectors = include_str!("../../../../test/vectors/attestations.json");
+    let vectors: Value = serde_json::from_str(vectors).unwrap();
+    vectors["file"].clone()
+}
+
+/// This machine's attestation of the codec.
+fn attested() -> Attested {
+    let mut file = attestation();
+    file["codec"] = json!(codec());
+    Attested::parse(file.to_string().as_bytes(), codec()).unwrap()
+}
+
+fn claim_of(attested: &Attested) -> Value {
+    json!({
+        "verdict": "attested", "codec": attested.attestation.codec,
+        "attestation": attested.digest, "date": attested.attestation.date,
+    })
+}
+
+fn verified() -> Value {
+    json!({
+        "verdict": "verified", "codec": codec(), "functions_verified": 128, "errors": 0,
+        "tools": attestation()["tools"],
+    })
+}
+
 /// Version 5 of `acme` promotes module 1; each change names a field of the predicate.
 fn statement(changes: &[(&str, Value)]) -> Vec<u8> {
     let any = "a".repeat(64);
     let mut predicate = json!({
-        "schema": 1, "org": "acme", "configuration": configuration(),
+        "schema": 2, "org": "acme", "configuration": configuration(),
         "module": { "sha256": module(1), "size": 1000 }, "interface": INTERFACE, "version": 5,
         "previous": null, "issued_at_ms": NOW_MS, "expires_at_ms": NOW_MS + HOUR_MS,
         "kind": "promote", "source": { "commit": "c" },
-        "toolchain": { "rustc": "r", "kit": "k", "codec": any },
+        "toolchain": { "rustc": "r", "kit": "k", "codec": codec() },
         "mutation": { "mutator": "builtin", "operator": "o", "prompt": null },
-        "proof": { "verdict": "attested", "codec": any },
+        "proof": claim_of(&attested()),
         "benchmark": { "evidence": any, "ratio": 2.0, "ci95": [1.9, 2.1] },
         "shadow": { "verdict": "pass" }, "workflow": { "id": "w", "run_id": "r" },
     });
@@ -78,6 +110,7 @@ fn facts() -> Facts {
         demoted: false,
         now_ms: NOW_MS,
         proof_policy: ProofPolicy::Attested,
+        attested: Some(Ok(attested())),
     }
 }
 
@@ -127,7 +160,7 @@ fn statements() {
     let rollback = |byte: u8| vec![("kind", json!("rollback")), ("module", of(byte))];
     let cases: Vec<Case> = vec![
         (vec![], Ok(())),
-        (vec![("schema", json!(2))], Err("malformed-statement")),
+        (vec![("schema", json!(1))], Err("malformed-statement")),
         (vec![("limits", json!(2))], Err("malformed-statement")),
         (vec![("interface", json!("other"))], Err("wrong-interface")),
         // Versions
@@ -151,14 +184,6 @@ fn statements() {
         (
             vec![("issued_at_ms", json!(NOW_MS + 300_001))],
             Err("not-yet-valid"),
-        ),
-        // Proof
-        (
-            vec![(
-                "proof",
-                json!({ "verdict": "unproven", "codec": "a".repeat(64) }),
-            )],
-            Err("unproven"),
         ),
         // Promotions
         (vec![("module", of(9))], Ok(())),
@@ -208,11 +233,6 @@ fn facts_decide() {
     check_facts(&|facts| facts.newest = None, Err("stale-configuration"));
     check_facts(&|facts| facts.demoted = true, Err("demoted"));
     check_facts(
-        &|facts| facts.proof_policy = ProofPolicy::Verified,
-        Err("unproven"),
-    );
-    check_facts(&|facts| facts.proof_policy = ProofPolicy::Unproven, Ok(()));
-    check_facts(
         &|facts| facts.serving = Some(module(8)),
         Err("stale-verdict"),
     );
@@ -222,9 +242,80 @@ fn facts_decide() {
 }
 
 #[test]
+fn claims() {
+    let any = "a".repeat(64);
+    let proof = |field: &str, value: Value| {
+        let mut proof = claim_of(&attested());
+        proof[field] = value;
+        proof
+    };
+    let cases: Vec<Case> = vec![
+        (vec![("proof", verified())], Ok(())),
+        (
+            vec![("proof", proof("verdict", json!("unproven")))],
+            Err("malformed-statement"),
+        ),
+        (
+            vec![("proof", proof("codec", json!(any)))],
+            Err("malformed-statement"),
+        ),
+        (
+            vec![("proof", proof("attestation", json!(any)))],
+            Err("attestation-mismatch"),
+        ),
+        (
+            vec![("proof", proof("date", json!("2026-07-19T12:00:00.000Z")))],
+            Err("attestation-mismatch"),
+        ),
+    ];
+    for (changes, expected) in cases {
+        check(&changes, &facts(), &page(), expected);
+    }
+}
+
+/// What this machine holds decides, whatever the builder claims.
+#[test]
+fn proofs() {
+    let codec = codec();
+    let check_proof = |claim: Value, change: &dyn Fn(&mut Facts), expected: Result<(), &str>| {
+        let mut facts = facts();
+        change(&mut facts);
+        check(&[("proof", claim)], &facts, &page(), expected);
+    };
+    let strict = |facts: &mut Facts| facts.proof_policy = ProofPolicy::Verified;
+    check_proof(claim_of(&attested()), &strict, Err("proof-policy"));
+    check_proof(verified(), &strict, Ok(()));
+    let refusals = [
+        AttestationRefusal::Missing { codec },
+        AttestationRefusal::Malformed {
+            detail: String::new(),
+        },
+        AttestationRefusal::Errors {
+            errors: 1,
+            functions: 128,
+        },
+    ];
+    for refusal in refusals {
+        for claim in [claim_of(&attested()), verified()] {
+            let without = |facts: &mut Facts| facts.attested = Some(Err(refusal.clone()));
+            check_proof(claim, &without, Err(refusal.reason()));
+        }
+    }
+    let unread = |facts: &mut Facts| facts.attested = None;
+    check_proof(verified(), &unread, Err("attestation-missing"));
+    let other = |facts: &mut Facts| {
+        let mut own = attested();
+        own.attestation.functions_verified = 127;
+        facts.attested = Some(Ok(own));
+    };
+    check_proof(verified(), &other, Err("attestation-mismatch"));
+}
+
+#[test]
 fn a_tombstone_needs_no_current_configuration() {
     let mut facts = facts();
     facts.newest = Some(ConfigurationDigest::of(b"other rules"));
+    facts.attested = None;
     check(&tombstone(), &facts, &page(), Ok(()));
     facts.configuration_known = false;
     check(&tombstone(), &facts, &page(), Err("unknown-configuration"));

@@ -57,24 +57,45 @@ pub fn configuration() -> String {
 pub fn statement() -> Value {
     let module = ModuleDigest::of(MODULE).to_string();
     let evidence = ModuleDigest::of(b"evidence").to_string();
-    let codec = ModuleDigest::of(b"codec").to_string();
     json!({
         "_type": "https://in-toto.io/Statement/v1",
         "subject": [{ "name": "acme", "digest": { "sha256": module } }],
         "predicateType": "urn:ratchet:manifest:v1",
         "predicate": {
-            "schema": 1, "org": "acme", "configuration": configuration(),
+            "schema": 2, "org": "acme", "configuration": configuration(),
             "module": { "sha256": module, "size": MODULE.len() }, "interface": INTERFACE,
             "version": 7, "previous": StatementDigest::of(b"six").to_string(),
             "issued_at_ms": NOW_MS - DAY_MS, "expires_at_ms": NOW_MS + DAY_MS,
             "kind": "promote",
             "source": { "commit": "89abcdef0123456789abcdef0123456789abcdef" },
-            "toolchain": { "rustc": "1.95.0", "kit": "0123456789abcdef", "codec": codec },
+            "toolchain": { "rustc": "1.95.0", "kit": "0123456789abcdef", "codec": codec() },
             "mutation": { "mutator": "builtin", "operator": "dense-cells", "prompt": null },
-            "proof": { "verdict": "attested", "codec": codec },
+            "proof": attested(),
             "benchmark": { "evidence": evidence, "ratio": 1.75, "ci95": [1.7, 1.8] },
             "shadow": { "verdict": "pass" },
             "workflow": { "id": "acme/gen/7", "run_id": "0b0e5c0e-0000-4000-8000-000000000007" },
+        },
+    })
+}
+
+fn codec() -> String {
+    ModuleDigest::of(b"codec").to_string()
+}
+
+fn attested() -> Value {
+    json!({
+        "verdict": "attested", "codec": codec(),
+        "attestation": ModuleDigest::of(b"attestation").to_string(),
+        "date": "2026-07-18T12:00:00.000Z",
+    })
+}
+
+pub fn verified() -> Value {
+    json!({
+        "verdict": "verified", "codec": codec(), "functions_verified": 128, "errors": 0,
+        "tools": {
+            "verus": "0.2026.07.18.3a4d30b", "rust": "1.96.0", "z3": "4.12.5",
+            "vstd": "0.0.0-2026-07-12-0122",
         },
     })
 }

@@ -8,7 +8,7 @@ use ratchet_trust::{KeyId, PrivateKey, StatementDigest};
 use serde_json::{json, Value};
 
 use crate::build::{builder, configuration, envelope, expectation, key, malleated, signature};
-use crate::build::{small_order, statement, validator, with, NOW_MS};
+use crate::build::{small_order, statement, validator, verified, with, NOW_MS};
 
 pub fn envelope_cases() -> Vec<Value> {
     let groups = [
@@ -152,7 +152,7 @@ fn statement_cases() -> Vec<Value> {
         ),
         one("no-subject", "/subject", json!([])),
         of("unknown-field", "limits", json!({})),
-        of("schema-2", "schema", json!(2)),
+        of("schema-3", "schema", json!(3)),
         of("org-not-a-name", "org", json!("Acme")),
         of("digest-in-upper-case", "configuration", upper),
         of("version-0", "version", json!(0)),
@@ -162,10 +162,37 @@ fn statement_cases() -> Vec<Value> {
         of("unknown-kind", "kind", json!("replace")),
         malformed("promote-without-module", &unnamed),
         of("tombstone-with-module", "kind", json!("tombstone")),
+        of("schema-1", "schema", json!(1)),
         of("without-proof", "proof", json!(null)),
+        of("unproven", "proof/verdict", json!("unproven")),
+        of(
+            "proof-of-another-codec",
+            "proof/codec",
+            json!("f".repeat(64)),
+        ),
+        of("proof-with-unknown-field", "proof/by", json!("me")),
+        of("proof-of-both-kinds", "proof/errors", json!(0)),
+        of(
+            "proof-without-attestation",
+            "proof/attestation",
+            json!(null),
+        ),
+        of("proof-without-a-date", "proof/date", json!("yesterday")),
+        verified_with("verified-with-errors", "errors", json!(1)),
+        verified_with("verified-without-functions", "functions_verified", json!(0)),
+        verified_with("verified-by-nothing", "tools", json!({})),
+        verified_with("verified-by-no-version", "tools/z3", json!("")),
         of("shadow-failed", "shadow/verdict", json!("fail")),
         of("interval-upside-down", "benchmark/ci95", json!([2.0, 1.0])),
     ]
+}
+
+fn verified_with(name: &str, field: &str, value: Value) -> Value {
+    let proof = with(verified(), &[(&format!("/{field}"), value)]);
+    malformed(
+        name,
+        &with(statement(), &[("/predicate/proof", proof)]).to_string(),
+    )
 }
 
 /// Statements, well signed and well formed, against various expectations.
@@ -264,19 +291,21 @@ fn time_cases() -> Vec<Value> {
 }
 
 fn proof_cases() -> Vec<Value> {
-    let check = |name: &str, verdict: &str, policy: &str, expect: &str| {
-        let changes = [("/predicate/proof/verdict", json!(verdict))];
+    let check = |name: &str, proof: Option<Value>, policy: &str, expect: &str| {
+        let changes: Vec<_> = proof
+            .map(|value| ("/predicate/proof", value))
+            .into_iter()
+            .collect();
         agree(name, &changes, &[("/proof_policy", json!(policy))], expect)
     };
     vec![
-        check("unproven", "unproven", "attested", "unproven"),
-        check("unproven-but-allowed", "unproven", "unproven", "accepted"),
+        check("attested-is-not-verified", None, "verified", "proof-policy"),
+        check("verified", Some(verified()), "verified", "accepted"),
         check(
-            "attested-is-not-verified",
+            "verified-is-attested-too",
+            Some(verified()),
             "attested",
-            "verified",
-            "unproven",
+            "accepted",
         ),
-        check("verified", "verified", "verified", "accepted"),
     ]
 }

@@ -1,0 +1,2 @@
+/** See `verus.mjs`. */
+export const command: readonly string[];
