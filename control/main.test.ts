@@ -59,7 +59,11 @@ test('configuring starts the organization; the same again changes nothing', asyn
   const again = await ratchet('configure acme -', rules);
   const [a, b] = [JSON.parse(first.out), JSON.parse(again.out)];
   assert.equal(a.changed, true);
-  assert.deepEqual(b, { ...a, changed: false });
+  assert.deepEqual(
+    a.changes.map(({ rule, change }: { rule: string; change: string }) => [rule, change]),
+    [['a', 'added']],
+  );
+  assert.deepEqual(b, { ...a, changed: false, changes: [] });
   const shown = JSON.parse((await ratchet('status acme')).out);
   assert.equal(shown.configuration.digest, a.digest);
   assert.equal(shown.status.configuration.digest, a.digest);
