@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { readdir } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
@@ -96,9 +96,12 @@ export async function readLinked(
 async function filesBelow(kit: Kit, folder: string): Promise<string[]> {
   const directory = join(kit.directory, folder);
   try {
-    const entries = await readdir(directory, { recursive: true, withFileTypes: true });
-    const files = entries.filter((entry) => !entry.isDirectory());
-    return files.map((entry) => nameInKit(kit, join(entry.parentPath, entry.name)));
+    const files: string[] = [];
+    for (const name of await readdir(directory, { recursive: true })) {
+      const file = join(directory, name);
+      if ((await stat(file)).isFile()) files.push(nameInKit(kit, file));
+    }
+    return files;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
     throw error;
