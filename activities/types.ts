@@ -34,6 +34,38 @@ export interface CandidateSource {
   summary: string;
   /** Archive id of the parent; null for the first form. */
   parent: string | null;
+  /** How it came to be; absent in what was recorded before it was kept. */
+  origin?: CandidateOrigin;
+  cost?: Spent;
+}
+
+export interface CandidateOrigin {
+  /** `armId` of the bandit's arm; null = none was chosen. */
+  arm: string | null;
+  patch: string;
+  island: number;
+  inspirations: { role: string; id: string }[];
+  model: string | null;
+  /** Digests: of the prompt, of the conversation, of the normalised tokens of the source. */
+  prompt: string | null;
+  transcript: string | null;
+  syntax: string | null;
+}
+
+/** What was spent on something. */
+export interface Spent {
+  micro_usd: number;
+  tokens_in: number;
+  tokens_out: number;
+  seconds: number;
+}
+
+/** Something proposed that did not become a candidate: a row of the attempts. */
+export interface AttemptRecord {
+  outcome: string;
+  detail: string;
+  source: string | null;
+  micro_usd: number;
 }
 
 /**
@@ -86,9 +118,18 @@ export interface MutateInput extends GenerationKey {
   /** Sources proposed in this generation before: not to be proposed again. */
   siblings: Ref[];
 }
-export type MutateVerdict =
+export type MutateVerdict = (
   | { verdict: 'proposed'; candidate: CandidateSource }
-  | { verdict: 'none'; reason: string };
+  | { verdict: 'none'; reason: string; cost?: Spent }
+) & { attempts?: AttemptRecord[] };
+
+/** A slot without a candidate, and why. */
+export interface MissingSlot {
+  index: number;
+  mutator: string;
+  reason: string;
+  cost?: Spent;
+}
 
 /** Everything a re-run needs; stored as one document. */
 export interface GenerationInputs {
@@ -103,8 +144,9 @@ export interface GenerationInputs {
 export interface AdmitInput extends GenerationKey {
   configuration: ConfigurationRef;
   inputs: GenerationInputs;
-  /** Slots without a candidate, and why. */
-  missing: { index: number; mutator: string; reason: string }[];
+  missing: MissingSlot[];
+  /** By slot: what was proposed on the way. */
+  attempts?: Record<string, AttemptRecord[]>;
 }
 export interface Admitted {
   inputs: Ref;

@@ -3,6 +3,7 @@
  * language model.
  */
 import type { Rule } from '../control/configuration/index.ts';
+import type { Arm, PatchKind, WeightedArm } from './arms.ts';
 import type { TrafficProfile } from './profile.ts';
 import type { RandomState } from './random.ts';
 
@@ -33,6 +34,8 @@ export interface Tried {
 }
 
 export interface ProposalRequest {
+  /** Id of the candidate that the proposal becomes. */
+  id?: string;
   rules: readonly Rule[];
   parent: Parent;
   inspirations: readonly Inspiration[];
@@ -40,6 +43,32 @@ export interface ProposalRequest {
   profile: TrafficProfile;
   /** Sources not to propose again, and what they were worth. */
   tried?: readonly Tried[];
+  /** How to propose; without one the mutator chooses. */
+  arm?: Arm;
+  allowance?: Allowance;
+}
+
+/** What a proposal may still cost; null = no limit. */
+export interface Allowance {
+  usd: number | null;
+  tokens: number | null;
+}
+
+export interface Charge {
+  microUsd: number;
+  tokensIn: number;
+  tokensOut: number;
+}
+
+/** Something proposed on the way that did not become a candidate. */
+export interface Attempt {
+  /** One word, such as `compile-error` or `duplicate`. */
+  outcome: string;
+  /** At most 200 characters. */
+  detail: string;
+  /** Digest of its source, when it had one. */
+  source: string | null;
+  microUsd: number;
 }
 
 export interface Proposal {
@@ -50,9 +79,26 @@ export interface Proposal {
   summary: string;
   /** Where the next proposal's draws go on. */
   random: RandomState;
+  /** What it is made of; without it, that of the arm. */
+  patchKind?: PatchKind;
+  model?: string;
+  /** Digests of the prompt, and of the whole conversation. */
+  prompt?: string;
+  transcript?: string;
+  charge?: Charge;
+  attempts?: readonly Attempt[];
+}
+
+/** No proposal came of it: an answer, not a fault, and charged for all the same. */
+export interface NoProposal {
+  none: string;
+  charge?: Charge;
+  attempts?: readonly Attempt[];
 }
 
 export interface Mutator {
   readonly name: 'builtin' | 'llm';
-  propose(request: ProposalRequest): Promise<Proposal>;
+  /** The ways in which it can propose; absent = one, of its own choice. */
+  arms?(): readonly WeightedArm[];
+  propose(request: ProposalRequest): Promise<Proposal | NoProposal>;
 }

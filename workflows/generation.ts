@@ -147,7 +147,8 @@ class Generation {
     const plan = await quick.plan.executeWithOptions(this.summary('choose parents'), [
       { ...this.key, configuration, specialization, profile, candidates: count, mutator },
     ]);
-    const { candidates, missing } = await propose(this.key, plan, this.input.evolver_queue);
+    const proposals = await propose(this.key, plan, this.input.evolver_queue);
+    const { candidates, missing, attempts } = proposals;
     for (const { index, reason } of missing) this.lines.push(`no #${index}: ${reason}`);
     const inputs: GenerationInputs = {
       schema: this.input.schema,
@@ -159,7 +160,7 @@ class Generation {
       candidates,
     };
     const admitted = await quick.admit.executeWithOptions(this.summary('admit'), [
-      { ...this.key, configuration, inputs, missing },
+      { ...this.key, configuration, inputs, missing, attempts },
     ]);
     this.inputs = admitted.inputs;
     return inputs;

@@ -1,14 +1,22 @@
 /** Asks the mutators for the candidates of a generation. */
 import { isCancellation } from '@temporalio/workflow';
-import type { CandidateSource, GenerationKey, Plan } from '../activities/types.ts';
+import type {
+  AttemptRecord,
+  CandidateSource,
+  GenerationKey,
+  MissingSlot,
+  MutateVerdict,
+  Plan,
+} from '../activities/types.ts';
 import { describeFailure } from './failure.ts';
 import { LLM_QUEUE } from './messages.ts';
 import { mutating } from './proxies.ts';
 
 export interface Proposals {
   candidates: CandidateSource[];
-  /** Slots without a candidate, and why. */
-  missing: { index: number; mutator: string; reason: string }[];
+  missing: MissingSlot[];
+  /** By slot: what was proposed on the way. */
+  attempts: Record<string, AttemptRecord[]>;
 }
 
 /**
@@ -20,7 +28,7 @@ export async function propose(
   { plan, slots }: Plan,
   evolverQueue: string,
 ): Promise<Proposals> {
-  const proposals: Proposals = { candidates: [], missing: [] };
+  const proposals: Proposals = { candidates: [], missing: [], attempts: {} };
   let fault: unknown = null;
   const fill = async ({ index, mutator }: Plan['slots'][number]) => {
     const queue = mutator === 'llm' ? LLM_QUEUE : evolverQueue;
@@ -30,8 +38,9 @@ export async function propose(
       const proposal = await mutating(queue).mutate.executeWithOptions({ summary }, [
         { ...key, plan, index, mutator, siblings },
       ]);
+      if (proposal.attempts) proposals.attempts[index] = proposal.attempts;
       if (proposal.verdict === 'proposed') proposals.candidates.push(proposal.candidate);
-      else proposals.missing.push({ index, mutator, reason: proposal.reason });
+      else proposals.missing.push({ ...missingOf(proposal), index, mutator });
     } catch (error) {
       if (isCancellation(error)) throw error;
       fault = error;
@@ -44,4 +53,8 @@ export async function propose(
   if (proposals.candidates.length === 0 && fault !== null) throw fault;
   proposals.candidates.sort((left, right) => left.index - right.index);
   return proposals;
+}
+
+function missingOf({ reason, cost }: Extract<MutateVerdict, { verdict: 'none' }>) {
+  return cost === undefined ? { reason } : { reason, cost };
 }

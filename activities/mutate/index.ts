@@ -77,6 +77,7 @@ async function mutate(deps: Needs, input: MutateInput): Promise<MutateVerdict> {
   }
   const request = await requestOf(deps, document, slot, input);
   const proposal = await beating({ id }, () => mutator.propose(request));
+  if ('none' in proposal) return { verdict: 'none', reason: proposal.none };
   const source = await deps.store.put(proposal.source, 'text/x-rust');
   if (input.siblings.some((sibling) => sibling.digest === source.digest)) {
     return { verdict: 'none', reason: `${proposal.operator}: a sibling's source again` };

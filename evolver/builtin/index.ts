@@ -44,7 +44,12 @@ interface Search {
   odds: (operator: Operator) => Setting[];
 }
 
-export function builtinMutator(): Mutator {
+/** It always finds something to propose. */
+export interface BuiltinMutator extends Mutator {
+  propose(request: ProposalRequest): Promise<Proposal>;
+}
+
+export function builtinMutator(): BuiltinMutator {
   return { name: 'builtin', propose: async (request) => propose(request) };
 }
 
