@@ -12,7 +12,7 @@ import {
 } from './prove/attestation.mjs';
 import { check, checkMutants } from './prove/check.mjs';
 import { findVerus, NoVerus } from './prove/find.mjs';
-import { countExternalBodies, findHoles } from './prove/holes.mjs';
+import { countTrusted, findHoles } from './prove/holes.mjs';
 import { install } from './prove/install.mjs';
 import { describeMutants, readMutants, reportFile, runMutants } from './prove/mutants.mjs';
 import { help, parseOptions, WrongOptions } from './prove/options.mjs';
@@ -98,7 +98,7 @@ function keepLog(codec, log) {
 }
 
 function attest(run, log, files, say) {
-  const facts = { externalBodies: countExternalBodies(files), date: new Date() };
+  const facts = { externalBodies: countTrusted(files), date: new Date() };
   const attestation = attestationOf(run, facts);
   parseAttestation(JSON.stringify(attestation), run.codec);
   say(`attestation: ${relative(root, writeAttestation(attestation, log))}`);

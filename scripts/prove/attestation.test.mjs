@@ -13,7 +13,7 @@ import {
   writeAttestation,
 } from './attestation.mjs';
 import { check, vstdProblems } from './check.mjs';
-import { countExternalBodies, findHoles } from './holes.mjs';
+import { countTrusted, findHoles } from './holes.mjs';
 import { mutantProblems } from './mutants.mjs';
 import { pins } from './pins.mjs';
 
@@ -82,7 +82,7 @@ describe('the digest of the codec', () => {
 });
 
 describe('an attestation is read strictly', () => {
-  const source = 'fn f() {}';
+  const source = 'verus! { fn f() {} }';
   const valid = attested(join(scratch, 'valid'), source);
   const { tools, seeds, command } = valid;
   const other = 'ab'.repeat(32);
@@ -161,7 +161,7 @@ describe('an attestation is read strictly', () => {
 });
 
 describe('the check without a verifier', () => {
-  const source = 'fn f() {}';
+  const source = 'verus! { fn f() {} }';
   const checked = (home, files = filesOf(source)) => check(files, home).problems.join('\n');
   const home = (name) => join(scratch, name);
 
@@ -172,7 +172,7 @@ describe('the check without a verifier', () => {
 
   test('fails for other sources', () => {
     attested(home('other'), source);
-    assert.match(checked(home('other'), filesOf('fn f() { }')), /^no attestation of the codec/);
+    assert.match(checked(home('other'), filesOf('verus! {}')), /^no attestation of the codec/);
   });
 
   for (const [what, facts, expected] of [
@@ -204,7 +204,7 @@ describe('the check without a verifier', () => {
   });
 
   test('fails for a hole, attested or not', () => {
-    const hole = 'proof fn f() { assume(false); }';
+    const hole = 'verus! { proof fn f() { assume(false); } }';
     attested(home('hole'), hole);
     assert.match(
       checked(home('hole'), filesOf(hole)),
@@ -230,24 +230,49 @@ describe('the check without a verifier', () => {
 });
 
 describe('holes', () => {
+  const inside = (code) => `verus! {\n${code}\n}`;
   const holesIn = (source) => findHoles(filesOf(source)).map((hole) => hole.split(': ')[1]);
   for (const [source, expected] of [
-    ['proof { assume(a); admit(); }', ['assume(', 'admit(']],
-    ['pub assume_specification[ f ](a: u8);', ['assume_specification']],
-    ['broadcast axiom fn f();', ['axiom']],
-    ['#[verifier::external]\nfn f() {}', ['verifier::external']],
-    ['#[verifier(external)]\nfn f() {}', ['verifier(external']],
-    ['#[verifier::external_derive]', ['verifier::external_derive']],
-    ['#[verifier::exec_allows_no_decreases_clause]', ['exec_allows_no_decreases_clause']],
-    ['// assume(a)\nlet s = "admit()"; fn assumed(a: u8) {} /* axiom */', []],
+    [inside('proof { assume(a); admit(); }'), ['assume(', 'admit(']],
+    [inside('pub assume_specification[ f ](a: u8);'), ['assume_specification']],
+    [inside('broadcast axiom fn f();'), ['axiom']],
+    [inside('#[verifier::external]\nfn f() {}'), ['verifier::external']],
+    [inside('#[verifier(external)]\nfn f() {}'), ['verifier(external']],
+    [inside('#[verifier::external_derive]'), ['verifier::external_derive']],
+    [inside('#[verifier::external_body]\nfn f() {}'), ['external_body']],
+    [inside('#[verifier::exec_allows_no_decreases_clause]'), ['exec_allows_no_decreases_clause']],
+    [inside('// assume(a)\nlet s = "admit()"; fn assumed(a: u8) {} /* axiom */'), []],
+    ['fn f() {}', ['fn f outside verus!']],
+    [`${inside('fn f() {}')}\nimpl A { fn g() {} }`, ['fn g outside verus!']],
+    ['#[cfg(test)]\npub fn f(a: [u8; 3]) {}\n#[cfg(test)]\nmod tests { fn g() {} }', []],
+    ['#[cfg(verus_keep_ghost)]\nmod proof;\nfn f() {}', ['fn f outside verus!']],
+    [inside('#[cfg(not(verus_keep_ghost))]\nfn f() {}'), ['cfg(not(verus_keep_ghost))]']],
+    [inside('#[cfg(target_arch = "wasm32")]\nfn f() {}'), ['cfg(target_arch = "      ")]']],
+    [inside('if cfg!(debug_assertions) {}'), ['cfg!(debug_assertions) {}']],
+    ['#[cfg(feature = "write")]\nmod write;', []],
   ]) {
-    test(source.split('\n')[0], () => assert.deepEqual(holesIn(source), expected));
+    test(source.replaceAll('\n', ' '), () => assert.deepEqual(holesIn(source), expected));
   }
 
-  test('trusted bodies are counted', () => {
-    const body = '#[verifier::external_body]\nfn f() {}\n';
-    assert.equal(countExternalBodies(filesOf(`${body}${body}// external_body\n`)), 2);
-    assert.deepEqual(holesIn(body), []);
+  test('trusted bodies are counted, in the one file where they may be', () => {
+    const trusted = (source) => new Map([['guest/codec/src/trusted.rs', Buffer.from(source)]]);
+    const body = inside('#[verifier::external_body]\nfn f() {}\nfn proven() {}');
+    const files = trusted(`${body}\nimpl A for B { fn g() {} }\n// fn h() external_body`);
+    assert.equal(countTrusted(files), 2);
+    assert.deepEqual(findHoles(files), []);
+    assert.equal(countTrusted(filesOf(body)), 0);
+  });
+
+  test('what is no payload byte may be unseen by name, the builder altogether', () => {
+    const found = (name) => {
+      const source = Buffer.from('fn iter() {}');
+      return findHoles(new Map([[`guest/codec/src/${name}`, source]])).length;
+    };
+    const names = ['dictionary', 'write', 'write/encode', 'write/message', 'message'];
+    assert.deepEqual(
+      names.map((name) => found(`payload/${name}.rs`)),
+      [0, 0, 0, 1, 1],
+    );
   });
 });
 

@@ -4,7 +4,7 @@ import { sha256 } from '../guest/files.mjs';
 import { codecDigest } from '../lib/codec.mjs';
 import { root } from '../lib/paths.mjs';
 import { logFile, parseAttestation, proofs, readAttestation } from './attestation.mjs';
-import { countExternalBodies, findHoles } from './holes.mjs';
+import { countTrusted, findHoles } from './holes.mjs';
 import { mutantProblems, readMutants, reportFile } from './mutants.mjs';
 import { pins } from './pins.mjs';
 
@@ -37,7 +37,7 @@ export function check(files, home = proofs) {
 
 function matchProblems(attestation, files, home) {
   const problems = [];
-  const bodies = countExternalBodies(files);
+  const bodies = countTrusted(files);
   if (attestation.external_body !== bodies) {
     problems.push(`external_body: ${bodies} in the sources, ${attestation.external_body} attested`);
   }

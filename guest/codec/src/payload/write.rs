@@ -1,7 +1,10 @@
 //! Building messages: for producers, gateways and tests. Never linked into a guest.
 
+mod assemble;
+mod columns;
 mod encode;
 mod interner;
+mod message;
 
 use super::{FIXED_COLUMNS, HEADER_LEN, MAX_TIMESTAMP, TAIL_LEN};
 use super::{MAX_KEYS, MAX_LEN, MAX_POINTS, MAX_SETS, MAX_SPAN, MAX_STRINGS, MAX_STRING_LEN};
