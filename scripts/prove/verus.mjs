@@ -31,20 +31,20 @@ export const command = [
  *   verified  everything, without an error
  *   refused   the code is well-formed, but something is not proven
  *   broken    no verdict: it does not build, breaks a rule of --no-cheating, or took too long
- * With a module only that module is verified. A signal ends it; then the outcome is `broken`.
+ * With modules only these are verified. A signal ends it; then the outcome is `broken`.
  */
-export async function runVerus(verus, directory, { seed, timeoutMs, module = null, env, signal }) {
+export async function runVerus(verus, directory, { seed, timeoutMs, modules = [], env, signal }) {
   const args = command.slice(1).map((arg) => arg.replace(seedPlace, String(seed)));
   const limited = 'ulimit -v "$0" 2>/dev/null; exec "$@"';
   const begun = performance.now();
-  const part = module === null ? [] : ['--verify-only-module', module];
+  const part = modules.flatMap((module) => ['--verify-only-module', module]);
   const shell = ['-c', limited, String(memoryLimit), verus.command, ...part, ...args];
   const options = { cwd: directory, env: environment(env), timeoutMs, signal };
   const result = await run('sh', shell, options);
   const seconds = (performance.now() - begun) / 1_000;
   return {
     seconds,
-    ...verdict(result, { timeoutMs, module }),
+    ...verdict(result, { timeoutMs, modules }),
     text: normalise(result.stderr, directory),
   };
 }
@@ -55,7 +55,7 @@ function environment(env = process.env) {
   return Object.fromEntries(Object.entries(env).filter(([name]) => names.test(name)));
 }
 
-function verdict(result, { timeoutMs, module }) {
+function verdict(result, { timeoutMs, modules }) {
   const none = { outcome: 'broken', verified: 0, errors: 0, functions: [] };
   if (result.timedOut) return { ...none, problem: `took longer than ${timeoutMs / 1_000} s` };
   const report = parse(result.stdout);
@@ -66,7 +66,7 @@ function verdict(result, { timeoutMs, module }) {
   const { verified, errors } = results;
   const counts = { verified, errors, functions: functionsOf(report) };
   const whole = results['is-verifying-entire-crate'] === true && results.success === true;
-  if (result.code === 0 && errors === 0 && verified > 0 && (whole || module !== null)) {
+  if (result.code === 0 && errors === 0 && verified > 0 && (whole || modules.length > 0)) {
     return { ...counts, outcome: 'verified', problem: null };
   }
   const refused = errors > 0 && results['encountered-vir-error'] === false;
@@ -82,11 +82,16 @@ function parse(text) {
   }
 }
 
-/** The functions that the solver was asked about: [{module, name, mode}], in a fixed order. */
+/** What the solver was asked about: [{module, name, mode, success}], in a fixed order. */
 function functionsOf(report) {
   const modules = report['times-ms']?.smt?.['smt-run-module-times'] ?? [];
   const all = modules.flatMap(({ module, 'function-breakdown': functions = [] }) =>
-    functions.map((entry) => ({ module, name: entry.function, mode: entry['mode:'] })),
+    functions.map((entry) => ({
+      module,
+      name: entry.function,
+      mode: entry['mode:'],
+      success: entry.success,
+    })),
   );
   const key = ({ module, name }) => `${module} ${name}`;
   return all.sort((a, b) => (key(a) < key(b) ? -1 : 1));
