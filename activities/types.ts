@@ -5,6 +5,7 @@
  * Expected negatives are values of the verdict unions; an activity throws only for operational
  * faults.
  */
+import type { SearchSettings } from '../evolver/search/settings.ts';
 import type {
   ActiveModule,
   CandidateOutcome,
@@ -13,6 +14,7 @@ import type {
   Gate,
   GenerationOutcome,
   ManifestKind,
+  MutatorChoice,
   MutatorName,
   Ref,
 } from '../workflows/messages.ts';
@@ -104,12 +106,23 @@ export interface PlanInput extends GenerationKey {
   specialization: Specialization;
   profile: Ref;
   candidates: number;
-  mutator: MutatorName;
+  mutator: MutatorChoice;
+  /** Absent: the defaults. */
+  search?: SearchSettings;
 }
 /** `plan` holds parents, inspirations and random states; a slot is one proposal to make. */
 export interface Plan {
   plan: Ref;
-  slots: { index: number; mutator: MutatorName | 'specialise'; parent: string | null }[];
+  slots: PlanSlot[];
+  /** The first form alone: generation 0 of its configuration. */
+  unevolved?: true;
+}
+export interface PlanSlot {
+  index: number;
+  mutator: MutatorName | 'specialise';
+  parent: string | null;
+  /** Of the bandit. */
+  arm?: string | null;
 }
 export interface MutateInput extends GenerationKey {
   plan: Ref;
@@ -128,6 +141,7 @@ export interface MissingSlot {
   index: number;
   mutator: string;
   reason: string;
+  arm?: string | null;
   cost?: Spent;
 }
 

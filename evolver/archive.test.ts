@@ -153,46 +153,94 @@ test('two connections write the same archive', (context) => {
   two.close();
 });
 
+const SCOPE = { org: 'acme', configuration: CONFIGURATION, epoch: 0, before: 99 };
+const short = (rows: { id: string }[]) =>
+  rows.map(({ id }) => id.slice('acme/gen/'.length)).join(' ');
+
 test('parents are the correct and timed ones, best first, a source once', (context) => {
   const archive = memory(context);
   timed(archive, 1, [1.2, null, 2.5, 0.8]);
   timed(archive, 2, [2.1]);
-  const refuse = (id: string, gate: string) =>
-    archive.recordVerdict(id, { gate, passed: false, verdict: 'refused', atMs: 9 });
+  const refuse = (id: string, gate: string, verdict = 'refused') =>
+    archive.recordVerdict(id, { gate, passed: false, verdict, atMs: 9 });
   refuse('acme/gen/1/c2', 'shadow');
-  // Too slow to be promoted is no reason not to be a parent.
+  // Too slow to be promoted is no reason not to be a parent, nor is a fault of the machine.
   refuse('acme/gen/1/c0', 'benchmark');
+  refuse('acme/gen/1/c3', 'build', 'fault');
   archive.recordCandidate(candidate('acme/gen/2/c1', { source: 'source of acme/gen/2/c0' }));
   archive.recordResult('acme/gen/2/c1', { ratioToBaseline: 1.9 });
-  const ids = (rows: { id: string }[]) => rows.map(({ id }) => id.slice('acme/gen/'.length));
-  assert.deepEqual(ids(archive.ranked('acme', CONFIGURATION)), ['2/c0', '1/c0', '1/c3']);
-  assert.deepEqual(ids(archive.ranked('acme', CONFIGURATION, 1)), ['2/c0']);
-  assert.deepEqual(archive.ranked('acme', 'd'.repeat(64)), []);
-  const tried = ids(archive.tried('acme', CONFIGURATION));
-  assert.deepEqual(tried, ['1/c0', '1/c1', '1/c2', '1/c3', '2/c0']);
+  assert.equal(short(archive.ranked(SCOPE)), '2/c1 1/c0 1/c3', 'the newest figure of a source');
+  assert.equal(short(archive.ranked(SCOPE, 1)), '2/c1');
+  assert.equal(short(archive.ranked({ ...SCOPE, before: 2 })), '1/c0 1/c3');
+  assert.deepEqual(archive.ranked({ ...SCOPE, configuration: 'd'.repeat(64) }), []);
+  assert.equal(short(archive.tried(SCOPE)), '1/c0 1/c1 1/c2 1/c3 2/c1');
+  assert.equal(short(archive.tried(SCOPE, 2)), '1/c3 2/c1');
+  archive.recordCandidate(candidate('acme/gen/2/c2', { source: 'source of acme/gen/2/c0' }));
+  refuse('acme/gen/2/c2', 'shadow');
+  assert.equal(short(archive.ranked(SCOPE)), '1/c0 1/c3', 'a source found wrong once is wrong');
 });
 
-test('inspirations are the best and then the most different', (context) => {
+test('an epoch sees its own figures; observations count epochs', (context) => {
+  const archive = memory(context);
+  timed(archive, 1, [2]);
+  const look = (atMs: number, verdict: 'steady' | 'moved' | 'shrunk') =>
+    archive.recordObservation({
+      ...{ id: `acme/observation/${atMs}`, org: 'acme', configuration: CONFIGURATION, atMs },
+      ...{ module: 'm', profile: 'p', messages: 9, distance: 0.5, advantage: null },
+      ...{ verdict, reason: null },
+    });
+  look(1, 'steady');
+  assert.equal(archive.epoch('acme', CONFIGURATION), 0);
+  look(2, 'moved');
+  look(2, 'moved');
+  look(3, 'shrunk');
+  assert.equal(archive.epoch('acme', CONFIGURATION), 2);
+  assert.equal(archive.epoch('acme', 'other'), 0);
+  assert.deepEqual(
+    archive.observations('acme', null, 2).map(({ atMs }) => atMs),
+    [3, 2],
+  );
+  const later = { id: 'acme/gen/2', configuration: CONFIGURATION, parent: null, epoch: 2 };
+  archive.startGeneration({ ...later, random: seedRandom('e'), startedAtMs: 1 });
+  archive.recordCandidate(candidate('acme/gen/2/c0', { source: 'source of acme/gen/1/c0' }));
+  archive.recordResult('acme/gen/2/c0', { ratioToBaseline: 1.1 });
+  assert.equal(short(archive.ranked(SCOPE)), '1/c0');
+  assert.equal(short(archive.ranked({ ...SCOPE, epoch: 2 })), '2/c0');
+});
+
+test('trials: every use of an arm with what came of it', (context) => {
   const archive = memory(context);
   start(archive, 'acme/gen/1');
-  const operators = [
-    'seed:a=1',
-    'seed:a=1+b=1',
-    'seed:a=1',
-    'seed:a=1',
-    'seed:c=1+d=1',
-    'seed:b=1',
-  ];
-  for (const [slot, operator] of operators.entries()) {
-    const id = `acme/gen/1/c${slot}`;
-    archive.recordCandidate(candidate(id, { operator }));
-    archive.recordResult(id, { ratioToBaseline: 3 - slot / 10 });
-  }
-  const rows = archive.inspirations('acme', CONFIGURATION, 'acme/gen/1/c0', 1, 2);
-  assert.deepEqual(
-    rows.map(({ slot }) => slot),
-    [1, 4, 2],
-  );
+  const arm = 'builtin/seed';
+  archive.recordCandidate(candidate('acme/gen/1/c0', { arm, cost: { usd: 0.25 } }));
+  archive.recordResult('acme/gen/1/c0', { ratioToBaseline: 2 });
+  archive.recordCandidate(candidate('acme/gen/1/c1', { arm, parent: 'acme/gen/1/c0' }));
+  archive.recordResult('acme/gen/1/c1', { ratioToBaseline: 3 });
+  const wrong = { gate: 'shadow', passed: false, verdict: 'fail', atMs: 1 };
+  archive.recordVerdict('acme/gen/1/c1', wrong);
+  archive.recordCandidate(candidate('acme/gen/1/c2'));
+  const none = { generation: 'acme/gen/1', mutator: 'llm', stage: 'mutate', outcome: 'none' };
+  archive.recordAttempt({ id: 'acme/gen/1/c3/a1', ...none, arm: 'rlm/x', costUsd: 1, atMs: 1 });
+  archive.recordAttempt({ id: 'acme/gen/1/c3/a2', ...none, costUsd: 1, atMs: 1 });
+  assert.deepEqual(archive.trials(SCOPE), [
+    { arm, generation: 1, usd: 0.25, ratio: 2, parentRatio: null },
+    { arm, generation: 1, usd: 0, ratio: null, parentRatio: 2 },
+    { arm: 'rlm/x', generation: 1, usd: 1, ratio: null, parentRatio: null },
+  ]);
+});
+
+test('migrants are copies, kept by the generation that moved them', (context) => {
+  const archive = memory(context);
+  timed(archive, 1, [2]);
+  const migrants = [{ candidate: 'acme/gen/1/c0', island: 1 }];
+  archive.recordMigrants('acme/gen/1', migrants);
+  archive.recordMigrants('acme/gen/1', migrants);
+  assert.deepEqual(archive.migrants(SCOPE), migrants);
+  assert.deepEqual(archive.migrants({ ...SCOPE, before: 1 }), []);
+  assert.equal(archive.candidate('acme/gen/1/c0')?.island, 0);
+  archive.recordInputs('acme/gen/1', 'digest');
+  assert.equal(archive.generation('acme/gen/1')?.inputs, 'digest');
+  assert.throws(() => archive.recordInputs('acme/gen/9', 'digest'), { code: 'missing' });
 });
 
 test('pages of generations go on where they ended', (context) => {

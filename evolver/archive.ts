@@ -7,6 +7,8 @@
  */
 import Database from 'better-sqlite3';
 import { ArchiveError } from './errors.ts';
+import type { Scope } from './history.ts';
+import * as history from './history.ts';
 import { parseCandidateId, parseGenerationId } from './ids.ts';
 import * as read from './queries.ts';
 import type {
@@ -17,14 +19,18 @@ import type {
   GenerationEnd,
   GenerationInput,
   GenerationRow,
+  ObservationInput,
   Page,
   PromotionInput,
   Totals,
+  TrialRow,
   Verdict,
 } from './rows.ts';
 import { migrate } from './schema/migrate.ts';
+import type { Migrant } from './search/islands.ts';
 
 export { ArchiveError } from './errors.ts';
+export type { Scope } from './history.ts';
 export type * from './rows.ts';
 
 const BUSY_TIMEOUT_MS = 60_000;
@@ -68,7 +74,11 @@ export class Archive {
       number,
       rerun,
       parent: input.parent,
+      epoch: input.epoch ?? 0,
       random_before: JSON.stringify(input.random),
+      random_after: input.randomAfter ? JSON.stringify(input.randomAfter) : null,
+      plan: input.plan ?? null,
+      profile: input.profile ?? null,
       workflow_run: input.workflowRun ?? null,
       started_at_ms: input.startedAtMs,
     };
@@ -112,6 +122,9 @@ export class Archive {
       summary: input.summary ?? '',
       model: input.model ?? null,
       prompt: input.prompt ?? null,
+      transcript: input.transcript ?? null,
+      arm: input.arm ?? null,
+      features: input.features ? JSON.stringify(input.features) : null,
       source: input.source,
       syntax: input.syntax ?? null,
       cost_usd: input.cost?.usd ?? 0,
@@ -175,10 +188,31 @@ export class Archive {
       outcome: input.outcome,
       detail: input.detail ?? null,
       source: input.source ?? null,
+      arm: input.arm ?? null,
       cost_usd: input.costUsd ?? 0,
+      tokens_in: input.tokensIn ?? 0,
+      tokens_out: input.tokensOut ?? 0,
       at_ms: input.atMs,
     };
     this.#insert('attempts', row, ['generation', 'stage', 'outcome']);
+  }
+
+  /** Copies: the candidates stay where they were born, too. */
+  recordMigrants(generation: string, migrants: readonly Migrant[]): void {
+    const add = this.#database.prepare('INSERT OR IGNORE INTO migrants VALUES (?, ?, ?)');
+    for (const { candidate, island } of migrants) add.run(candidate, island, generation);
+  }
+
+  /** The stored inputs of a generation, from which it is run again. */
+  recordInputs(generation: string, inputs: string): void {
+    const changed = this.#database
+      .prepare('UPDATE generations SET inputs = ? WHERE id = ?')
+      .run(inputs, generation).changes;
+    if (changed === 0) throw new ArchiveError('missing', `no generation ${generation}`);
+  }
+
+  recordObservation({ atMs, ...input }: ObservationInput): void {
+    this.#insert('observations', { ...input, at_ms: atMs }, ['configuration', 'profile']);
   }
 
   recordPromotion(input: PromotionInput): void {
@@ -221,25 +255,31 @@ export class Archive {
   }
 
   /** What parents are sampled from: correct and timed, one row a source, best first. */
-  ranked(org: string, configuration: string, limit = 40): CandidateRow[] {
-    return read.ranked(this.#database, org, configuration, limit);
-  }
-
-  /**
-   * Of the ranked, the best `top` but `except`, then up to `diverse` whose operators differ most.
-   */
-  inspirations(org: string, configuration: string, except: string, top = 2, diverse = 2) {
-    return read.inspirations(
-      read.ranked(this.#database, org, configuration, 40),
-      except,
-      top,
-      diverse,
-    );
+  ranked(scope: Scope, limit?: number): CandidateRow[] {
+    return history.ranked(this.#database, scope, limit);
   }
 
   /** Everything tried in a configuration, newest last, one row a source. */
-  tried(org: string, configuration: string, limit = 256): CandidateRow[] {
-    return read.tried(this.#database, org, configuration, limit);
+  tried(scope: Scope, limit = 256): CandidateRow[] {
+    return history.tried(this.#database, scope, limit);
+  }
+
+  trials(scope: Scope): TrialRow[] {
+    return history.trials(this.#database, scope);
+  }
+
+  migrants(scope: Scope): Migrant[] {
+    return history.migrants(this.#database, scope);
+  }
+
+  /** The present epoch of a configuration's traffic, from 0. */
+  epoch(org: string, configuration: string): number {
+    return history.epoch(this.#database, org, configuration);
+  }
+
+  /** Newest first; of one configuration, or of all. */
+  observations(org: string, configuration: string | null, limit = 100): ObservationInput[] {
+    return history.observations(this.#database, org, configuration, limit);
   }
 
   rejectedByGate(org: string): Record<string, number> {

@@ -68,6 +68,7 @@ export interface Attempt {
   detail: string;
   /** Digest of its source, when it had one. */
   source: string | null;
+  /** Not part of the proposal's `charge`. */
   microUsd: number;
 }
 
@@ -98,7 +99,10 @@ export interface NoProposal {
 
 export interface Mutator {
   readonly name: 'builtin' | 'llm';
-  /** The ways in which it can propose; absent = one, of its own choice. */
-  arms?(): readonly WeightedArm[];
+  /**
+   * The ways in which it can propose; absent = one, of its own choice. `weak`: the parent is the
+   * first form, or far behind the best.
+   */
+  arms?(weak: boolean): readonly WeightedArm[];
   propose(request: ProposalRequest): Promise<Proposal | NoProposal>;
 }

@@ -22,15 +22,10 @@ import type {
 
 const PAGE_LIMIT = 200;
 
-/**
- * Gates that a candidate may fail and still be a parent: it was correct, only not fast enough or
- * not wanted.
- */
-const HARMLESS = "('benchmark', 'promotion', 'signature')";
-
 const GENERATION = `SELECT g.*, (SELECT count(*) FROM candidates c WHERE c.generation = g.id)
   AS candidate_count FROM generations g`;
-const CANDIDATE = `SELECT c.*, (SELECT count(*) FROM candidates k WHERE k.parent = c.id)
+/** Rows of candidates `c`, with the number of their children. */
+export const CANDIDATE = `SELECT c.*, (SELECT count(*) FROM candidates k WHERE k.parent = c.id)
   AS children FROM candidates c`;
 
 export function generation(database: Database, id: string): GenerationRow | null {
@@ -71,66 +66,6 @@ export function candidate(database: Database, id: string): CandidateRow | null {
 export function candidates(database: Database, of: string): CandidateRow[] {
   const rows = database.prepare(`${CANDIDATE} WHERE c.generation = ? ORDER BY c.slot`).all(of);
   return rows.map((row) => toCandidate(database, row as StoredCandidate));
-}
-
-export function ranked(
-  database: Database,
-  org: string,
-  configuration: string,
-  limit: number,
-): CandidateRow[] {
-  const rows = database
-    .prepare(
-      `${CANDIDATE} WHERE c.org = ? AND c.configuration = ? AND c.ratio_to_baseline IS NOT NULL
-       AND NOT EXISTS (SELECT 1 FROM verdicts v WHERE v.candidate = c.id AND NOT v.passed
-         AND v.gate NOT IN ${HARMLESS})
-       AND NOT EXISTS (SELECT 1 FROM candidates o WHERE o.org = c.org
-         AND o.configuration = c.configuration AND o.source = c.source
-         AND (o.ratio_to_baseline, o.id) > (c.ratio_to_baseline, c.id))
-       ORDER BY c.ratio_to_baseline DESC, c.id LIMIT ?`,
-    )
-    .all(org, configuration, limit);
-  return rows.map((row) => toCandidate(database, row as StoredCandidate));
-}
-
-export function inspirations(
-  rows: readonly CandidateRow[],
-  except: string,
-  top: number,
-  diverse: number,
-): CandidateRow[] {
-  const others = rows.filter((row) => row.id !== except);
-  const chosen = others.slice(0, top);
-  const rest = others.slice(top);
-  while (chosen.length < top + diverse && rest.length > 0) {
-    const seen = new Set(chosen.flatMap((row) => parts(row.operator)));
-    const news = rest.map((row) => parts(row.operator).filter((part) => !seen.has(part)).length);
-    const [next] = rest.splice(news.indexOf(Math.max(...news)), 1);
-    if (next !== undefined) chosen.push(next);
-  }
-  return chosen;
-}
-
-function parts(operator: string): string[] {
-  return operator.split(/[:+]/);
-}
-
-export function tried(
-  database: Database,
-  org: string,
-  configuration: string,
-  limit: number,
-): CandidateRow[] {
-  const rows = database
-    .prepare(
-      `${CANDIDATE} WHERE c.org = ? AND c.configuration = ? AND NOT EXISTS
-         (SELECT 1 FROM candidates o WHERE o.org = c.org AND o.configuration = c.configuration
-          AND o.source = c.source AND (coalesce(o.ratio_to_baseline, 0), o.id)
-            > (coalesce(c.ratio_to_baseline, 0), c.id))
-       ORDER BY c.created_at_ms DESC, c.id DESC LIMIT ?`,
-    )
-    .all(org, configuration, limit);
-  return rows.map((row) => toCandidate(database, row as StoredCandidate)).reverse();
 }
 
 export function rejectedByGate(database: Database, org: string): Record<string, number> {
@@ -195,6 +130,10 @@ function toGeneration(row: StoredGeneration): GenerationRow {
     detail: row.detail,
     promoted: row.promoted,
     commit: row.commit_id,
+    epoch: row.epoch,
+    plan: row.plan,
+    inputs: row.inputs,
+    profile: row.profile,
     workflowRun: row.workflow_run,
     startedAtMs: row.started_at_ms,
     endedAtMs: row.ended_at_ms,
@@ -202,7 +141,7 @@ function toGeneration(row: StoredGeneration): GenerationRow {
   };
 }
 
-function toCandidate(database: Database, row: StoredCandidate): CandidateRow {
+export function toCandidate(database: Database, row: StoredCandidate): CandidateRow {
   const { ratio_low: low, ratio_high: high } = row;
   return {
     id: row.id,
@@ -219,6 +158,9 @@ function toCandidate(database: Database, row: StoredCandidate): CandidateRow {
     summary: row.summary,
     model: row.model,
     prompt: row.prompt,
+    transcript: row.transcript,
+    arm: row.arm,
+    features: row.features === null ? null : JSON.parse(row.features),
     source: row.source,
     syntax: row.syntax,
     core: row.core,

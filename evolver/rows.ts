@@ -1,5 +1,6 @@
 /** What the archive stores and tells: inputs are what a caller writes, rows what it reads back. */
 import type { RandomState } from './random.ts';
+import type { Features } from './search/features.ts';
 
 export interface GenerationInput {
   /** `<org>/gen/<n>` or `<org>/gen/<n>/r<k>`; organization, number and re-run are read from it. */
@@ -9,6 +10,12 @@ export interface GenerationInput {
   /** The parent candidate's id; null = the first form of the configuration's module. */
   parent: string | null;
   random: RandomState;
+  /** Where the draws of its plan ended. */
+  randomAfter?: RandomState | null;
+  /** Digests of the plan and of the profile of its traffic. */
+  plan?: string | null;
+  profile?: string | null;
+  epoch?: number;
   workflowRun?: string | null;
   startedAtMs: number;
 }
@@ -33,6 +40,12 @@ export interface GenerationRow {
   parent: string | null;
   random: RandomState;
   randomAfter: RandomState | null;
+  /** Figures of one epoch were measured on traffic of one kind. */
+  epoch: number;
+  plan: string | null;
+  /** Digest of its stored inputs, from which it is run again. */
+  inputs: string | null;
+  profile: string | null;
   /** `running` until it ended. */
   outcome: string;
   detail: string | null;
@@ -62,6 +75,10 @@ export interface CandidateInput {
   model?: string | null;
   /** Digest of the prompt. */
   prompt?: string | null;
+  transcript?: string | null;
+  /** Of the bandit. */
+  arm?: string | null;
+  features?: Features | null;
   /** Digest of aggregate.rs. */
   source: string;
   /** Digest of the normalised syntax tree. */
@@ -120,6 +137,9 @@ export interface CandidateRow {
   summary: string;
   model: string | null;
   prompt: string | null;
+  transcript: string | null;
+  arm: string | null;
+  features: Features | null;
   source: string;
   syntax: string | null;
   core: string | null;
@@ -147,7 +167,38 @@ export interface AttemptInput {
   outcome: string;
   detail?: string | null;
   source?: string | null;
+  arm?: string | null;
   costUsd?: number;
+  tokensIn?: number;
+  tokensOut?: number;
+  atMs: number;
+}
+
+/** What the bandit looks back on: a candidate, or a slot that came to nothing. */
+export interface TrialRow {
+  arm: string;
+  ratio: number | null;
+  parentRatio: number | null;
+  usd: number;
+  generation: number;
+}
+
+export interface ObservationInput {
+  /** `<org>/observation/<time>`. */
+  id: string;
+  org: string;
+  configuration: string;
+  /** The module that served. */
+  module: string | null;
+  /** Digest of the profile. */
+  profile: string;
+  messages: number;
+  /** From the traffic that the module was measured on; null = that is not known. */
+  distance: number | null;
+  /** Ratio to what serves without the module, now; null = not measured. */
+  advantage: number | null;
+  verdict: 'steady' | 'moved' | 'shrunk';
+  reason: string | null;
   atMs: number;
 }
 

@@ -2,7 +2,15 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { mayPromote, promotionOrder } from './promotion.ts';
 import { random, seedRandom } from './random.ts';
-import { powerLaw, sampleParent } from './sampling.ts';
+import {
+  parentWeights,
+  powerLaw,
+  sampleParent,
+  softmax,
+  temperatureOf,
+  weightedByScore,
+} from './sampling.ts';
+import { DEFAULT_SEARCH } from './search/settings.ts';
 
 const ROWS = Array.from({ length: 40 }, (_, rank) => ({ id: rank }));
 
@@ -47,7 +55,7 @@ test('weighted draws refuse weights that are none', () => {
 });
 
 test('chances follow the power law', () => {
-  const chances = powerLaw(40);
+  const chances = powerLaw(40, 1);
   assert.ok(Math.abs((chances[0] ?? 0) - 0.2337) < 1e-4);
   assert.ok(Math.abs(chances.reduce((sum, each) => sum + each, 0) - 1) < 1e-12);
   assert.deepEqual(powerLaw(4, 0), [0.25, 0.25, 0.25, 0.25]);
@@ -56,17 +64,19 @@ test('chances follow the power law', () => {
   }
 });
 
+const byRank = (rows: readonly unknown[]) => powerLaw(rows.length, 1);
+
 test('parents are drawn with these chances', () => {
   const draws = 20_000;
   const seen = new Array<number>(ROWS.length).fill(0);
   let state = seedRandom('parents');
   for (let draw = 0; draw < draws; draw++) {
-    const sampled = sampleParent(ROWS, state);
+    const sampled = sampleParent(ROWS, byRank, state);
     assert.ok(sampled);
     state = sampled.state;
     seen[sampled.rank] = (seen[sampled.rank] ?? 0) + 1;
   }
-  for (const [rank, chance] of powerLaw(ROWS.length).entries()) {
+  for (const [rank, chance] of powerLaw(ROWS.length, 1).entries()) {
     const deviation = Math.sqrt(draws * chance * (1 - chance));
     const off = Math.abs((seen[rank] ?? 0) - draws * chance);
     assert.ok(off < 5 * deviation, `rank ${rank}: ${seen[rank]} of ${draws * chance}`);
@@ -75,8 +85,55 @@ test('parents are drawn with these chances', () => {
 
 test('the same rows and state give the same parent; no row gives none', () => {
   const state = seedRandom('same');
-  assert.deepEqual(sampleParent(ROWS, state), sampleParent(ROWS, state));
-  assert.equal(sampleParent([], state), null);
+  assert.deepEqual(sampleParent(ROWS, byRank, state), sampleParent(ROWS, byRank, state));
+  assert.equal(sampleParent([], byRank, state), null);
+});
+
+const scored = (...scores: number[]) => scores.map((score) => ({ score, children: 0 }));
+
+test('weighted: winners are drawn often, the less the more children they have', () => {
+  const even = weightedByScore(scored(2, 2, 2), 10);
+  assert.ok(
+    even.every((weight) => Math.abs(weight - 1 / 3) < 1e-12),
+    'equal scores, equal chances',
+  );
+  const [best = 0, , worst = 0] = weightedByScore(scored(3, 2, 1), 10);
+  assert.ok(best > 0.6 && worst < 1e-3, `${best} ${worst}`);
+  const [tired = 0, fresh = 0] = weightedByScore(
+    [
+      { score: 3, children: 3 },
+      { score: 3, children: 0 },
+      { score: 1, children: 0 },
+    ],
+    10,
+  );
+  assert.ok(Math.abs(fresh / tired - 4) < 1e-9);
+  const far = weightedByScore(scored(1e9, 1, 1, 1), 1_000);
+  assert.ok(far.every(Number.isFinite), String(far));
+});
+
+test('softmax: a cold one is greedy, a hot one is not; equal scores are equal', () => {
+  const [cold = 0] = softmax(scored(3, 2, 1), 0.15);
+  const [hot = 0] = softmax(scored(3, 2, 1), 1.2);
+  assert.ok(cold > 0.9 && hot < 0.55, `${cold} ${hot}`);
+  assert.deepEqual(softmax(scored(2, 2), 1), [0.5, 0.5]);
+  assert.throws(() => softmax(scored(1), 0), RangeError);
+});
+
+test('the temperature falls over a cycle and starts again', () => {
+  const at = (generation: number) => temperatureOf({ hot: 1.2, cold: 0.15, cycle: 8 }, generation);
+  assert.ok(Math.abs(at(0) - 1.2) < 1e-12 && Math.abs(at(7) - 0.15) < 1e-12);
+  assert.ok(at(3) < at(2) && at(8) === at(0));
+  assert.equal(temperatureOf({ hot: 1.2, cold: 0.15, cycle: 1 }, 5), 0.15);
+});
+
+test('the settings name the method', () => {
+  const rows = scored(3, 2, 1);
+  const by = (sampling: 'power' | 'weighted' | 'softmax') =>
+    parentWeights(rows, { ...DEFAULT_SEARCH, sampling }, 0);
+  assert.deepEqual(by('power'), powerLaw(3, 1));
+  assert.deepEqual(by('weighted'), weightedByScore(rows, 10));
+  assert.deepEqual(by('softmax'), softmax(rows, 1.2));
 });
 
 test('only a lower bound above the threshold is promoted', () => {

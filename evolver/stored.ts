@@ -17,6 +17,10 @@ export interface StoredGeneration {
   promoted: Text;
   commit_id: Text;
   workflow_run: Text;
+  epoch: number;
+  plan: Text;
+  inputs: Text;
+  profile: Text;
   started_at_ms: number;
   ended_at_ms: Amount;
   candidate_count: number;
@@ -36,6 +40,9 @@ export interface StoredCandidate {
   summary: string;
   model: Text;
   prompt: Text;
+  transcript: Text;
+  arm: Text;
+  features: Text;
   source: string;
   syntax: Text;
   core: Text;
@@ -74,5 +81,19 @@ export interface StoredPromotion {
   candidate: Text;
   module: Text;
   manifest: Text;
+  at_ms: number;
+}
+
+export interface StoredObservation {
+  id: string;
+  org: string;
+  configuration: string;
+  module: Text;
+  profile: string;
+  messages: number;
+  distance: Amount;
+  advantage: Amount;
+  verdict: 'steady' | 'moved' | 'shrunk';
+  reason: Text;
   at_ms: number;
 }

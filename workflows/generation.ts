@@ -83,6 +83,7 @@ class Generation {
   private commit: string | null = null;
   private promoted: ActiveModule | null = null;
   private unconfirmed: ActiveModule | null = null;
+  private unevolved = false;
 
   constructor(input: GenerationInput) {
     this.input = input;
@@ -145,8 +146,13 @@ class Generation {
     const { mutator, candidates: count } = settings;
     const { profile, corpus, messages } = sample;
     const plan = await quick.plan.executeWithOptions(this.summary('choose parents'), [
-      { ...this.key, configuration, specialization, profile, candidates: count, mutator },
+      {
+        ...{ ...this.key, configuration, specialization, profile },
+        ...{ candidates: count, mutator },
+        ...(settings.search && { search: settings.search }),
+      },
     ]);
+    this.unevolved = plan.unevolved === true;
     const proposals = await propose(this.key, plan, this.input.evolver_queue);
     const { candidates, missing, attempts } = proposals;
     for (const { index, reason } of missing) this.lines.push(`no #${index}: ${reason}`);
@@ -429,6 +435,7 @@ class Generation {
       unconfirmed: this.unconfirmed,
       inputs: this.inputs,
       benchmark: this.benchmark,
+      ...(this.unevolved && { unevolved: true }),
     };
   }
 

@@ -8,6 +8,7 @@
  */
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
+import { DEFAULT_SEARCH, type SearchSettings } from '../evolver/search/settings.ts';
 
 /** Version of the plain JSON that is carried across continue-as-new and into children. */
 export const WIRE_SCHEMA = 1;
@@ -80,6 +81,8 @@ export interface BudgetUsed {
 }
 
 export type MutatorName = 'builtin' | 'llm';
+/** Which mutators propose; `all` = every one that the deployment has. */
+export type MutatorChoice = MutatorName | 'all';
 
 /**
  * Every setting of an organization's evolution; carried in the workflow's input and validated
@@ -103,7 +106,9 @@ export interface EvolutionSettings {
   capture_poll_ms_max: number;
   /** Seconds of one interleaved benchmark. */
   benchmark_seconds: number;
-  mutator: MutatorName;
+  mutator: MutatorChoice;
+  /** The search; absent in organizations from before it could be set: the defaults. */
+  search?: SearchSettings;
   /** Life of a manifest; it is renewed at half of it. */
   manifest_life_ms: number;
   /** How long the aggregators may take to confirm a swap. */
@@ -133,7 +138,8 @@ export const DEFAULT_SETTINGS: EvolutionSettings = {
   capture_poll_ms: 2_000,
   capture_poll_ms_max: 30_000,
   benchmark_seconds: 12,
-  mutator: 'builtin',
+  mutator: 'all',
+  search: DEFAULT_SEARCH,
   manifest_life_ms: 7 * 24 * 3_600_000,
   confirm_seconds: 60,
   evolve_on_configure: true,
@@ -263,6 +269,8 @@ export interface GenerationResult {
   unconfirmed: ActiveModule | null;
   inputs: Ref | null;
   benchmark: Ref | null;
+  /** It measured the first form alone, which no budget counts. */
+  unevolved?: true;
 }
 
 /** What an organization remembers of a finished generation. */

@@ -7,6 +7,7 @@ import type {
   MissingSlot,
   MutateVerdict,
   Plan,
+  PlanSlot,
 } from '../activities/types.ts';
 import { describeFailure } from './failure.ts';
 import { LLM_QUEUE } from './messages.ts';
@@ -30,7 +31,7 @@ export async function propose(
 ): Promise<Proposals> {
   const proposals: Proposals = { candidates: [], missing: [], attempts: {} };
   let fault: unknown = null;
-  const fill = async ({ index, mutator }: Plan['slots'][number]) => {
+  const fill = async ({ index, mutator, arm = null }: PlanSlot) => {
     const queue = mutator === 'llm' ? LLM_QUEUE : evolverQueue;
     const summary = `gen ${key.generation} · mutate #${index} (${mutator})`;
     const siblings = proposals.candidates.map((candidate) => candidate.source);
@@ -40,11 +41,11 @@ export async function propose(
       ]);
       if (proposal.attempts) proposals.attempts[index] = proposal.attempts;
       if (proposal.verdict === 'proposed') proposals.candidates.push(proposal.candidate);
-      else proposals.missing.push({ ...missingOf(proposal), index, mutator });
+      else proposals.missing.push({ ...missingOf(proposal), index, mutator, arm });
     } catch (error) {
       if (isCancellation(error)) throw error;
       fault = error;
-      proposals.missing.push({ index, mutator, reason: describeFailure(error) });
+      proposals.missing.push({ index, mutator, arm, reason: describeFailure(error) });
     }
   };
   const models = slots.filter((slot) => slot.mutator === 'llm');

@@ -264,15 +264,16 @@ function count(state: OrganizationState, result: GenerationResult, fresh: boolea
   const promoted = result.outcome === 'promoted';
   const failed = result.outcome === 'failed';
   const stagnation = promoted ? 0 : state.used.stagnation + (state.used.promoted ? 1 : 0);
-  const cancelled = result.outcome === 'cancelled';
+  // The first form says how good the specialisation is, not how the search goes.
+  const free = result.outcome === 'cancelled' || result.unevolved === true;
   return {
     ...state,
     failures: failed ? state.failures + 1 : 0,
     first_promotion_ms: state.first_promotion_ms ?? (promoted ? result.ended_ms : null),
     used: {
       ...state.used,
-      generations: state.used.generations + (fresh && !cancelled ? 1 : 0),
-      stagnation: cancelled ? state.used.stagnation : stagnation,
+      generations: state.used.generations + (fresh && !free ? 1 : 0),
+      stagnation: free && !promoted ? state.used.stagnation : stagnation,
       promoted: state.used.promoted || promoted,
     },
   };

@@ -1,6 +1,7 @@
 /**
  * Checks of everything a caller hands to the workflows: synchronous, pure, naming the bad value.
  */
+import type { SearchSettings } from '../evolver/search/settings.ts';
 import {
   type Budget,
   type ConfigurationRef,
@@ -91,13 +92,51 @@ const settingsFields: Record<keyof EvolutionSettings, (field: string, value: unk
   capture_poll_ms_max: (field, value) => number(field, value, 10, 3_600_000),
   benchmark_seconds: (field, value) => number(field, value, 1, 300),
   mutator: (field, value) => {
-    if (value !== 'builtin' && value !== 'llm') fail(field, value, 'builtin or llm');
+    if (!['all', 'builtin', 'llm'].includes(value as string)) {
+      fail(field, value, 'all, builtin or llm');
+    }
+  },
+  search: (field, value) => {
+    // Organizations that were started before the search could be set have none.
+    if (value !== undefined) checkSearch(field, value);
   },
   manifest_life_ms: (field, value) => number(field, value, 2_000, LIFE_MS_MAX),
   confirm_seconds: (field, value) => number(field, value, 1, 480),
   evolve_on_configure: flag,
   generations_per_run: (field, value) => number(field, value, 1, 1_000),
 };
+
+const searchFields: Record<keyof SearchSettings, (field: string, value: unknown) => void> = {
+  sampling: (field, value) => {
+    if (!['power', 'weighted', 'softmax'].includes(value as string)) {
+      fail(field, value, 'power, weighted or softmax');
+    }
+  },
+  alpha: (field, value) => number(field, value, 0, 10, false),
+  lambda: (field, value) => number(field, value, 0, 1_000, false),
+  hot: (field, value) => number(field, value, 0.01, 100, false),
+  cold: (field, value) => number(field, value, 0.01, 100, false),
+  cycle: (field, value) => number(field, value, 1, 1_000),
+  islands: (field, value) => number(field, value, 1, 16),
+  migrate_every: (field, value) => number(field, value, 1, 10_000),
+  migrants: (field, value) => number(field, value, 0, 40),
+  archive: (field, value) => number(field, value, 1, 400),
+  inspirations_top: (field, value) => number(field, value, 0, 8),
+  inspirations_diverse: (field, value) => number(field, value, 0, 8),
+  exploration: (field, value) => number(field, value, 0, 100, false),
+  epsilon: (field, value) => number(field, value, 0, 1, false),
+  decay: (field, value) => number(field, value, 0.01, 1, false),
+  cost_weight: (field, value) => number(field, value, 0, 100, false),
+  novelty_tries: (field, value) => number(field, value, 1, 10),
+  quick_ratio: (field, value) => number(field, value, 0, 1, false),
+};
+
+/** All of it: whoever changes a part starts from the defaults. */
+export function checkSearch(field: string, value: unknown): void {
+  const given = object(field, value);
+  known(field, given, Object.keys(searchFields));
+  for (const [key, check] of Object.entries(searchFields)) check(`${field}.${key}`, given[key]);
+}
 
 export function checkSettings(value: unknown): void {
   const given = object('settings', value);

@@ -4,6 +4,7 @@ import { decodeBlob } from '../../control/configuration/index.ts';
 import type { ProposalRequest } from '../../evolver/mutator.ts';
 import type { TrafficProfile } from '../../evolver/profile.ts';
 import { seedRandom } from '../../evolver/random.ts';
+import { syntaxDigest } from '../../evolver/search/novelty.ts';
 import type { Deps } from '../deps.ts';
 import { fatal } from '../faults.ts';
 import { beating } from '../heartbeat.ts';
@@ -11,6 +12,8 @@ import { candidateId, generationOf, stageKey } from '../keys.ts';
 import type {
   Activities,
   AdmitInput,
+  Admitted,
+  CandidateOrigin,
   GenerationInputs,
   GenerationKey,
   MutateInput,
@@ -19,7 +22,9 @@ import type {
   PlanInput,
   ReadmitInput,
 } from '../types.ts';
-import { type PlanDocument, planGeneration, planSchema } from './plan.ts';
+import { admitAttempts, admitCandidates } from './admit.ts';
+import { armOf, type PlanDocument, planGeneration, planSchema, type SlotDocument } from './plan.ts';
+import { type Asked, askForNew } from './propose.ts';
 
 type Mutating = Pick<Activities, 'plan' | 'mutate' | 'admit' | 'readmit' | 'restore'>;
 type Needs = Pick<Deps, 'archive' | 'store' | 'stages' | 'mutators' | 'now'>;
@@ -43,81 +48,128 @@ export function mutateActivities(deps: Needs): Mutating {
 }
 
 async function plan(deps: Needs, input: PlanInput): Promise<Plan> {
-  const generation = generationOf(input);
-  const document = planGeneration(deps.archive, input, generation);
-  start(deps, input, input.configuration.digest, document.slots[0]?.parent?.id ?? null);
-  const slots = document.slots.map(({ index, mutator, parent }) => ({
-    index,
-    mutator,
-    parent: parent?.id ?? null,
-  }));
-  return { plan: await deps.store.put(JSON.stringify(document), 'application/json'), slots };
-}
-
-function start(deps: Needs, key: GenerationKey, configuration: string, parent: string | null) {
-  const id = generationOf(key);
+  const id = generationOf(input);
+  const planned = planGeneration(deps.archive, input, deps.mutators);
+  const { document, epoch, random } = planned;
+  const stored = await deps.store.put(JSON.stringify(document), 'application/json');
   deps.archive.startGeneration({
-    id,
-    configuration,
-    parent,
-    random: seedRandom(`${id}/${configuration}`),
+    ...{ id, configuration: input.configuration.digest, epoch },
+    parent: document.slots[0]?.parent?.id ?? null,
+    ...{ random: random.before, randomAfter: random.after },
+    ...{ plan: stored.digest, profile: document.profile },
     startedAtMs: deps.now(),
   });
+  deps.archive.recordMigrants(id, planned.migrants);
+  const slots = document.slots.map((slot) => ({
+    index: slot.index,
+    mutator: slot.mutator,
+    parent: slot.parent?.id ?? null,
+    arm: armOf(slot),
+  }));
+  return { plan: stored, slots, ...(planned.unevolved && { unevolved: true }) };
 }
 
 async function mutate(deps: Needs, input: MutateInput): Promise<MutateVerdict> {
   const document = planSchema.parse(JSON.parse(await deps.store.getText(input.plan)));
   const slot = document.slots.find(({ index }) => index === input.index);
   if (slot === undefined) throw fatal('invalidProfile', `the plan has no slot ${input.index}`);
-  const id = candidateId(input, input.index);
-  if (input.mutator === 'specialise') return await firstForm(deps, document, id, input.index);
+  if (input.mutator === 'specialise') return await given(deps, document, slot, input);
   const mutator = deps.mutators[input.mutator];
   if (mutator === undefined) {
     throw fatal('invalidProfile', `mutator ${input.mutator} is not available here`);
   }
   const request = await requestOf(deps, document, slot, input);
-  const proposal = await beating({ id }, () => mutator.propose(request));
-  if ('none' in proposal) return { verdict: 'none', reason: proposal.none };
-  const source = await deps.store.put(proposal.source, 'text/x-rust');
-  if (input.siblings.some((sibling) => sibling.digest === source.digest)) {
-    return { verdict: 'none', reason: `${proposal.operator}: a sibling's source again` };
-  }
+  const known = [...document.known, ...(await siblingsOf(deps, input))];
+  const { novelty_tries: tries } = document;
+  const asked = await beating({ id: request.id ?? '' }, () =>
+    askForNew(
+      { store: deps.store, clock: () => performance.now() },
+      mutator,
+      request,
+      known,
+      tries,
+    ),
+  );
+  return await verdictOf(deps, input, slot, asked);
+}
+
+async function verdictOf(
+  deps: Needs,
+  input: MutateInput,
+  slot: SlotDocument,
+  { attempts, cost, found, reason }: Asked,
+): Promise<MutateVerdict> {
+  const tried = attempts.length === 0 ? {} : { attempts };
+  if (found === null) return { verdict: 'none', reason, cost, ...tried };
+  const { proposal, syntax } = found;
   const { operator, summary } = proposal;
-  const parent = slot.parent?.id ?? null;
-  const { index, mutator: name } = input;
+  const candidate = {
+    ...{ id: candidateId(input, input.index), index: input.index },
+    source: await deps.store.put(proposal.source, 'text/x-rust'),
+    ...{ mutator: input.mutator, operator, summary, parent: slot.parent?.id ?? null },
+    origin: {
+      ...originOf(slot, syntax),
+      patch: proposal.patchKind ?? slot.arm?.patch ?? 'full',
+      model: proposal.model ?? null,
+      prompt: proposal.prompt ?? null,
+      transcript: proposal.transcript ?? null,
+    },
+    cost,
+  };
+  return { verdict: 'proposed', candidate, ...tried };
+}
+
+function originOf(slot: SlotDocument, syntax: string): CandidateOrigin {
   return {
-    verdict: 'proposed',
-    candidate: { id, index, source, mutator: name, operator, summary, parent },
+    arm: armOf(slot),
+    patch: 'full',
+    island: slot.island,
+    inspirations: slot.inspirations.map(({ role, id }) => ({ role, id })),
+    ...{ model: null, prompt: null, transcript: null, syntax },
   };
 }
 
-async function firstForm(
-  deps: Needs,
+/** What nobody proposes: the first form, or a candidate of before that is measured anew. */
+async function given(
+  { store }: Needs,
   document: PlanDocument,
-  id: string,
-  index: number,
+  slot: SlotDocument,
+  input: MutateInput,
 ): Promise<MutateVerdict> {
-  const size = (await deps.store.get(document.seed)).length;
-  const source = { digest: document.seed, size, mediaType: 'text/x-rust' };
-  const summary = 'the first form of the configuration’s module';
+  const digest = slot.again?.source ?? document.seed;
+  const text = await store.getText(digest);
+  const source = { digest, size: Buffer.byteLength(text), mediaType: 'text/x-rust' };
+  const origin = originOf(slot, syntaxDigest(text));
+  const first = {
+    ...{ mutator: 'specialise' as const, operator: 'seed', parent: null, origin },
+    summary: 'the first form of the configuration’s module',
+  };
+  const { index } = input;
+  const own = { id: candidateId(input, index), index, source };
+  if (slot.again === null) return { verdict: 'proposed', candidate: { ...first, ...own } };
+  const { id, mutator, operator, parent } = slot.again;
   return {
     verdict: 'proposed',
     candidate: {
-      id,
-      index,
-      source,
-      mutator: 'specialise',
-      operator: 'seed',
-      summary,
-      parent: null,
+      ...{ ...own, mutator, operator, parent, origin: { ...origin, patch: 'again' } },
+      summary: `${id}, measured on the traffic of now`,
     },
   };
+}
+
+async function siblingsOf({ store }: Needs, { siblings }: MutateInput) {
+  return await Promise.all(
+    siblings.map(async (ref) => ({
+      source: ref.digest,
+      syntax: syntaxDigest(await store.getText(ref)),
+    })),
+  );
 }
 
 async function requestOf(
   { store }: Needs,
   document: PlanDocument,
-  slot: PlanDocument['slots'][number],
+  slot: SlotDocument,
   input: MutateInput,
 ): Promise<ProposalRequest> {
   const text = (digest: string) => store.getText(digest);
@@ -128,6 +180,7 @@ async function requestOf(
     ...input.siblings.map(({ digest: source }) => ({ source, ratio: null })),
   ];
   return {
+    id: candidateId(input, input.index),
     rules: decodeBlob(await store.get(document.configuration.blob)),
     parent:
       parent === null
@@ -145,40 +198,16 @@ async function requestOf(
     tried: await Promise.all(
       tried.map(async ({ source, ratio }) => ({ source: await text(source), ratio })),
     ),
+    ...(slot.arm && { arm: slot.arm }),
   };
 }
 
-async function admit(deps: Needs, input: AdmitInput): Promise<{ inputs: Awaited<Stored> }> {
-  const generation = generationOf(input);
-  admitCandidates(deps, input.inputs);
-  for (const { index, mutator, reason } of input.missing) {
-    deps.archive.recordAttempt({
-      id: `${candidateId(input, index)}/a1`,
-      generation,
-      mutator,
-      stage: 'mutate',
-      outcome: 'none',
-      detail: reason,
-      atMs: deps.now(),
-    });
-  }
-  return { inputs: await deps.store.put(JSON.stringify(input.inputs), 'application/json') };
-}
-
-type Stored = ReturnType<Deps['store']['put']>;
-
-function admitCandidates(deps: Needs, inputs: GenerationInputs): void {
-  for (const candidate of inputs.candidates) {
-    deps.archive.recordCandidate({
-      id: candidate.id,
-      parent: candidate.parent,
-      mutator: candidate.mutator,
-      operator: candidate.operator,
-      summary: candidate.summary,
-      source: candidate.source.digest,
-      createdAtMs: deps.now(),
-    });
-  }
+async function admit(deps: Needs, input: AdmitInput): Promise<Admitted> {
+  await admitCandidates(deps, input.inputs.candidates);
+  admitAttempts(deps, input);
+  const inputs = await deps.store.put(JSON.stringify(input.inputs), 'application/json');
+  deps.archive.recordInputs(generationOf(input), inputs.digest);
+  return { inputs };
 }
 
 const inputsSchema = z.looseObject({ schema: z.literal(1), configuration: z.string() });
@@ -195,7 +224,19 @@ async function readmit(deps: Needs, input: ReadmitInput): Promise<GenerationInpu
     id: candidateId(input, candidate.index),
   }));
   const inputs = { ...stored, candidates };
-  start(deps, input, head.configuration, candidates[0]?.parent ?? null);
-  admitCandidates(deps, inputs);
+  start(deps, input, stored, candidates[0]?.parent ?? null);
+  await admitCandidates(deps, candidates);
+  deps.archive.recordInputs(generationOf(input), input.inputs.digest);
   return inputs;
+}
+
+function start(deps: Needs, key: GenerationKey, inputs: GenerationInputs, parent: string | null) {
+  const { configuration } = inputs;
+  const first = deps.archive.generation(generationOf({ ...key, rerun: 0 }));
+  deps.archive.startGeneration({
+    ...{ id: generationOf(key), configuration, parent, profile: inputs.profile.digest },
+    ...{ epoch: deps.archive.epoch(key.org, configuration), plan: first?.plan ?? null },
+    random: first?.random ?? seedRandom(`${generationOf({ ...key, rerun: 0 })}/${configuration}`),
+    startedAtMs: deps.now(),
+  });
 }

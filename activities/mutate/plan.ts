@@ -1,8 +1,15 @@
-/** Which parents, inspirations and random states a generation's proposals begin with. */
+/** Which parents, inspirations, arms and random states a generation's proposals begin with. */
 import { z } from 'zod';
-import type { Archive, CandidateRow } from '../../evolver/archive.ts';
+import type { Archive, CandidateRow, Scope } from '../../evolver/archive.ts';
+import { armId, type WeightedArm } from '../../evolver/arms.ts';
+import type { Mutator } from '../../evolver/mutator.ts';
 import { type RandomState, seedRandom } from '../../evolver/random.ts';
-import { sampleParent } from '../../evolver/sampling.ts';
+import type { Migrant } from '../../evolver/search/islands.ts';
+import { DEFAULT_SEARCH } from '../../evolver/search/settings.ts';
+import { type PlannedSlot, planSlots } from '../../evolver/search/slots.ts';
+import { generationId } from '../../workflows/messages.ts';
+import type { Deps } from '../deps.ts';
+import { fatal } from '../faults.ts';
 import type { PlanInput } from '../types.ts';
 
 const digest = z.string().regex(/^[0-9a-f]{64}$/);
@@ -11,6 +18,18 @@ const randomState = z.object({
   words: z.tuple([z.number(), z.number(), z.number(), z.number()]),
 });
 const relative = z.object({ id: z.string(), source: digest, ratio: z.number().nullable() });
+const arm = z.object({
+  mutator: z.enum(['builtin', 'llm']),
+  kind: z.string(),
+  model: z.string().nullable(),
+  patch: z.enum(['diff', 'full', 'crossover']),
+});
+/** A candidate of an earlier epoch, measured anew. */
+const again = relative.extend({
+  mutator: z.enum(['builtin', 'llm', 'specialise']),
+  operator: z.string(),
+  parent: z.string().nullable(),
+});
 
 export const planSchema = z.object({
   schema: z.literal(1),
@@ -21,52 +40,157 @@ export const planSchema = z.object({
     z.object({
       index: z.int(),
       mutator: z.enum(['builtin', 'llm', 'specialise']),
+      island: z.int().default(0),
       /** Without one, the seed is the parent. */
       parent: relative.nullable(),
-      inspirations: z.array(relative),
+      inspirations: z.array(relative.extend({ role: z.string().default('top') })),
+      arm: arm.nullable().default(null),
+      again: again.nullable().default(null),
       random: randomState,
     }),
   ),
   tried: z.array(z.object({ source: digest, ratio: z.number().nullable() })),
+  /** Digests of what is known, for the check of novelty. */
+  known: z.array(z.object({ source: digest, syntax: digest.nullable() })).default([]),
+  novelty_tries: z.int().default(1),
 });
 
 export type PlanDocument = z.output<typeof planSchema>;
-type Slot = PlanDocument['slots'][number];
+export type SlotDocument = PlanDocument['slots'][number];
 
+export interface Planned {
+  document: PlanDocument;
+  epoch: number;
+  migrants: Migrant[];
+  random: { before: RandomState; after: RandomState };
+  /** Generation 0 of the configuration: its first form, alone. */
+  unevolved: boolean;
+}
+
+/** Whose sources a proposal is told, and whose digests it may not repeat. */
 const TRIED_MAX = 128;
+const KNOWN_MAX = 512;
 
-/** Pure in the archive's rows: planned again before anything was added, it is the same plan. */
+/** Pure in the archive's rows of earlier generations: planned again, it is the same plan. */
 export function planGeneration(
   archive: Archive,
   input: PlanInput,
-  generation: string,
-): PlanDocument {
-  const { org, configuration } = input;
-  const ranked = archive.ranked(org, configuration.digest);
-  const tried = archive.tried(org, configuration.digest, TRIED_MAX);
-  let state = seedRandom(`${generation}/${configuration.digest}`);
-  const slots: Slot[] = [];
-  for (let index = 0; index < input.candidates; index++) {
-    const sampled = sampleParent(ranked, state);
-    state = sampled?.state ?? state;
-    const random = seedRandom(`${generation}/c${index}/${state.words.join('.')}`);
-    const parent = sampled === null ? null : relativeOf(sampled.row);
-    const inspirations =
-      parent === null
-        ? []
-        : archive.inspirations(org, configuration.digest, parent.id).map(relativeOf);
-    // The first form of a module is a candidate too, until it has been timed once.
-    const first = index === 0 && tried.length === 0;
-    const mutator = first ? 'specialise' : input.mutator;
-    slots.push({ index, mutator, parent, inspirations, random: mutable(random) });
+  mutators: Deps['mutators'],
+): Planned {
+  const { org, configuration, generation } = input;
+  const seed = `${generationId(org, generation)}/${configuration.digest}`;
+  const before = seedRandom(seed);
+  const epoch = archive.epoch(org, configuration.digest);
+  const scope = { org, configuration: configuration.digest, epoch, before: generation };
+  const known = archive.tried(scope, KNOWN_MAX);
+  const make = (slots: SlotDocument[]) => documentOf(input, known, slots);
+  const plain = { epoch, migrants: [], random: { before, after: before } };
+  if (!known.some(isAnswered)) {
+    const elites = earlierElites(archive, scope, input.candidates);
+    const slots = elites.map((row, index) => againSlot(row, index, before));
+    const unevolved = slots.length === 0;
+    const document = make(unevolved ? [firstSlot(before)] : slots);
+    return { ...plain, document, unevolved };
   }
+  const planned = planSlots(past(archive, scope), {
+    generation,
+    count: input.candidates,
+    settings: input.search ?? DEFAULT_SEARCH,
+    arms: (weak) => armsOf(mutators, input.mutator, weak),
+    seed,
+    state: before,
+  });
+  const random = { before, after: planned.state };
+  const document = make(planned.slots.map(slotDocument));
+  return { document, epoch, migrants: planned.migrants, random, unevolved: false };
+}
+
+/** The first form is measured before anything is made of it, and again if that came to nothing. */
+function isAnswered(row: CandidateRow): boolean {
+  return row.verdicts.some(({ verdict }) => verdict !== 'fault');
+}
+
+/** Traffic changed: the best of before are measured on what there is now. */
+function earlierElites(archive: Archive, scope: Scope, count: number): CandidateRow[] {
+  for (let epoch = scope.epoch - 1; epoch >= 0; epoch--) {
+    const ranked = archive.ranked({ ...scope, epoch });
+    const first = ranked.find(({ mutator }) => mutator === 'specialise');
+    const best = ranked.filter((row) => row !== first).slice(0, count - 1);
+    if (ranked.length > 0) return first === undefined ? best : [first, ...best];
+  }
+  return [];
+}
+
+function past(archive: Archive, scope: Scope) {
+  const trials = archive.trials(scope).map(({ generation, ...trial }) => ({
+    ...trial,
+    age: scope.before - 1 - generation,
+  }));
+  return { ranked: archive.ranked(scope), migrants: archive.migrants(scope), trials };
+}
+
+function armsOf(
+  mutators: Deps['mutators'],
+  choice: PlanInput['mutator'],
+  weak: boolean,
+): WeightedArm[] {
+  const chosen = (['builtin', 'llm'] as const).filter((name) => {
+    return mutators[name] !== undefined && (choice === 'all' || choice === name);
+  });
+  const arms = chosen.flatMap((name) => ownArms(mutators[name] as Mutator, weak));
+  if (arms.length > 0) return arms;
+  throw fatal('invalidProfile', `mutator ${choice} is not available here`);
+}
+
+function ownArms(mutator: Mutator, weak: boolean): readonly WeightedArm[] {
+  const any = { kind: 'any', model: null, patch: 'full', weight: 1, usd: 0 } as const;
+  return mutator.arms?.(weak) ?? [{ ...any, mutator: mutator.name, needsInspirations: false }];
+}
+
+function documentOf(
+  { configuration, specialization, profile, search = DEFAULT_SEARCH }: PlanInput,
+  known: readonly CandidateRow[],
+  slots: SlotDocument[],
+): PlanDocument {
   return {
     schema: 1,
     configuration: { digest: configuration.digest, blob: configuration.blob.digest },
-    seed: input.specialization.seed.digest,
-    profile: input.profile.digest,
+    seed: specialization.seed.digest,
+    profile: profile.digest,
     slots,
-    tried: tried.map((row) => ({ source: row.source, ratio: row.ratioToBaseline })),
+    tried: known.slice(-TRIED_MAX).map(({ source, ratioToBaseline: ratio }) => ({ source, ratio })),
+    known: known.map(({ source, syntax }) => ({ source, syntax })),
+    novelty_tries: search.novelty_tries,
+  };
+}
+
+function firstSlot(random: RandomState): SlotDocument {
+  const none = { parent: null, inspirations: [], arm: null, again: null };
+  return { ...none, index: 0, mutator: 'specialise', island: 0, random: mutable(random) };
+}
+
+function againSlot(row: CandidateRow, index: number, random: RandomState): SlotDocument {
+  const { mutator, operator, parent } = row;
+  const again = {
+    ...relativeOf(row),
+    mutator: mutator as SlotDocument['mutator'],
+    operator,
+    parent,
+  };
+  return { ...firstSlot(random), index, island: row.island, again };
+}
+
+function slotDocument({ index, island, ...slot }: PlannedSlot<CandidateRow>): SlotDocument {
+  const { mutator, kind, model, patch } = slot.arm;
+  return {
+    index,
+    island,
+    mutator,
+    parent: slot.parent === null ? null : relativeOf(slot.parent),
+    inspirations: slot.inspirations.map(({ role, row }) => ({ role, ...relativeOf(row) })),
+    arm: { mutator, kind, model, patch },
+    again: null,
+    random: mutable(slot.random),
   };
 }
 
@@ -74,6 +198,11 @@ function relativeOf(row: CandidateRow) {
   return { id: row.id, source: row.source, ratio: row.ratioToBaseline };
 }
 
-function mutable(state: RandomState): Slot['random'] {
+function mutable(state: RandomState): SlotDocument['random'] {
   return { algorithm: state.algorithm, words: [...state.words] };
+}
+
+/** The arm of a slot, as rows store it. */
+export function armOf(slot: SlotDocument): string | null {
+  return slot.arm === null ? null : armId(slot.arm);
 }

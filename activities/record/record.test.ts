@@ -32,7 +32,7 @@ const builtin: Mutator = {
   name: 'builtin',
   propose: async (request) => {
     requests.push(request);
-    const source = `${request.parent.source}// ${requests.length}\n`;
+    const source = `${request.parent.source}const C${requests.length}: u8 = 0;\n`;
     return { source, operator: `op-${requests.length}`, summary: 's', random: request.random };
   },
 };
@@ -52,6 +52,8 @@ const configuration = {
 };
 const specialization = await specialize({ org: 'acme', generation: 1, rerun: 0, configuration });
 const profile = await store.put(JSON.stringify(UNKNOWN_TRAFFIC), 'application/json');
+
+const scope = { org: 'acme', configuration: configuration.digest, epoch: 0, before: 99 };
 
 function keyOf(generation: number, rerun = 0) {
   return { org: 'acme', generation, rerun };
@@ -116,72 +118,136 @@ function answersOf(candidates: CandidateOutcome[], evidence: string): GateRecord
   }));
 }
 
-test('a generation from plan to end, and the next one that builds on it', async () => {
-  assert.deepEqual(await restore({ org: 'acme' }), { generation: 0 });
-  const inputs = await proposed(1);
-  assert.deepEqual(
-    inputs.candidates.map(({ id, mutator }) => [id, mutator]),
-    [
-      ['acme/gen/1/c0', 'specialise'],
-      ['acme/gen/1/c1', 'builtin'],
-      ['acme/gen/1/c2', 'builtin'],
-    ],
-  );
-  assert.deepEqual(await proposed(1), inputs, 'repeated, it is the same');
-  assert.equal(requests.length, 2, 'and nothing was proposed twice');
-  assert.equal(requests[1]?.tried?.length, 2, 'a proposal knows its siblings');
-  const missing = [{ index: 3, mutator: 'builtin', reason: 'none left' }];
-  const admitted = await admit({ ...keyOf(1), configuration, inputs, missing });
-  const candidates = inputs.candidates.map((it, index) =>
-    outcome(it, [1.05, 2.5, null][index] ?? null),
-  );
+/** Records a generation whose candidates have these ratios, in their order. */
+async function finish(inputs: GenerationInputs, generation: number, ratios: (number | null)[]) {
+  const candidates = inputs.candidates.map((it, index) => outcome(it, ratios[index] ?? null));
   const verdicts = candidates.map(({ id }) => ({ id, us_per_message: 7, fuel_per_point: 9 }));
   const evidence = await store.put(JSON.stringify({ verdicts }), 'application/json');
   const answers = answersOf(candidates, evidence.digest);
-  const request = { ...keyOf(1), configuration, spec: specialization.spec, at_ms: 1_000 };
+  const request = { ...keyOf(generation), configuration, spec: specialization.spec, at_ms: 1_000 };
   const recorded = await record({ ...request, answers, candidates });
   assert.deepEqual(await record({ ...request, answers, candidates }), recorded, 'idempotent');
+  return { candidates, recorded };
+}
+
+test('generation 0 is the first form alone, also after it came to nothing', async () => {
+  assert.deepEqual(await restore({ org: 'acme' }), { generation: 0 });
+  assert.equal((await planned(1)).unevolved, true);
+  const lost = await proposed(1);
+  await admit({ ...keyOf(1), configuration, inputs: lost, missing: [] });
+  assert.equal((await planned(2)).unevolved, true, 'nothing was measured');
+  const inputs = await proposed(2);
+  assert.deepEqual(
+    inputs.candidates.map(({ id, mutator }) => [id, mutator]),
+    [['acme/gen/2/c0', 'specialise']],
+  );
+  await admit({ ...keyOf(2), configuration, inputs, missing: [] });
+  await finish(inputs, 2, [1.05]);
+  assert.equal((await planned(3)).unevolved, undefined);
+});
+
+test('a generation from plan to end, and the next one that builds on it', async () => {
+  const inputs = await proposed(3);
+  assert.deepEqual(
+    inputs.candidates.map(({ id, mutator, parent }) => [id, mutator, parent]),
+    [0, 1, 2].map((slot) => [`acme/gen/3/c${slot}`, 'builtin', 'acme/gen/2/c0']),
+  );
+  assert.deepEqual(await proposed(3), inputs, 'repeated, it is the same');
+  assert.equal(requests.length, 3, 'and nothing was proposed twice');
+  assert.equal(requests[2]?.tried?.length, 3, 'a proposal knows its siblings');
+  assert.equal(requests[0]?.id, 'acme/gen/3/c0');
+  const cost = { micro_usd: 5, tokens_in: 1, tokens_out: 2, seconds: 0 };
+  const missing = [{ index: 3, mutator: 'builtin', reason: 'none left', arm: 'builtin/any', cost }];
+  const known = { outcome: 'duplicate', detail: 'known', source: null, micro_usd: 7 };
+  const admitted = await admit({
+    ...{ ...keyOf(3), configuration, inputs, missing },
+    attempts: { 1: [known], 3: [known, known] },
+  });
+  assert.equal(archive.totals('acme').attempts, 4);
+  assert.equal(Math.round(archive.totals('acme').costUsd * 1e6), 26);
+  const { candidates, recorded } = await finish(inputs, 3, [1.05, 2.5, null]);
   const [entry] = await lineage.log('acme', configuration.digest);
   assert.equal(entry?.id, recorded.commit);
   assert.equal(entry?.trailers.Operator, inputs.candidates[1]?.operator);
-  const ranked = archive.ranked('acme', configuration.digest).map(({ id }) => id);
-  assert.deepEqual(ranked, ['acme/gen/1/c1', 'acme/gen/1/c0'], 'slow ones remain parents');
+  const ranked = archive.ranked(scope).map(({ id }) => id);
+  const slowToo = ['acme/gen/3/c1', 'acme/gen/2/c0', 'acme/gen/3/c0'];
+  assert.deepEqual(ranked, slowToo, 'slow ones remain parents');
   const active = {
     ...{ version: 1, kind: 'promote' as const, configuration: configuration.digest, size: 1 },
-    ...{ module: sha256('acme/gen/1/c1'), issued_at_ms: 1, expires_at_ms: 2, statement: 's' },
+    ...{ module: sha256('acme/gen/3/c1'), issued_at_ms: 1, expires_at_ms: 2, statement: 's' },
   };
   const won = candidates.map((it) => (it.index === 1 ? { ...it, state: 'promoted' as const } : it));
   const end = { outcome: 'promoted' as const, detail: null, commit: recorded.commit, answers: [] };
-  const concluding = { ...keyOf(1), configuration, ...end, candidates: won, promoted: active };
+  const concluding = { ...keyOf(3), configuration, ...end, candidates: won, promoted: active };
   await conclude(concluding);
   await conclude(concluding);
-  const row = archive.generation('acme/gen/1');
+  const row = archive.generation('acme/gen/3');
   assert.deepEqual(
     [row?.outcome, row?.promoted, row?.commit],
-    ['promoted', 'acme/gen/1/c1', recorded.commit],
+    ['promoted', 'acme/gen/3/c1', recorded.commit],
   );
-  assert.equal(archive.candidate('acme/gen/1/c1')?.usPerMessage, 7);
-  assert.deepEqual(await restore({ org: 'acme' }), { generation: 1 });
-  const second = await planned(2);
-  assert.ok(second.slots.every(({ parent, mutator }) => parent !== null && mutator === 'builtin'));
+  const winner = archive.candidate('acme/gen/3/c1');
+  assert.deepEqual([winner?.usPerMessage, winner?.arm], [7, 'builtin/any']);
+  assert.ok(winner?.features && winner.syntax);
+  assert.deepEqual(await restore({ org: 'acme' }), { generation: 3 });
+  const fourth = await planned(4);
+  assert.ok(fourth.slots.every(({ parent, arm }) => parent !== null && arm === 'builtin/any'));
   await rerun(admitted.inputs);
   await recordDemotion({ org: 'acme', configuration: 'c', module: active.module, reason: 'wrong' });
-  const left = archive.ranked('acme', configuration.digest).map(({ id }) => id);
-  assert.deepEqual(left, ['acme/gen/1/c0'], 'a demoted module is nobody’s parent');
+  const left = archive.ranked(scope).map(({ id }) => id);
+  assert.ok(!left.includes('acme/gen/3/c1'), 'a demoted module is nobody’s parent');
   await recordManifest({ org: 'acme', active: { ...active, version: 2, kind: 'rollback' } });
-  assert.equal(archive.incumbent('acme')?.candidate, 'acme/gen/1/c1');
+  assert.equal(archive.incumbent('acme')?.candidate, 'acme/gen/3/c1');
 });
 
 async function rerun(inputs: Awaited<ReturnType<typeof admit>>['inputs']): Promise<void> {
-  const again = await readmit({ ...keyOf(1, 1), configuration, inputs });
+  const again = await readmit({ ...keyOf(3, 1), configuration, inputs });
   assert.deepEqual(
     again.candidates.map(({ id }) => id),
-    ['acme/gen/1/r1/c0', 'acme/gen/1/r1/c1', 'acme/gen/1/r1/c2'],
+    ['acme/gen/3/r1/c0', 'acme/gen/3/r1/c1', 'acme/gen/3/r1/c2'],
   );
-  assert.equal(archive.candidates('acme/gen/1/r1').length, 3);
+  assert.equal(archive.candidates('acme/gen/3/r1').length, 3);
+  assert.deepEqual(
+    archive.generation('acme/gen/3/r1')?.random,
+    archive.generation('acme/gen/3')?.random,
+  );
   const other = { ...configuration, digest: sha256('other') };
-  await assert.rejects(readmit({ ...keyOf(1, 2), configuration: other, inputs }), /belong to/);
+  await assert.rejects(readmit({ ...keyOf(3, 2), configuration: other, inputs }), /belong to/);
 }
+
+test('a mutator that knows nothing new leaves its slot empty', async () => {
+  const { plan: document } = await planned(5);
+  const source = await store.getText((await proposed(3)).candidates[0]?.source ?? '');
+  const parrot: Mutator = {
+    name: 'builtin',
+    propose: async ({ random }) => ({
+      ...{ source: `  ${source}`, operator: 'parrot', summary: 's', random },
+      charge: { microUsd: 3, tokensIn: 0, tokensOut: 0 },
+    }),
+  };
+  const own = mutateActivities({ ...deps, mutators: { builtin: parrot } });
+  const input = {
+    ...keyOf(5),
+    plan: document,
+    index: 0,
+    mutator: 'builtin' as const,
+    siblings: [],
+  };
+  const verdict = (await new MockActivityEnvironment().run(() =>
+    own.mutate(input),
+  )) as MutateVerdict;
+  assert.equal(verdict.verdict, 'none');
+  assert.deepEqual(
+    verdict.attempts?.map(({ outcome: word, detail, micro_usd }) => [word, detail, micro_usd]),
+    [1, 2, 3].map(() => ['duplicate', 'parrot: its syntax is known', 3]),
+  );
+});
+
+test('a mutator that the deployment lacks is a fault that names it', async () => {
+  const none = mutateActivities({ ...deps, mutators: {} });
+  const input = { ...keyOf(6), configuration, specialization, profile, candidates: 1 };
+  await assert.rejects(none.plan({ ...input, mutator: 'llm' }), /mutator llm is not available/);
+});
 
 test('a generation that failed before it was planned is concluded all the same', async () => {
   const end = { outcome: 'failed' as const, detail: 'no NATS', commit: null, answers: [] };

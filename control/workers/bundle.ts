@@ -34,6 +34,7 @@ async function bundleKey(workflows: string): Promise<string> {
   const files = [
     ...names.map((name) => join(workflows, name)),
     join(root, 'evolver', 'promotion.ts'),
+    join(root, 'evolver', 'search', 'settings.ts'),
     join(root, 'package-lock.json'),
   ];
   const digests = await Promise.all(files.map(async (file) => sha256(await readFile(file))));

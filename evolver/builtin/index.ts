@@ -6,6 +6,7 @@
 import type { Mutator, Proposal, ProposalRequest, Tried } from '../mutator.ts';
 import { type Random, random } from '../random.ts';
 import { tabulate } from '../spec/tables.ts';
+import { builtinArms, type Kind, WEIGHTS } from './arms.ts';
 import {
   describeGenome,
   distance,
@@ -29,8 +30,6 @@ const WEAK = 0.75;
 /** How strongly a measured gain moves the odds: a choice twice as fast is eight times as likely. */
 const LEARNING = 3;
 
-type Kind = 'seed' | 'mutate' | 'cross';
-
 interface Search {
   situation: Situation;
   random: Random;
@@ -50,14 +49,14 @@ export interface BuiltinMutator extends Mutator {
 }
 
 export function builtinMutator(): BuiltinMutator {
-  return { name: 'builtin', propose: async (request) => propose(request) };
+  return { name: 'builtin', arms: builtinArms, propose: async (request) => propose(request) };
 }
 
 export function propose(request: ProposalRequest): Proposal {
   const search = prepare(request);
   let last: { kind: Kind; genome: Genome; source: string } | null = null;
   for (let draw = 0; draw < DRAWS_MAX; draw++) {
-    const kind = pickKind(search);
+    const kind = asked(request, search) ?? pickKind(search);
     const genome = normalise(drawGenome(search, kind), search.situation);
     const source = expressIfItFits(genome, search.situation);
     if (source === null) continue;
@@ -96,10 +95,17 @@ function isFarBehind({ parent, tried, inspirations }: ProposalRequest): boolean 
 }
 
 function pickKind({ random, weak, inspirations }: Search): Kind {
-  const others = inspirations.length > 0;
-  // Small changes of a poor design teach little: a draw may go anywhere at once.
-  const weights = weak ? [9, 1, others ? 5 : 0] : [2, 5, others ? 3 : 0];
-  return (['seed', 'mutate', 'cross'] as const)[random.weighted(weights)] ?? 'seed';
+  const { seed, mutate, cross } = WEIGHTS[weak ? 'weak' : 'strong'];
+  const weights = [seed, mutate, inspirations.length > 0 ? cross : 0];
+  return KINDS[random.weighted(weights)] ?? 'seed';
+}
+
+const KINDS: readonly Kind[] = ['seed', 'mutate', 'cross'];
+
+/** The kind of the bandit's arm, where it is one of these and possible. */
+function asked({ arm }: ProposalRequest, { inspirations }: Search): Kind | null {
+  const kind = KINDS.find((each) => each === arm?.kind) ?? null;
+  return kind === 'cross' && inspirations.length === 0 ? null : kind;
 }
 
 function drawGenome(search: Search, kind: Kind): Genome {

@@ -31,8 +31,8 @@ export function consoleUse(source: Source): Problem[] {
 const pure = [
   /^workflows\//,
   /^control\/configuration\//,
-  /^evolver\/(builtin\/|kernels\/)/,
-  /^evolver\/(sampling|random|promotion|mutator|specialise|profile|islands|novelty|bandit)\b/,
+  /^evolver\/(builtin\/|search\/|arms\b)/,
+  /^evolver\/(sampling|random|promotion|mutator|specialise|profile|drift|gain)\b/,
   /(^|\/)manifest[^/]*\.ts$/,
 ];
 

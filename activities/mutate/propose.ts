@@ -1,0 +1,66 @@
+/** Asks a mutator for one slot, until it proposes something that is not known yet. */
+import type { Mutator, Proposal, ProposalRequest } from '../../evolver/mutator.ts';
+import { type Known, repetition, syntaxDigest } from '../../evolver/search/novelty.ts';
+import type { Deps } from '../deps.ts';
+import type { AttemptRecord, Spent } from '../types.ts';
+
+export interface Asked {
+  /** Digest-known proposals are attempts; so is what the mutator tried on its way. */
+  attempts: AttemptRecord[];
+  cost: Spent;
+  found: { proposal: Proposal; syntax: string } | null;
+  /** Why nothing was found. */
+  reason: string;
+}
+
+type Needs = Pick<Deps, 'store'> & { clock: () => number };
+
+export async function askForNew(
+  { store, clock }: Needs,
+  mutator: Mutator,
+  request: ProposalRequest,
+  known: readonly Known[],
+  tries: number,
+): Promise<Asked> {
+  const attempts: AttemptRecord[] = [];
+  let { random } = request;
+  for (let turn = 0; turn < tries; turn++) {
+    const started = clock();
+    const answer = await mutator.propose({ ...request, random });
+    const cost = spent(answer.charge, (clock() - started) / 1_000);
+    attempts.push(...(answer.attempts ?? []).map(recordOf));
+    if ('none' in answer) return { attempts, cost, found: null, reason: answer.none };
+    const source = await store.put(answer.source, 'text/x-rust');
+    const syntax = syntaxDigest(answer.source);
+    const repeated = repetition({ source: source.digest, syntax }, known);
+    if (repeated === null)
+      return { attempts, cost, found: { proposal: answer, syntax }, reason: '' };
+    attempts.push({
+      outcome: 'duplicate',
+      detail: clip(`${answer.operator}: its ${repeated} is known`),
+      source: source.digest,
+      micro_usd: cost.micro_usd,
+    });
+    random = answer.random;
+  }
+  const reason = `${tries} proposals, all known already`;
+  return { attempts, cost: spent(undefined, 0), found: null, reason };
+}
+
+function spent(charge: Proposal['charge'], seconds: number): Spent {
+  const { microUsd = 0, tokensIn = 0, tokensOut = 0 } = charge ?? {};
+  return { micro_usd: microUsd, tokens_in: tokensIn, tokens_out: tokensOut, seconds };
+}
+
+function recordOf({
+  outcome,
+  detail,
+  source,
+  microUsd,
+}: NonNullable<Proposal['attempts']>[number]) {
+  return { outcome, detail: clip(detail), source, micro_usd: microUsd };
+}
+
+function clip(text: string): string {
+  return text.length <= 200 ? text : `${text.slice(0, 199)}…`;
+}
