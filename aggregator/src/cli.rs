@@ -12,6 +12,7 @@ use ratchet_sandbox::{bench, policy, Limits};
 use ratchet_trust::{source_policy, ModuleDigest};
 use serde_json::{json, Value};
 
+use crate::output::ForwardSettings;
 use crate::settings::RunSettings;
 
 /// The largest input file that is read.
@@ -28,6 +29,8 @@ pub struct Cli {
 pub enum Command {
     /// Take in messages, run modules, emit aggregated points.
     Run(Box<RunSettings>),
+    /// Forward aggregated points and answer queries of them, without aggregating.
+    Forward(Box<ForwardSettings>),
     /// Make a component of a core module.
     Componentize {
         /// The core module.
@@ -99,7 +102,7 @@ fn named_file(text: &str) -> Result<(String, PathBuf), String> {
 /// Runs a command that ends by itself, and answers its result.
 pub fn answer(command: Command) -> anyhow::Result<Value> {
     match command {
-        Command::Run(_) => bail!("run does not end by itself"),
+        Command::Run(_) | Command::Forward(_) => bail!("this does not end by itself"),
         Command::Componentize { core, out } => componentize(&core, &out),
         Command::Check {
             what: Check::Source { file },

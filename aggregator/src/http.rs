@@ -25,7 +25,7 @@ pub struct Readiness {
 
 pub struct Http {
     pub shared: Arc<Shared>,
-    pub exposition: Exposition,
+    pub exposition: Arc<Exposition>,
     pub readiness: Readiness,
 }
 
@@ -33,7 +33,7 @@ impl Http {
     pub fn router(self) -> Router {
         Router::new()
             .route("/healthz", get(healthz))
-            .route("/metrics", get(metrics))
+            .route("/metrics", get(metrics).with_state(self.exposition.clone()))
             .route("/status", get(status))
             .with_state(Arc::new(self))
     }
@@ -85,9 +85,9 @@ async fn healthz(State(http): State<Arc<Http>>) -> Response {
         .into_response()
 }
 
-async fn metrics(State(http): State<Arc<Http>>) -> Response {
+pub async fn metrics(State(exposition): State<Arc<Exposition>>) -> Response {
     const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    match http.exposition.text() {
+    match exposition.text() {
         Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }

@@ -4,7 +4,7 @@
 //! [`partition`] reads, serves and emits; [`merge`] turns partials into windows; [`timeline`] says
 //! which configuration serves which window; [`registry`] which module serves which configuration;
 //! [`swap`] puts verified modules there; [`capture`] samples traffic; [`measure`] times what was
-//! promoted.
+//! promoted; [`output`] forwards what is emitted and answers queries of it.
 #![forbid(unsafe_code)]
 
 pub mod capture;
@@ -26,6 +26,7 @@ pub mod measure;
 pub mod merge;
 pub mod metrics;
 pub mod nats;
+pub mod output;
 pub mod partition;
 pub mod position;
 pub mod registry;
@@ -38,4 +39,5 @@ pub mod swap;
 pub mod timeline;
 pub mod watermark;
 
+pub use output::forward;
 pub use run::run;

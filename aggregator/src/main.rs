@@ -1,5 +1,6 @@
 //! The `aggregator` command: parse, run, exit status.
 
+use std::future::Future;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -15,7 +16,8 @@ fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .init();
     let done = match cli.command {
-        Command::Run(settings) => serve(*settings),
+        Command::Run(settings) => serve(ratchet_aggregator::run(*settings)),
+        Command::Forward(settings) => serve(ratchet_aggregator::forward(*settings)),
         command => answer(command).map(|result| println!("{result}")),
     };
     match done {
@@ -27,11 +29,11 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve(settings: ratchet_aggregator::settings::RunSettings) -> anyhow::Result<()> {
+fn serve(service: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    let served = runtime.block_on(ratchet_aggregator::run(settings));
+    let served = runtime.block_on(service);
     // Whoever still waits for NATS is not waited for.
     runtime.shutdown_background();
     served

@@ -77,7 +77,6 @@ pub struct Metrics {
     pub epoch: Family<PartitionLabel, Gauge>,
     pub partitions_lost: Counter,
     pub connected: Gauge,
-    cpu_seconds: FloatCounter,
 }
 
 /// From one microsecond to a quarter of a second.
@@ -116,12 +115,8 @@ impl Metrics {
             epoch: Family::default(),
             partitions_lost: Counter::default(),
             connected: Gauge::default(),
-            cpu_seconds: FloatCounter::default(),
         };
-        let exposition = Exposition {
-            registry: metrics.register(),
-            metrics: metrics.clone(),
-        };
+        let exposition = Exposition::of(metrics.register());
         (metrics, exposition)
     }
 
@@ -220,26 +215,36 @@ impl Metrics {
             "1 while connected to NATS",
             self.connected.clone(),
         );
-        r.register(
-            "process_cpu_seconds",
-            "CPU time of this process",
-            self.cpu_seconds.clone(),
-        );
     }
 }
 
 /// Encodes the metrics.
 pub struct Exposition {
     registry: Registry,
-    metrics: Metrics,
+    cpu_seconds: FloatCounter,
 }
 
 impl Exposition {
+    /// Of a registry with the prefix of all, and of the process itself.
+    pub fn of(mut registry: Registry) -> Self {
+        let cpu_seconds = FloatCounter::default();
+        let help = "CPU time of this process";
+        registry.register("process_cpu_seconds", help, cpu_seconds.clone());
+        Self {
+            registry,
+            cpu_seconds,
+        }
+    }
+
+    /// Takes in the metrics of another part of the process.
+    pub fn add(&mut self, register: impl FnOnce(&mut Registry)) {
+        register(&mut self.registry);
+    }
+
     pub fn text(&self) -> Result<String, std::fmt::Error> {
         if let Some(cpu) = process_cpu() {
-            let known = self.metrics.cpu_seconds.get();
-            self.metrics
-                .cpu_seconds
+            let known = self.cpu_seconds.get();
+            self.cpu_seconds
                 .inc_by((cpu.as_secs_f64() - known).max(0.0));
         }
         let mut text = String::new();

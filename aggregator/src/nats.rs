@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use crate::checkpoint::{Checkpoints, Origin};
 use crate::metrics::Metrics;
-use crate::settings::RunSettings;
+use crate::settings::Login;
 
 /// Streams that an administrator provisions.
 const STREAMS: [&str; 6] = [
@@ -67,25 +67,44 @@ pub async fn reconnected(connections: &mut watch::Receiver<u64>) {
 
 /// Connects, now or as soon as NATS is there, and reconnects for ever.
 pub async fn connect(
-    settings: &RunSettings,
+    login: &Login,
     metrics: Metrics,
     connections: Connections,
 ) -> Result<Client, ConnectError> {
+    let told = move |connected: bool| {
+        metrics.connected.set(connected.into());
+        if connected {
+            connections.0.send_modify(|count| *count += 1);
+        }
+    };
+    dial(login, "ratchet-aggregator", told).await
+}
+
+/// Connects under a name; `told` hears of connections and of their loss.
+pub async fn dial(
+    login: &Login,
+    name: &str,
+    told: impl Fn(bool) + Send + Sync + 'static,
+) -> Result<Client, ConnectError> {
+    let told = Arc::new(told);
     let mut options = ConnectOptions::new()
-        .name("ratchet-aggregator")
-        .custom_inbox_prefix(format!("_INBOX_{}", settings.nats_user))
+        .name(name)
+        .custom_inbox_prefix(format!("_INBOX_{}", login.nats_user))
         .retry_on_initial_connect()
         .max_reconnects(None)
         .reconnect_delay_callback(|attempts| {
             let doubled = Duration::from_millis(50 << attempts.min(10));
             doubled.min(RECONNECT_MAX)
         })
-        .event_callback(move |event| tell(event, metrics.clone(), connections.clone()));
-    if let Some(path) = &settings.nats_password_file {
+        .event_callback(move |event| {
+            let told = told.clone();
+            async move { tell(event, &*told) }
+        });
+    if let Some(path) = &login.nats_password_file {
         let password = read_password(path)?;
-        options = options.user_and_password(settings.nats_user.clone(), password);
+        options = options.user_and_password(login.nats_user.clone(), password);
     }
-    Ok(options.connect(&settings.nats_url).await?)
+    Ok(options.connect(&login.nats_url).await?)
 }
 
 fn read_password(path: &Path) -> Result<String, ConnectError> {
@@ -97,15 +116,14 @@ fn read_password(path: &Path) -> Result<String, ConnectError> {
     Ok(text.trim().to_owned())
 }
 
-async fn tell(event: Event, metrics: Metrics, connections: Connections) {
+fn tell(event: Event, told: &impl Fn(bool)) {
     match event {
         Event::Connected => {
-            metrics.connected.set(1);
-            connections.0.send_modify(|count| *count += 1);
+            told(true);
             tracing::info!("connected to NATS");
         }
         Event::Disconnected => {
-            metrics.connected.set(0);
+            told(false);
             tracing::warn!("disconnected from NATS");
         }
         other => tracing::warn!(event = %other, "NATS"),

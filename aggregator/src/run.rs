@@ -25,6 +25,7 @@ use crate::http::{Http, Readiness};
 use crate::lease::{self, Keeper, Share};
 use crate::metrics::{Exposition, Metrics};
 use crate::nats::{self, Connections, Provisioned};
+use crate::output::Output;
 use crate::partition::Reading;
 use crate::registry::Registry;
 use crate::settings::RunSettings;
@@ -45,14 +46,18 @@ pub async fn run(settings: RunSettings) -> anyhow::Result<()> {
     settings.check().map_err(anyhow::Error::msg)?;
     let _lock = lock_state(&settings.state_dir)?;
     let member = identity::member(&settings.state_dir)?;
-    let prepared = Prepared::new(&settings)?;
+    let mut prepared = Prepared::new(&settings)?;
     let client = prepared.connect(&settings).await?;
+    let output = Output::start(&settings.output, &settings.login).await?;
+    prepared
+        .exposition
+        .add(|registry| output.register(registry));
     let progress = Progress::default();
     let readiness = progress.readiness();
     let shared = prepared.shared.clone();
     let http = Http {
         shared: shared.clone(),
-        exposition: prepared.exposition,
+        exposition: Arc::new(prepared.exposition),
         readiness,
     };
     serve_http(&settings, http).await?;
@@ -102,6 +107,7 @@ pub async fn run(settings: RunSettings) -> anyhow::Result<()> {
     if let Err(error) = client.flush().await {
         tracing::warn!(%error, "not everything reached NATS");
     }
+    output.stop().await;
     tracing::info!("stopped");
     Ok(())
 }
@@ -223,7 +229,8 @@ impl Prepared {
 impl Prepared {
     async fn connect(&self, settings: &RunSettings) -> Result<Client, nats::ConnectError> {
         let shared = &self.shared;
-        nats::connect(settings, shared.metrics.clone(), shared.connections.clone()).await
+        let (metrics, connections) = (shared.metrics.clone(), shared.connections.clone());
+        nats::connect(&settings.login, metrics, connections).await
     }
 }
 
@@ -326,13 +333,13 @@ impl Shadow {
 }
 
 /// SIGINT or SIGTERM.
-struct Stop {
+pub(crate) struct Stop {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
 }
 
 impl Stop {
-    fn new() -> std::io::Result<Self> {
+    pub(crate) fn new() -> std::io::Result<Self> {
         let interrupt = signal(SignalKind::interrupt())?;
         Ok(Self {
             interrupt,
@@ -340,7 +347,7 @@ impl Stop {
         })
     }
 
-    async fn wait(&mut self) {
+    pub(crate) async fn wait(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}

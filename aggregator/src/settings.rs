@@ -8,13 +8,15 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use ratchet_trust::ProofPolicy;
 
+use crate::output::OutputSettings;
 use crate::watermark::Lateness;
 
 /// The most partitions; each has a thread.
 pub const PARTITIONS_MAX: u32 = 64;
 
+/// How to reach NATS.
 #[derive(Args, Clone, Debug)]
-pub struct RunSettings {
+pub struct Login {
     /// Address of NATS, such as nats://127.0.0.1:4222.
     #[arg(long, env = "NATS_URL", default_value = "nats://127.0.0.1:4222")]
     pub nats_url: String,
@@ -24,6 +26,14 @@ pub struct RunSettings {
     /// File with that user's password; without it no credentials are sent.
     #[arg(long, env = "NATS_PASSWORD_FILE")]
     pub nats_password_file: Option<PathBuf>,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct RunSettings {
+    #[command(flatten)]
+    pub login: Login,
+    #[command(flatten)]
+    pub output: OutputSettings,
     /// Directory for positions, version floors and demotions. One process at a time may use it.
     #[arg(
         long,

@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { apiTokensFile } from './control-plane.ts';
 import { type KeyFiles, passwordFile } from './keys.ts';
 import { partitions } from './nats/topology.ts';
 import { host } from './ports.ts';
@@ -12,8 +13,9 @@ export interface AggregatorOptions {
   readonly stateDir: string;
   readonly keys: KeyFiles;
   readonly natsUrl: string;
-  /** A claimed port, not 0. */
+  /** Claimed ports, not 0. */
   readonly port: number;
+  readonly queryPort: number;
   /** How long a window waits for late points, such as `30s`. */
   readonly lateness: string;
   readonly proofPolicy: ProofPolicy;
@@ -51,6 +53,8 @@ function aggregatorFlags(options: AggregatorOptions, directory: string): string[
     ...['--state-dir', directory],
     ...['--trust', keys.trust, '--validator-key', keys.validator, '--split-key', keys.split],
     ...['--http', `${host}:${options.port}`],
+    ...['--query-http', `${host}:${options.queryPort}`],
+    ...['--query-tokens', apiTokensFile(options.stateDir)],
     ...['--lateness', options.lateness, '--proof-policy', options.proofPolicy],
     ...['--attestations', options.attestations, '--partitions', String(partitions)],
   ];

@@ -11,13 +11,20 @@ export interface Ports {
   readonly nats: number;
   readonly natsMonitor: number;
   readonly aggregator: number;
+  readonly query: number;
   readonly api: number;
 }
 
 export type PortName = keyof Ports;
 
 /** Ports of `npm start`; the Temporal ones come from temporal-dev.yaml. */
-export const defaultPorts = { nats: 4222, natsMonitor: 8222, aggregator: 8481, api: 8480 } as const;
+export const defaultPorts = {
+  nats: 4222,
+  natsMonitor: 8222,
+  aggregator: 8481,
+  query: 8482,
+  api: 8480,
+} as const;
 
 const variables: Record<PortName, string> = {
   temporal: 'RATCHET_TEMPORAL_PORT',
@@ -26,6 +33,7 @@ const variables: Record<PortName, string> = {
   nats: 'RATCHET_NATS_PORT',
   natsMonitor: 'RATCHET_NATS_MONITOR_PORT',
   aggregator: 'RATCHET_AGGREGATOR_PORT',
+  query: 'RATCHET_QUERY_PORT',
   api: 'RATCHET_API_PORT',
 };
 
@@ -39,6 +47,7 @@ export const freePorts: Ports = {
   nats: 0,
   natsMonitor: 0,
   aggregator: 0,
+  query: 0,
   api: 0,
 };
 

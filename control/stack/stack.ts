@@ -23,6 +23,8 @@ export interface Addresses {
   readonly natsMonitor: string;
   /** Base URL of /healthz and /metrics. */
   readonly aggregator: string;
+  /** Base URL of queries of the latest windows. */
+  readonly query: string;
   readonly api: string;
 }
 
@@ -127,6 +129,9 @@ class RunningStack implements Stack {
       },
       get aggregator() {
         return url('aggregator');
+      },
+      get query() {
+        return url('query');
       },
       get api() {
         return url('api');
@@ -234,7 +239,8 @@ class RunningStack implements Stack {
     const linked = { ...shared, ...proof, keys: this.secrets.keys, natsUrl: natsUrl(ports) };
     if (name === 'aggregator') {
       const executable = executables.aggregator;
-      return startAggregator({ ...linked, executable, port: ports.aggregator, lateness });
+      const [port, queryPort] = [ports.aggregator, ports.query];
+      return startAggregator({ ...linked, executable, port, queryPort, lateness });
     }
     return startControlPlane({
       ...linked,

@@ -5,6 +5,7 @@ mod clocks;
 mod configuration;
 mod demotion;
 mod edit;
+mod forward;
 mod load;
 mod malformed;
 mod output;

@@ -1,6 +1,13 @@
 import { eventKinds } from './topology.ts';
 
-export const natsUsers = ['admin', 'control', 'aggregator', 'producer', 'operator'] as const;
+export const natsUsers = [
+  'admin',
+  'control',
+  'aggregator',
+  'forwarder',
+  'producer',
+  'operator',
+] as const;
 export type NatsUser = (typeof natsUsers)[number];
 
 /** Whatever is not listed is refused. */
@@ -64,6 +71,9 @@ const control: Permissions = {
   subscribe: [`${inboxPrefix('control')}.>`, ...events],
 };
 
+/** A forwarder that stops lets the next one read at once. */
+const unpin = '$JS.API.CONSUMER.UNPIN.AGGREGATES.*';
+
 const aggregator: Permissions = {
   publish: [
     account,
@@ -71,11 +81,17 @@ const aggregator: Permissions = {
     ...['INGEST', 'TRAINING', 'VALIDATION', 'AGGREGATES', 'LATE'].flatMap(reads),
     ...['EVENTS', 'MEASURED'].flatMap(info),
     ...['tick.*', 'training.*.*', 'validation.*.*', 'aggregates.*', 'late.*', 'evt.*.*'],
-    ...['$KV.leases.>', '$KV.checkpoints.>'],
+    ...['$KV.leases.>', '$KV.checkpoints.>', unpin],
   ],
   subscribe: [`${inboxPrefix('aggregator')}.>`, 'shadow.>', '$SRV.>'],
   // A shadow evaluation answers after minutes.
   responses: { max: 2, expires: '20m' },
+};
+
+/** Remote write and queries as a process of their own (`aggregator forward`). */
+const forwarder: Permissions = {
+  publish: [account, ...reads('AGGREGATES'), unpin],
+  subscribe: [`${inboxPrefix('forwarder')}.>`],
 };
 
 const producer: Permissions = {
@@ -96,6 +112,7 @@ export const permissions: Readonly<Record<NatsUser, Permissions>> = {
   admin: { publish: ['>'], subscribe: ['>'] },
   control,
   aggregator,
+  forwarder,
   producer,
   operator,
 };
