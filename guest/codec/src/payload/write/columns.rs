@@ -287,7 +287,7 @@ fn pairs(values: &[u32]) -> (pairs: Vec<u32>)
     ensures
         paired(pairs@, values@, values@.len() as int),
 {
-    let mut pairs: Vec<u32> = Vec::new();
+    let mut pairs: Vec<u32> = Vec::with_capacity(2 * values.len());
     let mut last: u32 = 0;
     let mut set: usize = 0;
     while set < values.len()

@@ -14,7 +14,7 @@ use crate::payload::{
     Header, FIXED_COLUMNS, MAX_KEYS, MAX_POINTS, MAX_SETS, MAX_SPAN, MAX_STRINGS, MAX_TIMESTAMP,
 };
 #[cfg(verus_keep_ghost)]
-use crate::payload::{MAGIC, MAX_LEN};
+use crate::payload::{Reader, Source, MAGIC, MAX_LEN};
 use alloc::vec::Vec;
 use vstd::prelude::*;
 
@@ -79,9 +79,9 @@ pub(super) open spec fn reads_back(m: Seq<u8>, parts: Parts) -> bool {
     &&& spec::word(m, 0) == MAGIC
     &&& spec::word(m, 28) == 0
     &&& h.strings == parts.lengths@.len()
-    &&& h.keys == parts.keys@.len()
+    &&& h.keys == parts.keys@.len() == parts.key_ids@.len()
     &&& h.sets == parts.metrics@.len()
-    &&& h.points == parts.times@.len()
+    &&& h.points == parts.times@.len() == parts.sets@.len()
     &&& h.min_ts == parts.min_ts && h.max_ts == parts.max_ts
     &&& spec::layout_valid(m, h)
     &&& is_run_of(spec::column(m, 0), parts.lengths@)
@@ -316,6 +316,56 @@ proof fn lemma_reads_back(
     ) by {
         assert(has_column(m, FIXED_COLUMNS + k, columns[FIXED_COLUMNS + k]));
         assert(column_says(columns[FIXED_COLUMNS + k], parts.keys@[k]@));
+    }
+}
+
+/// What the proven reader reads of a written message, once it has pulled it all.
+spec fn is_read<S: Source + ?Sized>(reader: Reader<'_, S>, parts: Parts) -> bool {
+    let (m, h) = (reader.message(), reader.fields());
+    &&& reader.offers_run(0, h.strings as int) && spec::string_lengths(m, h) == parts.lengths@
+    &&& reader.offers(1) && spec::column(m, 1) == parts.text@
+    &&& reader.offers_run(2, h.keys as int) && spec::key_ids(m, h) == parts.key_ids@
+    &&& reader.offers_run(3, h.sets as int) && spec::metric_ids(m, h) == parts.metrics@
+    &&& reader.offers_run(4, h.points as int) && spec::set_ids(m, h) == parts.sets@
+    &&& reader.offers_run(5, h.points as int) && spec::times(m, h) == parts.times@
+    &&& reader.offers(6) && spec::column(m, 6).len() == 8 * h.points
+    &&& spec::values(m, h) == parts.values@
+    &&& parts.counts@.len() == h.points ==> reader.offers_run(7, h.points as int)
+    &&& parts.counts@.len() == h.points ==> spec::counts(m, h) == parts.counts@
+    &&& forall|k: int| 0 <= k < h.keys ==> #[trigger] reader.offers(spec::key(k))
+    &&& forall|k: int| 0 <= k < h.keys ==> #[trigger] key_reads_back(m, h, k, parts.keys@[k]@)
+}
+
+/// A reader that has pulled what was written reads what was given.
+proof fn lemma_round_trip<S: Source + ?Sized>(reader: Reader<'_, S>, parts: Parts)
+    requires
+        reads_back(reader.message(), parts),
+        reader.fields() == spec::header(reader.message()),
+        forall|c: int| 0 <= c < spec::columns(reader.fields()) ==> #[trigger] reader.has(c),
+    ensures
+        is_read(reader, parts),
+{
+    lemma_offered(reader);
+    assert forall|k: int| 0 <= k < reader.fields().keys implies #[trigger] reader.offers(
+        spec::key(k),
+    ) by {
+        assert(reader.offers(FIXED_COLUMNS + k));
+    }
+}
+
+/// All columns lie within a message with a valid layout.
+proof fn lemma_offered<S: Source + ?Sized>(reader: Reader<'_, S>)
+    requires
+        spec::layout_valid(reader.message(), reader.fields()),
+        reader.fields().len == reader.message().len(),
+        forall|c: int| 0 <= c < spec::columns(reader.fields()) ==> #[trigger] reader.has(c),
+    ensures
+        forall|c: int| 0 <= c < spec::columns(reader.fields()) ==> #[trigger] reader.offers(c),
+{
+    let (m, h) = (reader.message(), reader.fields());
+    assert forall|c: int| 0 <= c < spec::columns(h) implies #[trigger] reader.offers(c) by {
+        assert(reader.has(c));
+        assert(spec::column_valid(m, h, c));
     }
 }
 
