@@ -46,6 +46,19 @@ export interface ProposalRequest {
   /** How to propose; without one the mutator chooses. */
   arm?: Arm;
   allowance?: Allowance;
+  /** Says why a source is nothing new; null = it is. */
+  repetition?: (source: string) => string | null;
+  /** Without it a model cannot be asked. */
+  dialogue?: Dialogue;
+}
+
+/** Where a conversation belongs, and how it went on after proposals that failed a check. */
+export interface Dialogue {
+  org: string;
+  configuration: string;
+  /** What the proposals before this one failed by, in turn. */
+  failures: readonly string[];
+  signal?: AbortSignal;
 }
 
 /** What a proposal may still cost; null = no limit. */
@@ -93,6 +106,7 @@ export interface Proposal {
 /** No proposal came of it: an answer, not a fault, and charged for all the same. */
 export interface NoProposal {
   none: string;
+  transcript?: string;
   charge?: Charge;
   attempts?: readonly Attempt[];
 }
