@@ -8,6 +8,8 @@
 import type { SearchSettings } from '../evolver/search/settings.ts';
 import type {
   ActiveModule,
+  Allowance,
+  Answers,
   CandidateOutcome,
   CaptureStatus,
   ConfigurationRef,
@@ -109,6 +111,9 @@ export interface PlanInput extends GenerationKey {
   mutator: MutatorChoice;
   /** Absent: the defaults. */
   search?: SearchSettings;
+  /** With these the inputs of the generation are stored before the mutators are asked. */
+  corpus?: Corpus;
+  messages?: number;
 }
 /** `plan` holds parents, inspirations and random states; a slot is one proposal to make. */
 export interface Plan {
@@ -116,6 +121,8 @@ export interface Plan {
   slots: PlanSlot[];
   /** The first form alone: generation 0 of its configuration. */
   unevolved?: true;
+  /** The inputs without candidates: enough to run the generation again. */
+  inputs?: Ref;
 }
 export interface PlanSlot {
   index: number;
@@ -130,6 +137,11 @@ export interface MutateInput extends GenerationKey {
   mutator: MutatorName | 'specialise';
   /** Sources proposed in this generation before: not to be proposed again. */
   siblings: Ref[];
+  /** What the proposal may cost; absent: no limit. */
+  allowance?: Allowance;
+  /** Of a re-run: the candidate of the first attempt, and whether models are asked anew. */
+  recorded?: CandidateSource;
+  answers?: Answers;
 }
 export type MutateVerdict = (
   | { verdict: 'proposed'; candidate: CandidateSource }
@@ -154,6 +166,8 @@ export interface GenerationInputs {
   messages: number;
   specialization: Specialization;
   candidates: CandidateSource[];
+  /** From which the mutators can be asked again; absent in what was stored before it was kept. */
+  plan?: Plan;
 }
 export interface AdmitInput extends GenerationKey {
   configuration: ConfigurationRef;
@@ -169,6 +183,8 @@ export interface Admitted {
 export interface ReadmitInput extends GenerationKey {
   configuration: ConfigurationRef;
   inputs: Ref;
+  /** Its mutators are asked again: the candidates are told, and not admitted. */
+  again?: 'mutate';
 }
 
 // ---- build ------------------------------------------------------------------------------------
@@ -177,13 +193,20 @@ export interface CandidateBuildInput extends GenerationKey {
   candidate: string;
   source: Ref;
   spec: Ref;
+  /** Digest of the configuration in which the component must be new; absent: it need not be. */
+  new_in?: string;
+  /** Of a re-run: the candidate whose recorded build answers, while its bytes are there. */
+  recorded?: string;
 }
 export type SourceVerdict =
   | { verdict: 'pass' }
   | { verdict: 'refused'; rule: string; reason: string; line: number; column: number };
 export type BuildVerdict =
-  /** `linked`: the record of the libraries that the component was linked with. */
-  | { verdict: 'built'; component: Ref; linked: Ref; seconds: number }
+  /**
+   * `linked`: the record of the libraries that the component was linked with. `twin`: a candidate
+   * of before with the same component.
+   */
+  | { verdict: 'built'; component: Ref; linked: Ref; seconds: number; twin?: string }
   | { verdict: 'compile-error'; reason: string; log: Ref; seconds: number }
   | { verdict: 'timeout' | 'out-of-memory' | 'too-large'; reason: string; seconds: number };
 export interface ModuleInput extends GenerationKey {
@@ -240,6 +263,8 @@ export interface BenchmarkInput extends GenerationKey {
   incumbent: ActiveModule | null;
   seconds: number;
   promotion_ratio: number;
+  /** Of a quick run: what is surely below it is timed no further. Absent: no quick run. */
+  quick_ratio?: number;
 }
 export interface Measurement {
   us_per_message: number;

@@ -25,10 +25,10 @@ const refused: [text: string, message: RegExp][] = [
   ['{"candidate":2}', /settings: "candidate" is not one of its fields/],
   ['{"search":{"island":1}}', /settings.search: "island" is not one of its fields/],
   ['{"search":{"islands":0}}', /settings.search.islands: 0 is not a whole number/],
-  ['{"search":{"sampling":"best"}}', /settings.search.sampling: "best" is not power/],
+  ['{"search":{"sampling":"best"}}', /settings.search.sampling: "best" is not one of power/],
   ['{"search":{"decay":null}}', /settings.search.decay: null is not a number/],
   ['{"budget":{"dollars":1}}', /budget: "dollars" is not one of its fields/],
-  ['{"mutator":"human"}', /settings.mutator: "human" is not all/],
+  ['{"mutator":"human"}', /settings.mutator: "human" is not one of all/],
   ['{', /RATCHET_EVOLUTION: /],
 ];
 for (const [text, message] of refused) {

@@ -7,6 +7,7 @@
  */
 import Database from 'better-sqlite3';
 import { ArchiveError } from './errors.ts';
+import { type GainSplit, splitGain } from './gain.ts';
 import type { Scope } from './history.ts';
 import * as history from './history.ts';
 import { parseCandidateId, parseGenerationId } from './ids.ts';
@@ -272,6 +273,15 @@ export class Archive {
     return history.migrants(this.#database, scope);
   }
 
+  /** A timed candidate of an earlier generation of this epoch with this module, or null. */
+  moduleTwin(candidate: string, configuration: string, module: string): string | null {
+    const { generation } = parseCandidateId(candidate);
+    const { org, number } = parseGenerationId(generation);
+    const epoch = this.epoch(org, configuration);
+    const scope = { org, configuration, epoch, before: number };
+    return history.moduleTwin(this.#database, scope, module);
+  }
+
   /** The present epoch of a configuration's traffic, from 0. */
   epoch(org: string, configuration: string): number {
     return history.epoch(this.#database, org, configuration);
@@ -300,6 +310,18 @@ export class Archive {
   /** The newest promotion of each organization. */
   incumbents(): PromotionInput[] {
     return read.incumbents(this.#database, null);
+  }
+
+  /** Where the speed of an organization's present module comes from; null = it has none. */
+  gain(org: string): GainSplit | null {
+    const serving = this.incumbent(org);
+    if (serving?.module == null) return null;
+    const { configuration, module } = serving;
+    const named = this.promotions(org).find((row) => row.module === module && row.candidate);
+    const candidate = serving.candidate ?? named?.candidate ?? null;
+    if (candidate === null) return null;
+    const line = history.ancestors(this.#database, candidate);
+    return splitGain(line, history.specialisedRatio(this.#database, org, configuration));
   }
 
   promotions(org: string, limit = 100): PromotionInput[] {

@@ -3,6 +3,7 @@
  * re-run, slot), never of the clock, so that a resumed search sees what an uninterrupted one saw.
  */
 import type { Database } from 'better-sqlite3';
+import type { Ancestor } from './gain.ts';
 import { CANDIDATE, toCandidate } from './queries.ts';
 import type { CandidateRow, ObservationInput, TrialRow } from './rows.ts';
 import type { Migrant } from './search/islands.ts';
@@ -91,6 +92,52 @@ export function migrants(database: Database, scope: Scope): Migrant[] {
     )
     .all(scope);
   return rows as Migrant[];
+}
+
+const ANCESTORS_MAX = 1_000;
+
+/** A candidate and its ancestors, youngest first. */
+export function ancestors(database: Database, candidate: string): Ancestor[] {
+  const rows = database
+    .prepare(
+      `WITH RECURSIVE line (id, depth) AS (SELECT @candidate, 0
+         UNION ALL SELECT c.parent, depth + 1 FROM line JOIN candidates c ON c.id = line.id
+         WHERE c.parent IS NOT NULL AND depth < @limit)
+       SELECT c.mutator AS mutator, c.ratio_to_baseline AS ratio
+       FROM line JOIN candidates c ON c.id = line.id ORDER BY depth`,
+    )
+    .all({ candidate, limit: ANCESTORS_MAX });
+  return rows as Ancestor[];
+}
+
+/** The newest ratio of a configuration's first form to the baseline, of the newest epoch. */
+export function specialisedRatio(
+  database: Database,
+  org: string,
+  configuration: string,
+): number | null {
+  const ratio = database
+    .prepare(
+      `SELECT c.ratio_to_baseline FROM candidates c JOIN generations g ON g.id = c.generation
+       WHERE c.org = ? AND c.configuration = ? AND c.mutator = 'specialise'
+       AND c.ratio_to_baseline IS NOT NULL
+       ORDER BY g.epoch DESC, g.number DESC, g.rerun DESC LIMIT 1`,
+    )
+    .pluck()
+    .get(org, configuration);
+  return (ratio as number | undefined) ?? null;
+}
+
+export function moduleTwin(database: Database, scope: Scope, module: string): string | null {
+  const twin = database
+    .prepare(
+      `SELECT c.id FROM candidates c JOIN generations g ON g.id = c.generation WHERE ${SCOPE}
+       AND c.module = @module AND c.ratio_to_baseline IS NOT NULL
+       ORDER BY g.number DESC, g.rerun DESC, c.slot LIMIT 1`,
+    )
+    .pluck()
+    .get({ ...scope, module });
+  return (twin as string | undefined) ?? null;
 }
 
 /** How often the traffic moved away from what was measured, or the advantage shrank. */

@@ -50,6 +50,8 @@ export interface ProposalRequest {
   repetition?: (source: string) => string | null;
   /** Without it a model cannot be asked. */
   dialogue?: Dialogue;
+  /** Of a re-run: the candidate whose recorded conversation answers as far as it goes. */
+  recordedOf?: string;
 }
 
 /** Where a conversation belongs, and how it went on after proposals that failed a check. */

@@ -40,6 +40,8 @@ export const GATES: readonly Gate[] = [
 export interface Candidate {
   outcome: CandidateOutcome;
   source: Ref;
+  /** Its component must be one that is not known yet. */
+  novel: boolean;
   component: Ref | null;
   /** What the component was linked with. */
   linked: Ref | null;
@@ -76,6 +78,8 @@ export function openCandidate(from: CandidateSource): Candidate {
       ratio_to_baseline: null,
     },
     source: from.source,
+    // What was planned before novelty was asked for has no origin.
+    novel: from.origin !== undefined && from.origin.patch !== 'again',
     component: null,
     linked: null,
     proof: null,
@@ -117,6 +121,10 @@ export function buildAnswer(verdict: BuildVerdict): GateAnswer {
   const seconds = verdict.seconds;
   if (verdict.verdict === 'built') {
     const evidence = verdict.component.digest;
+    if (verdict.twin !== undefined) {
+      const reason = `the component of ${verdict.twin} again`;
+      return { gate: 'build', pass: false, verdict: 'duplicate', reason, evidence, seconds };
+    }
     return { gate: 'build', pass: true, verdict: 'built', reason: null, evidence, seconds };
   }
   const evidence = verdict.verdict === 'compile-error' ? verdict.log.digest : null;
@@ -187,6 +195,13 @@ export function shadowOrder(candidates: Candidate[], threshold: number): Candida
       seen.add(digest);
       return !twin;
     });
+}
+
+/** An earlier sibling that was built to the same component, still in the race. */
+export function siblingTwin(candidates: Candidate[], of: Candidate, digest: string) {
+  const before = candidates.slice(0, candidates.indexOf(of));
+  const twin = open(before).find(({ component }) => component?.digest === digest);
+  return twin?.outcome.id;
 }
 
 /** The generation is over: whoever is still open passed what it was asked. */

@@ -112,7 +112,7 @@ export class Organization {
 
   rerun(request: m.RerunRequest): Promise<m.RerunReply> {
     return this.once(request, async () => {
-      this.set(s.enqueueRerun(this.state, request.generation));
+      this.set(s.enqueueRerun(this.state, request));
       const item = this.state.queue.at(-1);
       const rerun = item?.rerun ?? 0;
       const workflow_id = m.generationId(this.state.org, request.generation, rerun);
@@ -348,6 +348,7 @@ export class Organization {
   private generationInput(what: s.QueuedRerun): m.GenerationInput {
     const { state } = this;
     if (state.configuration === null) throw new s.StateError('a generation without configuration');
+    const { allowance, candidates } = s.remaining(state);
     return {
       schema: m.WIRE_SCHEMA,
       org: state.org,
@@ -357,8 +358,11 @@ export class Organization {
       incumbent: s.incumbent(state),
       active_version: state.active?.version ?? 0,
       evolver_queue: state.evolver_queue,
-      settings: state.settings,
+      settings: { ...state.settings, candidates },
       inputs: what.inputs,
+      allowance,
+      ...(what.from && { from: what.from }),
+      ...(what.answers && { answers: what.answers }),
     };
   }
 

@@ -14,6 +14,7 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import type {
+  BuildVerdict,
   GateRecord,
   GenerationInputs,
   GenerationKey,
@@ -36,36 +37,31 @@ import {
   proofAnswer,
   shadowAnswer,
   shadowOrder,
+  siblingTwin,
   sourceAnswer,
 } from './candidates.ts';
 import { now } from './clock.ts';
 import { describeFailure } from './failure.ts';
+import { type End, Preparation } from './inputs.ts';
 import { issueManifest } from './manifest.ts';
 import {
   type ActiveModule,
   type Gate,
   type GenerationInput,
-  type GenerationOutcome,
   type GenerationProgress,
   type GenerationResult,
   type GenerationStage,
   generationId,
   generationProgressSignal,
   type Ref,
+  type Spending,
   searchAttributes,
 } from './messages.ts';
-import { propose } from './proposals.ts';
 import { confirming, evolverActivities, shadowing } from './proxies.ts';
 import { clip, progressMarkdown } from './summary.ts';
 
 export async function generation(input: GenerationInput): Promise<GenerationResult> {
   return await new Generation(input).run();
-}
-
-/** An end that is an answer: thrown inside the stages, told as the outcome. */
-interface End {
-  outcome: GenerationOutcome;
-  detail: string | null;
 }
 
 class Generation {
@@ -84,6 +80,7 @@ class Generation {
   private promoted: ActiveModule | null = null;
   private unconfirmed: ActiveModule | null = null;
   private unevolved = false;
+  private spent: Spending | null = null;
 
   constructor(input: GenerationInput) {
     this.input = input;
@@ -118,57 +115,24 @@ class Generation {
   // ---- inputs -----------------------------------------------------------------------------------
 
   private async prepare(): Promise<GenerationInputs | End> {
-    this.enter('sample');
-    const { configuration, inputs: given } = this.input;
-    const inputs = await (given === null
-      ? this.makeInputs()
-      : this.evolver.quick.readmit({ ...this.key, configuration, inputs: given }));
+    const preparation = new Preparation(this.input, this.key, this.evolver, {
+      enter: (stage) => this.enter(stage),
+      line: (text) => this.lines.push(text),
+      stored: (inputs) => {
+        this.inputs = inputs;
+      },
+      unevolved: () => {
+        this.unevolved = true;
+      },
+      spent: (spending) => {
+        this.spent = spending;
+      },
+      summary: (text) => this.summary(text),
+    });
+    const inputs = await preparation.run();
     if ('outcome' in inputs) return inputs;
     this.candidates = inputs.candidates.map(openCandidate);
     this.lines.push(`${inputs.messages} training messages`);
-    return inputs;
-  }
-
-  private async makeInputs(): Promise<GenerationInputs | End> {
-    const { configuration, settings } = this.input;
-    const { quick } = this.evolver;
-    const sample = await quick.sample.executeWithOptions(this.summary('sample'), [
-      { ...this.key, configuration, messages_min: settings.training_min },
-    ]);
-    if (sample.verdict === 'insufficient') {
-      return { outcome: 'insufficient', detail: `${sample.messages} training messages` };
-    }
-    this.enter('specialize');
-    const specialization = await quick.specialize.executeWithOptions(this.summary('specialize'), [
-      { ...this.key, configuration },
-    ]);
-    this.enter('mutate');
-    const { mutator, candidates: count } = settings;
-    const { profile, corpus, messages } = sample;
-    const plan = await quick.plan.executeWithOptions(this.summary('choose parents'), [
-      {
-        ...{ ...this.key, configuration, specialization, profile },
-        ...{ candidates: count, mutator },
-        ...(settings.search && { search: settings.search }),
-      },
-    ]);
-    this.unevolved = plan.unevolved === true;
-    const proposals = await propose(this.key, plan, this.input.evolver_queue);
-    const { candidates, missing, attempts } = proposals;
-    for (const { index, reason } of missing) this.lines.push(`no #${index}: ${reason}`);
-    const inputs: GenerationInputs = {
-      schema: this.input.schema,
-      configuration: configuration.digest,
-      corpus,
-      profile,
-      messages,
-      specialization,
-      candidates,
-    };
-    const admitted = await quick.admit.executeWithOptions(this.summary('admit'), [
-      { ...this.key, configuration, inputs, missing, attempts },
-    ]);
-    this.inputs = admitted.inputs;
     return inputs;
   }
 
@@ -179,7 +143,12 @@ class Generation {
     const { spec } = inputs.specialization;
     for (const candidate of this.candidates) {
       const { id: name, index } = candidate.outcome;
-      const request = { ...this.key, candidate: name, source: candidate.source, spec };
+      const novel = candidate.novel && this.key.rerun === 0;
+      const extras = {
+        ...(novel && { new_in: inputs.configuration }),
+        ...(this.input.from === 'benchmark' && { recorded: this.first(index) }),
+      };
+      const request = { ...this.key, candidate: name, source: candidate.source, spec, ...extras };
       const { quick, long } = this.evolver;
       await this.gate(candidate, 'source', async () => {
         const options = this.summary(`source policy #${index}`);
@@ -194,7 +163,7 @@ class Generation {
           candidate.linked = built.linked;
           candidate.outcome.module = built.component.digest;
         }
-        return buildAnswer(built);
+        return buildAnswer(this.withSiblings(candidate, built, novel));
       });
       await this.gate(candidate, 'module', async () => {
         const component = componentOf(candidate);
@@ -204,6 +173,17 @@ class Generation {
       });
       this.show();
     }
+  }
+
+  /** The candidate of the first attempt in the same slot. */
+  private first(slot: number): string {
+    return `${generationId(this.key.org, this.key.generation)}/c${slot}`;
+  }
+
+  private withSiblings(candidate: Candidate, built: BuildVerdict, novel: boolean): BuildVerdict {
+    if (!novel || built.verdict !== 'built' || built.twin !== undefined) return built;
+    const twin = siblingTwin(this.candidates, candidate, built.component.digest);
+    return twin === undefined ? built : { ...built, twin };
   }
 
   /** Asks one gate about an open candidate; a fault there is this candidate's verdict. */
@@ -267,6 +247,7 @@ class Generation {
         incumbent,
         seconds: settings.benchmark_seconds,
         promotion_ratio: settings.promotion_ratio,
+        ...(settings.search && { quick_ratio: settings.search.quick_ratio }),
       },
     ]);
     this.benchmark = result.evidence;
@@ -436,6 +417,7 @@ class Generation {
       inputs: this.inputs,
       benchmark: this.benchmark,
       ...(this.unevolved && { unevolved: true }),
+      ...(this.spent && { spent: this.spent }),
     };
   }
 

@@ -8,7 +8,25 @@
  */
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
-import { DEFAULT_SEARCH, type SearchSettings } from '../evolver/search/settings.ts';
+import type {
+  Allowance,
+  Budget,
+  BudgetUsed,
+  EvolutionSettings,
+  MutatorName,
+  Spending,
+} from './settings.ts';
+
+export type {
+  Allowance,
+  Budget,
+  BudgetUsed,
+  EvolutionSettings,
+  MutatorChoice,
+  MutatorName,
+  Spending,
+} from './settings.ts';
+export { DEFAULT_BUDGET, DEFAULT_SETTINGS } from './settings.ts';
 
 /** Version of the plain JSON that is carried across continue-as-new and into children. */
 export const WIRE_SCHEMA = 1;
@@ -57,94 +75,6 @@ export interface ConfigurationRef {
   rules: number;
   effective_from_ms: number;
 }
-
-/**
- * When evolving by itself ends. A new configuration and the update `evolve` start a fresh count.
- */
-export interface Budget {
-  /** Generations at most. */
-  generations: number;
-  /** Seconds at most, from the first generation on. */
-  seconds: number;
-  /** Generations in a row without a promotion, after the first promotion. */
-  stagnation: number;
-  /**
-   * Ends as soon as a promoted module reaches this ratio to the baseline (training); null = none.
-   */
-  target_ratio: number | null;
-}
-
-export interface BudgetUsed {
-  generations: number;
-  seconds: number;
-  stagnation: number;
-}
-
-export type MutatorName = 'builtin' | 'llm';
-/** Which mutators propose; `all` = every one that the deployment has. */
-export type MutatorChoice = MutatorName | 'all';
-
-/**
- * Every setting of an organization's evolution; carried in the workflow's input and validated
- * there.
- */
-export interface EvolutionSettings {
-  /** Candidates a generation. */
-  candidates: number;
-  /** Questions to the shadow service a generation. */
-  questions: number;
-  /**
-   * A candidate is worth a question when the lower bound of its ratio to the incumbent exceeds
-   * this.
-   */
-  promotion_ratio: number;
-  /** Captured messages needed before evolving: readable ones and held-back ones. */
-  training_min: number;
-  held_back_min: number;
-  /** How often captured traffic is looked at: first and longest pause, milliseconds. */
-  capture_poll_ms: number;
-  capture_poll_ms_max: number;
-  /** Seconds of one interleaved benchmark. */
-  benchmark_seconds: number;
-  mutator: MutatorChoice;
-  /** The search; absent in organizations from before it could be set: the defaults. */
-  search?: SearchSettings;
-  /** Life of a manifest; it is renewed at half of it. */
-  manifest_life_ms: number;
-  /** How long the aggregators may take to confirm a swap. */
-  confirm_seconds: number;
-  /** Evolve by itself once a new configuration has enough traffic. */
-  evolve_on_configure: boolean;
-  /**
-   * Continue-as-new after this many generations in one run, also when the server does not ask for
-   * it.
-   */
-  generations_per_run: number;
-}
-
-export const DEFAULT_BUDGET: Budget = {
-  generations: 6,
-  seconds: 15 * 60,
-  stagnation: 3,
-  target_ratio: null,
-};
-
-export const DEFAULT_SETTINGS: EvolutionSettings = {
-  candidates: 4,
-  questions: 3,
-  promotion_ratio: 1.1,
-  training_min: 64,
-  held_back_min: 64,
-  capture_poll_ms: 2_000,
-  capture_poll_ms_max: 30_000,
-  benchmark_seconds: 12,
-  mutator: 'all',
-  search: DEFAULT_SEARCH,
-  manifest_life_ms: 7 * 24 * 3_600_000,
-  confirm_seconds: 60,
-  evolve_on_configure: true,
-  generations_per_run: 100,
-};
 
 // ---- modules in service -----------------------------------------------------------------------
 
@@ -251,7 +181,19 @@ export interface GenerationInput {
   settings: EvolutionSettings;
   /** Of a re-run: the stored inputs of the first attempt (sample, specialisation, candidates). */
   inputs: Ref | null;
+  /** Of a re-run: the first stage that is carried out anew; absent = `build`. */
+  from?: RerunStage;
+  /** Of a re-run: whether models are asked anew; absent = `recorded`. */
+  answers?: Answers;
+  allowance?: Allowance;
 }
+
+/**
+ * `sample`: everything anew; `mutate`: the same parents, inspirations and random states; `build`:
+ * the same sources; `benchmark`: the components that were built.
+ */
+export type RerunStage = 'sample' | 'mutate' | 'build' | 'benchmark';
+export type Answers = 'recorded' | 'fresh';
 
 export interface GenerationResult {
   org: string;
@@ -271,6 +213,7 @@ export interface GenerationResult {
   benchmark: Ref | null;
   /** It measured the first form alone, which no budget counts. */
   unevolved?: true;
+  spent?: Spending;
 }
 
 /** What an organization remembers of a finished generation. */
@@ -401,6 +344,8 @@ export interface PauseReply {
 
 export interface RerunRequest extends RequestBase {
   generation: number;
+  from?: RerunStage;
+  answers?: Answers;
 }
 export interface RerunReply {
   workflow_id: string;

@@ -130,6 +130,47 @@ test('budget: time and target', () => {
   assert.deepEqual([again.stage, again.used.generations], ['capturing', 0]);
 });
 
+const limits: [name: string, budget: object, reason: RegExp][] = [
+  ['dollars', { usd: 1.5 }, /budget of \$1.5 used/],
+  ['no dollars', { usd: 0 }, /budget of \$0 used/],
+  ['tokens', { tokens: 3_000 }, /budget of 3000 tokens used/],
+  ['evaluations', { evaluations: 8 }, /budget of 8 evaluations used/],
+  ['none of them', { usd: 1.6, tokens: 3_001, evaluations: 9 }, /null/],
+];
+for (const [name, budget, reason] of limits) {
+  test(`budget: ${name}`, () => {
+    let state = s.setBudget(evolving(), { ...DEFAULT_BUDGET, ...budget });
+    const spent = { micro_usd: 750_000, tokens: 1_500, evaluations: 4 };
+    for (let turn = 0; turn < 2 && state.stage === 'evolving'; turn++) {
+      state = ended(begun(state), 'no-improvement', { spent });
+    }
+    assert.match(String(state.settled_reason), reason);
+    const again = s.evolve(state, state.budget);
+    assert.equal(s.budgetUsed(again, 10).usd, 0, 'a request to evolve starts a fresh count');
+  });
+}
+
+test('what is left bounds the next generation', () => {
+  const budget = { ...DEFAULT_BUDGET, usd: 1, tokens: 100, evaluations: 6 };
+  const state = s.setBudget(evolving(), budget);
+  const spent = { micro_usd: 250_000, tokens: 120, evaluations: 4 };
+  const after = ended(begun(state), 'no-improvement', { spent });
+  const nothing = s.remaining(after);
+  assert.deepEqual(nothing, { allowance: { usd: 0.75, tokens: 0 }, candidates: 2 });
+  assert.deepEqual(s.remaining(s.setBudget(after, DEFAULT_BUDGET)), {
+    allowance: { usd: null, tokens: null },
+    candidates: DEFAULT_SETTINGS.candidates,
+  });
+});
+
+test('generation 0 counts neither as a generation nor as stagnation', () => {
+  let state = ended(begun(evolving()), 'promoted');
+  state = ended(begun(state), 'no-improvement', { unevolved: true });
+  assert.deepEqual([state.used.generations, state.used.stagnation], [1, 0]);
+  const first = ended(begun(evolving()), 'promoted', { unevolved: true });
+  assert.deepEqual([first.used.generations, first.used.promoted], [0, true]);
+});
+
 test('too little held-back traffic asks for more, within what can be captured', () => {
   let state = evolving();
   for (let turn = 0; turn < 5; turn++) {
@@ -141,7 +182,7 @@ test('too little held-back traffic asks for more, within what can be captured', 
 
 test('a new configuration starts over and drops what was queued for the old one', () => {
   let state = ended(begun(evolving()), 'failed');
-  state = s.enqueueRerun(state, 1);
+  state = s.enqueueRerun(state, { generation: 1 });
   assert.deepEqual(state.queue, [{ generation: 1, rerun: 1, inputs: null }]);
   state = s.configure(state, configurationRef('b'));
   assert.deepEqual([state.stage, state.queue.length, state.failures], ['capturing', 0, 0]);
@@ -157,7 +198,7 @@ test('a generation that outlives its configuration counts in the record only', (
 
 test('re-runs are numbered, come first, and cost no budget', () => {
   let state = ended(begun(evolving()), 'failed', { inputs: configurationRef('i').blob });
-  state = s.enqueueRerun(s.enqueueRerun(state, 1), 1);
+  state = s.enqueueRerun(s.enqueueRerun(state, { generation: 1 }), { generation: 1 });
   assert.deepEqual(
     state.queue.map(({ rerun }) => rerun),
     [1, 2],
@@ -166,7 +207,10 @@ test('re-runs are numbered, come first, and cost no budget', () => {
   assert.equal(s.runningId(state), 'acme/gen/1/r1');
   state = ended(state, 'promoted');
   assert.deepEqual([state.used.generations, state.generation], [1, 1]);
-  assert.throws(() => s.enqueueRerun(state, 7), /generation 7 is not known/);
+  const from = { from: 'mutate', answers: 'fresh' } as const;
+  const queued = s.enqueueRerun(state, { generation: 1, ...from }).queue.at(-1);
+  assert.deepEqual([queued?.rerun, queued?.from, queued?.answers], [3, 'mutate', 'fresh']);
+  assert.throws(() => s.enqueueRerun(state, { generation: 7 }), /generation 7 is not known/);
 });
 
 test('where a rollback leads', () => {

@@ -13,6 +13,8 @@
  */
 import {
   type ActiveModule,
+  type Allowance,
+  type Answers,
   type Budget,
   type BudgetUsed,
   type CaptureStatus,
@@ -26,6 +28,9 @@ import {
   type OrganizationInput,
   type OrganizationStage,
   type Ref,
+  type RerunRequest,
+  type RerunStage,
+  type Spending,
   WIRE_SCHEMA,
 } from './messages.ts';
 import { summarize } from './summary.ts';
@@ -43,6 +48,8 @@ export interface QueuedRerun {
   generation: number;
   rerun: number;
   inputs: Ref | null;
+  from?: RerunStage;
+  answers?: Answers;
 }
 
 /** A module that was promoted and may be returned to. */
@@ -56,6 +63,16 @@ export interface Promotion {
 export interface Answer {
   id: string;
   reply: unknown;
+}
+
+/** Against the budget, since evolving was begun. */
+interface Used {
+  generations: number;
+  stagnation: number;
+  since_ms: number | null;
+  promoted: boolean;
+  /** Absent in states from before it was counted. */
+  spent?: Spending;
 }
 
 export interface OrganizationState {
@@ -76,7 +93,7 @@ export interface OrganizationState {
   queue: QueuedRerun[];
   active: ActiveModule | null;
   promotions: Promotion[];
-  used: { generations: number; stagnation: number; since_ms: number | null; promoted: boolean };
+  used: Used;
   failures: number;
   evolution_started_ms: number | null;
   first_promotion_ms: number | null;
@@ -211,13 +228,17 @@ export function captured(state: OrganizationState, status: CaptureStatus): Organ
   return check({ ...state, captured: status, stage: enough ? 'evolving' : 'capturing' });
 }
 
-export function enqueueRerun(state: OrganizationState, generation: number): OrganizationState {
+export function enqueueRerun(
+  state: OrganizationState,
+  { generation, from, answers }: RerunRequest,
+): OrganizationState {
   const known = state.outcomes.filter((outcome) => outcome.generation === generation);
   ensure(known.length > 0, `generation ${generation} is not known`);
   const queued = state.queue.filter((item) => item.generation === generation).length;
   const rerun = Math.max(...known.map((outcome) => outcome.rerun)) + queued + 1;
   const inputs = known.find((outcome) => outcome.inputs !== null)?.inputs ?? null;
-  return check({ ...state, queue: [...state.queue, { generation, rerun, inputs }] });
+  const how = { ...(from && { from }), ...(answers && { answers }) };
+  return check({ ...state, queue: [...state.queue, { generation, rerun, inputs, ...how }] });
 }
 
 export function beginGeneration(
@@ -275,6 +296,7 @@ function count(state: OrganizationState, result: GenerationResult, fresh: boolea
       generations: state.used.generations + (fresh && !free ? 1 : 0),
       stagnation: free && !promoted ? state.used.stagnation : stagnation,
       promoted: state.used.promoted || promoted,
+      ...(result.spent && { spent: addSpending(spentOf(state), result.spent) }),
     },
   };
 }
@@ -298,10 +320,51 @@ function whySettled(state: OrganizationState, now_ms: number, ratio: number | nu
     return `budget of ${budget.generations} generations used`;
   if (budgetUsed(state, now_ms).seconds >= budget.seconds)
     return `budget of ${budget.seconds} s used`;
+  const spent = whySpent(budget, spentOf(state));
+  if (spent !== null) return spent;
   if (used.promoted && used.stagnation >= budget.stagnation) {
     return `${used.stagnation} generations without improvement`;
   }
   return null;
+}
+
+function whySpent(budget: Budget, spent: Spending): string | null {
+  const { usd = null, tokens = null, evaluations = null } = budget;
+  if (usd !== null && spent.micro_usd >= usd * 1e6) return `budget of $${usd} used`;
+  if (tokens !== null && spent.tokens >= tokens) return `budget of ${tokens} tokens used`;
+  if (evaluations !== null && spent.evaluations >= evaluations) {
+    return `budget of ${evaluations} evaluations used`;
+  }
+  return null;
+}
+
+function spentOf({ used }: OrganizationState): Spending {
+  return used.spent ?? { micro_usd: 0, tokens: 0, evaluations: 0 };
+}
+
+function addSpending(left: Spending, right: Spending): Spending {
+  return {
+    micro_usd: left.micro_usd + right.micro_usd,
+    tokens: left.tokens + right.tokens,
+    evaluations: left.evaluations + right.evaluations,
+  };
+}
+
+/** What the next generation may spend, and how many candidates it may have. */
+export function remaining(state: OrganizationState): {
+  allowance: Allowance;
+  candidates: number;
+} {
+  const { usd = null, tokens = null, evaluations = null } = state.budget;
+  const spent = spentOf(state);
+  const left = evaluations === null ? Number.POSITIVE_INFINITY : evaluations - spent.evaluations;
+  return {
+    allowance: {
+      usd: usd === null ? null : Math.max(0, usd - spent.micro_usd / 1e6),
+      tokens: tokens === null ? null : Math.max(0, tokens - spent.tokens),
+    },
+    candidates: Math.max(1, Math.min(state.settings.candidates, left)),
+  };
 }
 
 function promotedRatio(result: GenerationResult): number | null {
@@ -322,8 +385,9 @@ function addCounts(
 
 export function budgetUsed(state: OrganizationState, now_ms: number): BudgetUsed {
   const { generations, stagnation, since_ms } = state.used;
+  const { micro_usd, tokens, evaluations } = spentOf(state);
   const seconds = since_ms === null ? 0 : Math.max(0, Math.round((now_ms - since_ms) / 1_000));
-  return { generations, stagnation, seconds };
+  return { generations, stagnation, seconds, usd: micro_usd / 1e6, tokens, evaluations };
 }
 
 /** The active table was read, or written by this organization. */

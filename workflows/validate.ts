@@ -52,6 +52,10 @@ function flag(field: string, value: unknown): void {
   if (typeof value !== 'boolean') fail(field, value, 'true or false');
 }
 
+function oneOf(field: string, value: unknown, words: readonly string[]): void {
+  if (!words.includes(value as string)) fail(field, value, `one of ${words.join(', ')}`);
+}
+
 function digest(field: string, value: unknown): void {
   if (typeof value !== 'string' || !/^[0-9a-f]{64}$/.test(value)) {
     fail(field, value, 'a SHA-256 digest');
@@ -70,7 +74,15 @@ const budgetFields: Record<keyof Budget, (field: string, value: unknown) => void
   target_ratio: (field, value) => {
     if (value !== null) number(field, value, 1, 1e6, false);
   },
+  usd: (field, value) => optional(field, value, 0, 1e6, false),
+  tokens: (field, value) => optional(field, value, 0, 1e12),
+  evaluations: (field, value) => optional(field, value, 1, 1e6),
 };
+
+/** A limit that there need not be. */
+function optional(field: string, value: unknown, low: number, high: number, whole = true): void {
+  if (value !== null && value !== undefined) number(field, value, low, high, whole);
+}
 
 /** A whole budget, or the parts of one that replace those of `base`. */
 export function mergeBudget(base: Budget, parts: unknown): Budget {
@@ -92,9 +104,7 @@ const settingsFields: Record<keyof EvolutionSettings, (field: string, value: unk
   capture_poll_ms_max: (field, value) => number(field, value, 10, 3_600_000),
   benchmark_seconds: (field, value) => number(field, value, 1, 300),
   mutator: (field, value) => {
-    if (!['all', 'builtin', 'llm'].includes(value as string)) {
-      fail(field, value, 'all, builtin or llm');
-    }
+    oneOf(field, value, ['all', 'builtin', 'llm']);
   },
   search: (field, value) => {
     // Organizations that were started before the search could be set have none.
@@ -108,9 +118,7 @@ const settingsFields: Record<keyof EvolutionSettings, (field: string, value: unk
 
 const searchFields: Record<keyof SearchSettings, (field: string, value: unknown) => void> = {
   sampling: (field, value) => {
-    if (!['power', 'weighted', 'softmax'].includes(value as string)) {
-      fail(field, value, 'power, weighted or softmax');
-    }
+    oneOf(field, value, ['power', 'weighted', 'softmax']);
   },
   alpha: (field, value) => number(field, value, 0, 10, false),
   lambda: (field, value) => number(field, value, 0, 1_000, false),
@@ -200,8 +208,11 @@ export function checkResume(request: RequestBase): void {
 }
 
 export function checkRerun(request: unknown): void {
-  const given = checkBase(request, ['generation']);
+  const given = checkBase(request, ['generation', 'from', 'answers']);
   number('generation', given.generation, 1, 999_999_999);
+  const stages = ['sample', 'mutate', 'build', 'benchmark'];
+  if (given.from !== undefined) oneOf('from', given.from, stages);
+  if (given.answers !== undefined) oneOf('answers', given.answers, ['recorded', 'fresh']);
 }
 
 export function checkRollback(request: RollbackRequest): void {

@@ -1,23 +1,13 @@
-/**
- * Stage `benchmark`: the incumbent, the candidates and the baseline, interleaved on training
- * messages. An elite, one whose lower bound passes the threshold, is timed a second time on
- * messages that were kept apart: the best of several noisy figures is always flattered.
- */
-import type { Ref } from '../../workflows/messages.ts';
+/** Stage `benchmark`: the incumbent, the candidates and the baseline, interleaved on training
+ * messages. */
 import { runAggregator, TOOL_LIMITS } from '../aggregator.ts';
 import type { Deps } from '../deps.ts';
 import { fatal } from '../faults.ts';
 import { beating } from '../heartbeat.ts';
 import { generationOf, stageKey } from '../keys.ts';
-import type { Activities, BenchmarkInput, BenchmarkResult, BenchmarkVerdict } from '../types.ts';
-import {
-  BASELINE,
-  INCUMBENT,
-  type Report,
-  reportSchema,
-  timedVerdict,
-  wrongModule,
-} from './report.ts';
+import type { Activities, BenchmarkInput, BenchmarkResult } from '../types.ts';
+import { type Bench, cascade } from './cascade.ts';
+import { BASELINE, INCUMBENT, reportSchema } from './report.ts';
 
 type Needs = Pick<Deps, 'settings' | 'store' | 'stages' | 'modules'>;
 
@@ -47,15 +37,10 @@ async function benchmark(
   const started = performance.now();
   const bench = await prepare(deps, input, signal);
   const { seconds, promotion_ratio: threshold } = input;
-  const first = await untilClean(bench, input.candidates, input.corpus.fit, seconds, threshold);
-  const elites = input.candidates.filter(({ id }) => isFaster(first.verdicts.get(id)));
-  const again =
-    elites.length === 0
-      ? null
-      : await untilClean(bench, elites, input.corpus.check, seconds / 2, threshold);
-  const verdicts = input.candidates.map(({ id }): BenchmarkVerdict => {
-    const unmeasured = { id, verdict: 'unmeasured' as const, reason: 'not in the report' };
-    return again?.verdicts.get(id) ?? first.verdicts.get(id) ?? unmeasured;
+  const { verdicts, reports } = await cascade(bench, input.candidates, input.corpus, {
+    seconds,
+    threshold,
+    quickRatio: input.quick_ratio ?? 0,
   });
   const evidence = {
     schema: 1,
@@ -63,7 +48,7 @@ async function benchmark(
     corpus: input.corpus,
     incumbent: input.incumbent?.module ?? null,
     threshold,
-    reports: [...first.reports, ...(again?.reports ?? [])],
+    reports,
     verdicts,
   };
   return {
@@ -71,46 +56,6 @@ async function benchmark(
     seconds: (performance.now() - started) / 1_000,
     candidates: verdicts,
   };
-}
-
-function isFaster(verdict: BenchmarkVerdict | undefined): boolean {
-  return verdict?.verdict === 'faster';
-}
-
-interface Module {
-  id: string;
-  component: Ref;
-}
-type Bench = (modules: Module[], corpus: Ref, seconds: number) => Promise<Report>;
-
-/** Times the modules; one that is found wrong is told and left out, until none is. */
-async function untilClean(
-  bench: Bench,
-  modules: Module[],
-  corpus: Ref,
-  seconds: number,
-  threshold: number,
-): Promise<{ verdicts: Map<string, BenchmarkVerdict>; reports: Report[] }> {
-  const verdicts = new Map<string, BenchmarkVerdict>();
-  const reports: Report[] = [];
-  let left = modules;
-  while (left.length > 0) {
-    const report = await bench(left, corpus, seconds);
-    reports.push(report);
-    const wrong = wrongModule(report);
-    if (wrong === null) {
-      for (const { id } of left) verdicts.set(id, timedVerdict(report, id, threshold));
-      return { verdicts, reports };
-    }
-    if (!left.some(({ id }) => id === wrong.name)) {
-      // Then the incumbent or the baseline is: not a verdict on any candidate.
-      const { verdict } = wrong;
-      throw fatal('invalidProfile', `${wrong.name}: ${'reason' in verdict ? verdict.reason : ''}`);
-    }
-    verdicts.set(wrong.name, wrong.verdict);
-    left = left.filter(({ id }) => id !== wrong.name);
-  }
-  return { verdicts, reports };
 }
 
 async function prepare(deps: Needs, input: BenchmarkInput, signal: AbortSignal): Promise<Bench> {

@@ -3,6 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
+import type { Archive } from '../../evolver/archive.ts';
 import { runAggregator } from '../aggregator.ts';
 import type { Deps } from '../deps.ts';
 import { beating } from '../heartbeat.ts';
@@ -13,7 +14,9 @@ import { checkUnchanged, hashLibraries, writeLinked } from './linked.ts';
 import { compile } from './rustc.ts';
 
 type Building = Pick<Activities, 'checkSource' | 'build' | 'checkModule'>;
-type Needs = Pick<Deps, 'settings' | 'store' | 'stages'>;
+type Needs = Pick<Deps, 'settings' | 'store' | 'stages'> & {
+  archive: Pick<Archive, 'moduleTwin'>;
+};
 
 /** What aggregators accept at most. */
 export const COMPONENT_BYTES_MAX = 4 * 1024 * 1024;
@@ -41,13 +44,16 @@ export function buildActivities(deps: Needs): Building {
         ['check', 'source', store.path(source.digest)],
         sourceSchema,
       ),
-    build: (input) => {
+    build: async (input) => {
       const inputs = [input.source.digest, input.spec.digest, settings.kit ?? ''];
-      return stages.once(
+      const built = await stages.once(
         stageKey(input.candidate, 'build', ...inputs),
-        () => beating({ candidate: input.candidate }, (signal) => build(deps, input, signal)),
+        async () =>
+          (await recordedBuild(deps, input, inputs)) ??
+          (await beating({ candidate: input.candidate }, (signal) => build(deps, input, signal))),
         (verdict) => stillThere(deps, verdict),
       );
+      return withTwin(deps, input, built);
     },
     checkModule: ({ component }) =>
       runAggregator(
@@ -58,13 +64,40 @@ export function buildActivities(deps: Needs): Building {
   };
 }
 
-async function stillThere({ store }: Needs, verdict: BuildVerdict): Promise<boolean> {
+/** Of a re-run that begins behind the build: what the first attempt built. */
+async function recordedBuild(
+  deps: Needs,
+  { recorded }: CandidateBuildInput,
+  inputs: string[],
+): Promise<BuildVerdict | null> {
+  if (recorded === undefined) return null;
+  const record = await deps.stages.read(stageKey(recorded, 'build', ...inputs));
+  if (record === null || record.finished === 0) return null;
+  const verdict = record.result as BuildVerdict;
+  return (await stillThere(deps, verdict)) ? verdict : null;
+}
+
+/** Sources that compile to the same component are the same module: it was measured before. */
+function withTwin(
+  { archive }: Pick<Needs, 'archive'>,
+  { candidate, new_in: configuration }: CandidateBuildInput,
+  built: BuildVerdict,
+): BuildVerdict {
+  if (configuration === undefined || built.verdict !== 'built') return built;
+  const twin = archive.moduleTwin(candidate, configuration, built.component.digest);
+  return twin === null ? built : { ...built, twin };
+}
+
+async function stillThere(
+  { store }: Pick<Needs, 'store'>,
+  verdict: BuildVerdict,
+): Promise<boolean> {
   if (verdict.verdict !== 'built') return true;
   return (await store.has(verdict.component)) && (await store.has(verdict.linked));
 }
 
 async function build(
-  { settings, store }: Needs,
+  { settings, store }: Pick<Needs, 'settings' | 'store'>,
   input: CandidateBuildInput,
   signal: AbortSignal,
 ): Promise<BuildVerdict> {

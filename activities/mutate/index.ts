@@ -51,7 +51,7 @@ async function plan(deps: Needs, input: PlanInput): Promise<Plan> {
   const id = generationOf(input);
   const planned = planGeneration(deps.archive, input, deps.mutators);
   const { document, epoch, random } = planned;
-  const stored = await deps.store.put(JSON.stringify(document), 'application/json');
+  const stored = await putJson(deps, document);
   deps.archive.startGeneration({
     ...{ id, configuration: input.configuration.digest, epoch },
     parent: document.slots[0]?.parent?.id ?? null,
@@ -60,13 +60,37 @@ async function plan(deps: Needs, input: PlanInput): Promise<Plan> {
     startedAtMs: deps.now(),
   });
   deps.archive.recordMigrants(id, planned.migrants);
-  const slots = document.slots.map((slot) => ({
+  return await plannedInputs(deps, input, {
+    plan: stored,
+    slots: slotsOf(document),
+    ...(planned.unevolved && { unevolved: true }),
+  });
+}
+
+/** Stored before the mutators are asked: a generation that fails there can be run again. */
+async function plannedInputs(deps: Needs, input: PlanInput, plan: Plan): Promise<Plan> {
+  const { configuration, corpus, messages, specialization, profile } = input;
+  if (corpus === undefined || messages === undefined) return plan;
+  const made: GenerationInputs = {
+    ...{ schema: 1, configuration: configuration.digest, corpus, profile, messages },
+    ...{ specialization, candidates: [], plan },
+  };
+  const inputs = await putJson(deps, made);
+  deps.archive.recordInputs(generationOf(input), inputs.digest);
+  return { ...plan, inputs };
+}
+
+function putJson({ store }: Needs, value: unknown) {
+  return store.put(JSON.stringify(value), 'application/json');
+}
+
+function slotsOf(document: PlanDocument): Plan['slots'] {
+  return document.slots.map((slot) => ({
     index: slot.index,
     mutator: slot.mutator,
     parent: slot.parent?.id ?? null,
     arm: armOf(slot),
   }));
-  return { plan: stored, slots, ...(planned.unevolved && { unevolved: true }) };
 }
 
 async function mutate(deps: Needs, input: MutateInput): Promise<MutateVerdict> {
@@ -74,6 +98,11 @@ async function mutate(deps: Needs, input: MutateInput): Promise<MutateVerdict> {
   const slot = document.slots.find(({ index }) => index === input.index);
   if (slot === undefined) throw fatal('invalidProfile', `the plan has no slot ${input.index}`);
   if (input.mutator === 'specialise') return await given(deps, document, slot, input);
+  // What a model answered is on record; the built-in search makes the same again.
+  const { recorded } = input;
+  if (recorded !== undefined && input.mutator === 'llm' && input.answers !== 'fresh') {
+    return { verdict: 'proposed', candidate: { ...recorded, id: candidateId(input, input.index) } };
+  }
   const mutator = deps.mutators[input.mutator];
   if (mutator === undefined) {
     throw fatal('invalidProfile', `mutator ${input.mutator} is not available here`);
@@ -199,13 +228,20 @@ async function requestOf(
       tried.map(async ({ source, ratio }) => ({ source: await text(source), ratio })),
     ),
     ...(slot.arm && { arm: slot.arm }),
+    ...(input.allowance && { allowance: input.allowance }),
+    ...(input.rerun > 0 && input.answers !== 'fresh' && { recordedOf: firstOf(input) }),
   };
+}
+
+/** The candidate of the first attempt in the same slot. */
+function firstOf(input: MutateInput): string {
+  return candidateId({ ...input, rerun: 0 }, input.index);
 }
 
 async function admit(deps: Needs, input: AdmitInput): Promise<Admitted> {
   await admitCandidates(deps, input.inputs.candidates);
   admitAttempts(deps, input);
-  const inputs = await deps.store.put(JSON.stringify(input.inputs), 'application/json');
+  const inputs = await putJson(deps, input.inputs);
   deps.archive.recordInputs(generationOf(input), inputs.digest);
   return { inputs };
 }
@@ -219,6 +255,13 @@ async function readmit(deps: Needs, input: ReadmitInput): Promise<GenerationInpu
     throw fatal('invalidProfile', `inputs belong to configuration ${head.configuration}`);
   }
   const stored = document as GenerationInputs;
+  if (input.again !== undefined && stored.plan === undefined) {
+    throw fatal('invalidProfile', 'these inputs hold no plan: run it again from `build`');
+  }
+  if (input.again !== undefined || stored.candidates.length === 0) {
+    start(deps, input, stored, stored.plan?.slots[0]?.parent ?? null);
+    return stored;
+  }
   const candidates = stored.candidates.map((candidate) => ({
     ...candidate,
     id: candidateId(input, candidate.index),

@@ -76,7 +76,22 @@ async function record(deps: Needs, input: RecordInput): Promise<Recorded> {
       ...figures,
     });
   }
+  if (input.rerun > 0) compareWithFirst(deps, input);
   return { commit: await commit(deps, input) };
+}
+
+/** The same source must have given the same component as in the first attempt, byte for byte. */
+function compareWithFirst({ archive, now }: Needs, input: RecordInput): void {
+  const first = archive.candidates(generationOf({ ...input, rerun: 0 }));
+  for (const { id, index, module } of input.candidates) {
+    const source = archive.candidate(id)?.source;
+    const before = first.find((row) => row.slot === index && row.source === source);
+    if (before === undefined || before.module === null || module === null) continue;
+    const passed = before.module === module;
+    const text = passed ? null : `${before.id} was ${before.module}, this is ${module}`;
+    const verdict = { gate: 'replay', passed, verdict: passed ? 'same' : 'differs' };
+    archive.recordVerdict(id, { ...verdict, text, atMs: now() });
+  }
 }
 
 function benchmarkEvidence(answers: GateRecord[]): string | null {

@@ -77,6 +77,7 @@ export const noRecords: GenerationRecords = {
   list: () => ({ rows: [], next: null }),
   read: (): GenerationDetail | null => null,
   totals: () => null,
+  gain: () => null,
 };
 
 export function storedConfiguration(org: string): StoredConfiguration {
@@ -125,7 +126,10 @@ function fakeStatus(org: string): OrganizationStatus {
     queued: [],
     active: null,
     budget: DEFAULT_BUDGET,
-    budget_used: { generations: 1, seconds: 12, stagnation: 0 },
+    budget_used: {
+      ...{ generations: 1, seconds: 12, stagnation: 0 },
+      ...{ usd: 0, tokens: 0, evaluations: 4 },
+    },
     evolution_started_ms: 900_000,
     first_promotion_ms: null,
     outcomes: [],

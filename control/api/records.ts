@@ -6,6 +6,7 @@ import {
   type GenerationRow,
   type Totals,
 } from '../../evolver/archive.ts';
+import type { GainSplit } from '../../evolver/gain.ts';
 import { generationId } from '../../workflows/messages.ts';
 
 export interface GenerationPage {
@@ -18,6 +19,7 @@ export interface GenerationRecords {
   list(org: string, limit: number, cursor: string | null): GenerationPage;
   read(org: string, generation: number, rerun: number): GenerationDetail | null;
   totals(org: string): Totals | null;
+  gain(org: string): GainSplit | null;
 }
 
 export interface GenerationDetail {
@@ -48,6 +50,10 @@ export class ArchiveRecords implements GenerationRecords {
 
   totals(org: string): Totals | null {
     return this.#open()?.totals(org) ?? null;
+  }
+
+  gain(org: string): GainSplit | null {
+    return this.#open()?.gain(org) ?? null;
   }
 
   close(): void {

@@ -190,7 +190,7 @@ const generationRoutes: Route[] = [
     handle: async ({ services, org, params, query }) => {
       const found = readGeneration(services, org, params.generation, query.rerun);
       const digest = params.digest ?? '';
-      if (!referencedBy(found.candidates).has(digest)) {
+      if (!referencedBy(found).has(digest)) {
         throw new ApiProblem('not-found', `${found.generation.id} does not refer to ${digest}`);
       }
       return await services.store.get(digest);
@@ -200,14 +200,15 @@ const generationRoutes: Route[] = [
     method: 'post',
     path: `${generation}/rerun`,
     id: 'rerunGeneration',
-    summary: 'Run a generation again from its stored inputs',
+    summary: 'Run a generation again from its stored inputs, or from a stage on',
     role: 'operator',
     query: schema.noQuery,
-    body: schema.emptyBody,
+    body: schema.rerunBody,
     reply: schema.rerunReply,
     status: 202,
-    handle: ({ services, org, params, requestId: request_id }) =>
+    handle: ({ services, org, params, body, requestId: request_id }) =>
       services.gateway.rerunGeneration(org, {
+        ...compact(body),
         generation: generationNumber(params.generation),
         request_id,
       }),
@@ -280,6 +281,7 @@ async function showOrganization(services: ApiServices, org: string) {
     status_problem: workflow.problem,
     active: active === null ? null : active.manifest,
     totals: totals === null ? null : showTotals(totals),
+    gain: services.records.gain(org),
   };
 }
 

@@ -56,6 +56,9 @@ const budget = z.strictObject({
   seconds: z.int().min(1).max(31_536_000),
   stagnation: z.int().min(1).max(10_000),
   target_ratio: z.number().min(1).max(1_000_000).nullable(),
+  usd: z.number().min(0).max(1_000_000).nullable().optional(),
+  tokens: z.int().min(0).max(1_000_000_000_000).nullable().optional(),
+  evaluations: z.int().min(1).max(1_000_000).nullable().optional(),
 });
 
 /** What the organization's workflow answers; `workflows/messages.ts` explains every field. */
@@ -104,6 +107,14 @@ export const organizationView = z.object({
       rejected: z.record(z.string(), z.int()),
     }),
   ).describe('What the archive on this host counts'),
+  gain: nullable(
+    z.object({
+      total: z.number(),
+      specialisation: z.number(),
+      builtin: z.number(),
+      llm: z.number(),
+    }),
+  ).describe('Ratio of the module to the baseline on training traffic, as a product'),
 });
 
 export const generationView = z.object({
@@ -116,6 +127,9 @@ export const generationView = z.object({
   parent: nullable(z.string()).describe('The candidate that this generation began from'),
   promoted: nullable(z.string()).describe('Id of the promoted candidate'),
   commit: nullable(z.string()),
+  inputs: nullable(digest).describe('From these it is run again'),
+  plan: nullable(digest),
+  epoch: z.int().describe('How often the traffic had moved away from what was measured'),
   started_at_ms: milliseconds,
   ended_at_ms: nullable(milliseconds),
   candidates: z.int(),
@@ -143,6 +157,18 @@ export const candidateView = z.object({
   operator: z.string(),
   summary: z.string(),
   model: nullable(z.string()),
+  arm: nullable(z.string()).describe('The arm of the bandit that it was proposed by'),
+  patch_kind: z.string(),
+  island: z.int(),
+  inspirations: z.array(z.object({ role: z.string(), id: z.string() })),
+  prompt: nullable(digest),
+  transcript: nullable(digest),
+  cost: z.object({
+    usd: z.number(),
+    tokens_in: z.int(),
+    tokens_out: z.int(),
+    seconds: z.number(),
+  }),
   source: digest,
   module: nullable(digest),
   module_size: nullable(z.int()),
@@ -174,6 +200,16 @@ export const pauseReply = z.object({ paused: z.boolean() });
 
 export const emptyBody = z.strictObject({});
 
+export const rerunBody = z.strictObject({
+  from: z
+    .enum(['sample', 'mutate', 'build', 'benchmark'])
+    .optional()
+    .describe('The first stage that is carried out anew; absent: `build`, on the same sources'),
+  answers: z
+    .enum(['recorded', 'fresh'])
+    .optional()
+    .describe('Whether models are asked anew; absent: `recorded`'),
+});
 export const rerunReply = z.object({
   workflow_id: z.string(),
   generation: z.int(),
@@ -202,10 +238,7 @@ export const rollbackReply = z.object({
 
 export const budgetBody = budget
   .partial()
-  .refine(
-    (body) => Object.keys(body).length > 0,
-    'must hold at least one of generations, seconds, stagnation, target_ratio',
-  );
+  .refine((body) => Object.keys(body).length > 0, 'must hold at least one part of a budget');
 export const budgetReply = z.object({ budget });
 
 const whole = (low: number, high: number) => z.coerce.number().int().min(low).max(high);

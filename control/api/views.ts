@@ -3,6 +3,7 @@ import type { z } from 'zod';
 import type { CandidateRow, GenerationRow, Totals } from '../../evolver/archive.ts';
 import { decodeBlob, printFilter, printWindow, ruleChanges } from '../configuration/index.ts';
 import type { ConfigurationPut, StoredConfiguration } from '../tables.ts';
+import type { GenerationDetail } from './records.ts';
 import type {
   candidateView,
   configurationReply,
@@ -43,6 +44,9 @@ export function showGeneration(row: GenerationRow): z.output<typeof generationVi
     parent: row.parent,
     promoted: row.promoted,
     commit: row.commit,
+    inputs: row.inputs,
+    plan: row.plan,
+    epoch: row.epoch,
     started_at_ms: row.startedAtMs,
     ended_at_ms: row.endedAtMs,
     candidates: row.candidates,
@@ -58,6 +62,18 @@ export function showCandidate(row: CandidateRow): z.output<typeof candidateView>
     operator: row.operator,
     summary: row.summary,
     model: row.model,
+    arm: row.arm,
+    patch_kind: row.patchKind,
+    island: row.island,
+    inspirations: row.inspirations,
+    prompt: row.prompt,
+    transcript: row.transcript,
+    cost: {
+      usd: row.cost.usd,
+      tokens_in: row.cost.tokensIn,
+      tokens_out: row.cost.tokensOut,
+      seconds: row.cost.seconds,
+    },
     source: row.source,
     module: row.module,
     module_size: row.moduleSize,
@@ -83,12 +99,15 @@ export function showTotals(totals: Totals) {
 }
 
 /** Digests that a generation refers to: the only objects that its organization may read by it. */
-export function referencedBy(candidates: readonly CandidateRow[]): Set<string> {
+export function referencedBy({ generation, candidates }: GenerationDetail): Set<string> {
+  const { plan, inputs, profile } = generation;
   const digests = candidates.flatMap((row) => [
     row.source,
     row.benchmark,
     row.prompt,
+    row.transcript,
     ...row.verdicts.map((verdict) => verdict.evidence ?? null),
   ]);
-  return new Set(digests.filter((digest) => digest !== null));
+  const own = [plan, inputs, profile, ...digests];
+  return new Set(own.filter((digest) => digest !== null));
 }

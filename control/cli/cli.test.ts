@@ -54,14 +54,18 @@ test('commands', async () => {
   await check('status acme', /captured +100 training, 90 held back/);
   await check('evolve acme --generations 3', /acme: generation 1 is next; budget: /);
   await check('generations list acme', /GENERATION +OUTCOME/);
-  await check('rerun acme 1', /acme: re-run 1 is acme\/gen\/1\/r1/);
+  await check('generations rerun acme 1', /acme: re-run 1 is acme\/gen\/1\/r1/);
+  await check('generations rerun acme 1 --from mutate --answers fresh', /acme: re-run 1/);
   await check('rollback acme --to 2', /acme: version 3 serves module aaaa/);
   await check('pause acme --reason because --cancel-running', /acme: paused/);
   await check('resume acme', /acme: resumed/);
-  await check('budget acme --target-ratio 2.5', /acme: 6 generations/);
+  await check('budget acme --target-ratio 2.5 --usd 3', /acme: 6 generations/);
   await check('events acme', /1970-01-01T00:00:01Z swapped/);
   const sent = fakes.calls.find((call) => call.name === 'evolve')?.request;
   assert.deepEqual((sent as { budget: object }).budget, { generations: 3 });
+  const rerun = fakes.calls.findLast((call) => call.name === 'rerunGeneration')?.request;
+  const { from, answers } = rerun as { from: string; answers: string };
+  assert.deepEqual([from, answers], ['mutate', 'fresh']);
 });
 
 test('configure: a file, standard input, and a refusal with a caret', async () => {
@@ -87,7 +91,9 @@ test('exit status', async () => {
     ['--version', 0],
     ['frobnicate', 2],
     ['status Acme', 2],
-    ['rerun acme 0', 2],
+    ['generations rerun acme 0', 2],
+    ['generations rerun acme 1 --from shadow', 2],
+    ['budget acme --usd -1', 2],
     ['rollback acme --to 1 --to-baseline', 2],
     ['budget acme', 2],
     ['configure acme no-such-file.yaml', 2],

@@ -1,6 +1,7 @@
 /** Answers of the API as lines for people. */
 import type { z } from 'zod';
-import type { Budget, OrganizationStatus } from '../../workflows/messages.ts';
+import type { GainSplit } from '../../evolver/gain.ts';
+import type { Budget, BudgetUsed, OrganizationStatus } from '../../workflows/messages.ts';
 import type { ProblemDocument } from '../api/problem.ts';
 import type {
   candidateView,
@@ -20,6 +21,7 @@ export interface OrganizationView {
   status: OrganizationStatus | null;
   status_problem: string | null;
   active: { version: number; kind: string; configuration: string } | null;
+  gain: GainSplit | null;
 }
 
 /** What came from elsewhere must not steer the terminal. */
@@ -92,6 +94,7 @@ export function organizationLines(view: OrganizationView): string[] {
     facts.push(['configuration', `${digest}, ${configuration.rules} rules, since ${from}`]);
   }
   facts.push(['serving', active === null ? 'baseline' : `version ${active.version}`]);
+  if (view.gain !== null) facts.push(['gain', gainLine(view.gain)]);
   if (status === null) facts.push(['workflow', view.status_problem ?? 'unknown']);
   else facts.push(...statusFacts(status));
   const lines = table(facts.map(([name, value]) => [name, value]));
@@ -116,15 +119,32 @@ function statusFacts(status: OrganizationStatus): [string, string][] {
   }
   const used = status.budget_used;
   facts.push(['budget', budgetLine(status.budget)]);
-  facts.push(['used', `${used.generations} generations, ${used.seconds} s`]);
+  facts.push(['used', usedLine(used)]);
   if (status.last_error !== null) facts.push(['last error', status.last_error]);
   return facts;
+}
+
+function usedLine({ generations, seconds, usd, tokens, evaluations }: BudgetUsed): string {
+  const money = usd > 0 || tokens > 0 ? `, $${usd.toFixed(4)}, ${tokens} tokens` : '';
+  return `${generations} generations, ${evaluations} evaluations, ${seconds} s${money}`;
+}
+
+/** The ratio to the baseline as a product: specialisation, built-in search, models. */
+export function gainLine({ total, specialisation, builtin, llm }: GainSplit): string {
+  const parts = `${ratio(specialisation)} specialisation, ${ratio(builtin)} built-in`;
+  return `${ratio(total)} the baseline = ${parts}, ${ratio(llm)} models`;
 }
 
 export function budgetLine(budget: Budget): string {
   const target = budget.target_ratio === null ? '' : `, target ${budget.target_ratio}x`;
   const { generations, seconds, stagnation } = budget;
-  return `${generations} generations, ${seconds} s, stagnation ${stagnation}${target}`;
+  const { usd = null, tokens = null, evaluations = null } = budget;
+  const spending = [
+    usd === null ? '' : `, $${usd}`,
+    tokens === null ? '' : `, ${tokens} tokens`,
+    evaluations === null ? '' : `, ${evaluations} evaluations`,
+  ].join('');
+  return `${generations} generations, ${seconds} s, stagnation ${stagnation}${target}${spending}`;
 }
 
 export function generationLines(rows: readonly GenerationView[]): string[] {

@@ -1,21 +1,21 @@
 /** The commands of `ratchet`; each is one request to the API and what is printed of the answer. */
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Command, InvalidArgumentError, Option } from 'commander';
-import type { Budget, RerunReply, RollbackReply } from '../../workflows/messages.ts';
-import { isOrganizationName } from '../configuration/index.ts';
-import type { ApiClient } from './client.ts';
+import { type Command, Option } from 'commander';
+import type { Budget, RollbackReply } from '../../workflows/messages.ts';
+import {
+  type Context,
+  decimal,
+  emit,
+  examples,
+  money,
+  organization,
+  pathOf,
+  whole,
+} from './command.ts';
 import { UsageError } from './endpoint.ts';
+import { addGenerations } from './generations.ts';
 import * as print from './print.ts';
-
-/** What a command needs from the process around it. */
-export interface Context {
-  /** Made when a command runs, so that `--help` needs no address and no token. */
-  client(): Promise<ApiClient>;
-  json(): boolean;
-  write(line: string): void;
-  readInput(): Promise<string>;
-}
 
 export const exitCodesHelp = `
 Exit status:
@@ -32,7 +32,6 @@ export function addCommands(program: Command, context: Context): void {
   addConfigure(program, context);
   addEvolve(program, context);
   addGenerations(program, context);
-  addRerun(program, context);
   addRollback(program, context);
   addPause(program, context);
   addBudget(program, context);
@@ -116,66 +115,6 @@ function addEvolve(program: Command, context: Context): void {
       );
       const line = `${org}: generation ${reply.next_generation} is next`;
       emit(context, reply, () => [`${line}; budget: ${print.budgetLine(reply.budget)}`]);
-    });
-}
-
-function addGenerations(program: Command, context: Context): void {
-  const group = program.command('generations').description('past and running generations');
-  group
-    .command('list')
-    .description('generations, newest first')
-    .argument('<org>', 'organization', organization)
-    .option('--limit <n>', 'how many', whole(1, 200), 20)
-    .option('--cursor <cursor>', 'the page after an earlier one')
-    .addHelpText('after', examples('ratchet generations list acme --limit 5'))
-    .action(async (org: string, options: { limit: number; cursor?: string }) => {
-      const client = await context.client();
-      const page = await client.json<{ generations: print.GenerationView[]; next: string | null }>(
-        'GET',
-        pathOf(org, 'generations'),
-        { query: { limit: options.limit, cursor: options.cursor } },
-      );
-      const more = page.next === null ? [] : [`more: --cursor ${page.next}`];
-      emit(context, page, () => [...print.generationLines(page.generations), ...more]);
-    });
-  group
-    .command('show')
-    .description('one generation: its candidates and the verdict of every gate')
-    .argument('<org>', 'organization', organization)
-    .argument('<generation>', 'its number', whole(1, 999_999_999))
-    .option('--rerun <k>', 'which attempt; 0 is the first', whole(0, 1_000_000), 0)
-    .option('--source <slot>', 'print the source of this candidate instead', whole(0, 1_000))
-    .addHelpText(
-      'after',
-      examples('ratchet generations show acme 3', 'ratchet generations show acme 3 --source 0'),
-    )
-    .action(async (org: string, number: number, options: { rerun: number; source?: number }) => {
-      const client = await context.client();
-      const path = pathOf(org, `generations/${number}`);
-      const query = { rerun: options.rerun };
-      const view = await client.json<print.GenerationDetail>('GET', path, { query });
-      if (options.source === undefined) return emit(context, view, () => print.detailLines(view));
-      const candidate = view.candidates.find((each) => each.slot === options.source);
-      if (candidate === undefined) {
-        throw new UsageError(`generation ${number} has no candidate in slot ${options.source}`);
-      }
-      const source = await client.text('GET', `${path}/objects/${candidate.source}`, { query });
-      emit(context, { source }, () => [source.trimEnd()]);
-    });
-}
-
-function addRerun(program: Command, context: Context): void {
-  program
-    .command('rerun')
-    .description('run a generation again from its stored inputs')
-    .argument('<org>', 'organization', organization)
-    .argument('<generation>', 'its number', whole(1, 999_999_999))
-    .addHelpText('after', examples('ratchet rerun acme 3'))
-    .action(async (org: string, number: number) => {
-      const client = await context.client();
-      const path = pathOf(org, `generations/${number}/rerun`);
-      const reply = await client.json<RerunReply>('POST', path, { body: {} });
-      emit(context, reply, () => [`${org}: re-run ${reply.rerun} is ${reply.workflow_id}`]);
     });
 }
 
@@ -289,6 +228,9 @@ interface BudgetOptions {
   seconds?: number;
   stagnation?: number;
   targetRatio?: number;
+  usd?: number;
+  tokens?: number;
+  evaluations?: number;
 }
 
 function withBudget(command: Command): Command {
@@ -296,21 +238,15 @@ function withBudget(command: Command): Command {
     .option('--generations <n>', 'generations at most', whole(1, 10_000))
     .option('--seconds <s>', 'seconds at most', whole(1, 31_536_000))
     .option('--stagnation <n>', 'generations in a row without a promotion', whole(1, 10_000))
-    .option('--target-ratio <x>', 'enough when this fast, against the baseline', decimal);
+    .option('--target-ratio <x>', 'enough when this fast, against the baseline', decimal)
+    .option('--usd <dollars>', 'dollars at most', money)
+    .option('--tokens <n>', 'tokens at most', whole(0, 1_000_000_000_000))
+    .option('--evaluations <n>', 'candidates at most', whole(1, 1_000_000));
 }
 
 function budgetOf(options: BudgetOptions): Partial<Budget> {
   const { targetRatio, ...rest } = options;
   return { ...rest, ...(targetRatio === undefined ? {} : { target_ratio: targetRatio }) };
-}
-
-function emit(context: Context, value: unknown, lines: () => readonly string[]): void {
-  if (context.json()) context.write(JSON.stringify(value));
-  else for (const line of lines()) context.write(print.plain(line));
-}
-
-function pathOf(org: string, rest?: string): string {
-  return `/v1/organizations/${org}${rest === undefined ? '' : `/${rest}`}`;
 }
 
 async function readText(file: string): Promise<string> {
@@ -319,27 +255,4 @@ async function readText(file: string): Promise<string> {
   } catch (error) {
     throw new UsageError(error instanceof Error ? error.message : String(error));
   }
-}
-
-function organization(value: string): string {
-  if (isOrganizationName(value)) return value;
-  throw new InvalidArgumentError('an organization is [a-z0-9-]{1,63}, and not "fleet"');
-}
-
-function whole(low: number, high: number = Number.MAX_SAFE_INTEGER) {
-  return (value: string): number => {
-    const number = Number(value);
-    if (/^\d+$/.test(value) && number >= low && number <= high) return number;
-    throw new InvalidArgumentError(`it must be a whole number from ${low} to ${high}`);
-  };
-}
-
-function decimal(value: string): number {
-  const number = Number(value);
-  if (value.trim() !== '' && number >= 1 && number <= 1_000_000) return number;
-  throw new InvalidArgumentError('it must be a number from 1 to 1000000');
-}
-
-function examples(...lines: string[]): string {
-  return ['\nExamples:', ...lines.map((line) => `  ${line}`)].join('\n');
 }

@@ -1,4 +1,5 @@
 /** The main job's view of the HTTP API: it is a client like any other. */
+import type { GainSplit } from '../../evolver/gain.ts';
 import type { OrganizationStatus } from '../../workflows/messages.ts';
 import type { RuleInput } from '../configuration/index.ts';
 import type { Progress } from './model.ts';
@@ -29,8 +30,9 @@ export class ApiClient {
   }
 
   async progress(org: string): Promise<Progress> {
-    const { status } = (await this.request('GET', `/v1/organizations/${org}`)) as {
+    const { status, gain } = (await this.request('GET', `/v1/organizations/${org}`)) as {
       status: OrganizationStatus | null;
+      gain: GainSplit | null;
     };
     if (status === null) throw new Error(`${org}: its workflow does not answer`);
     const serves = status.active?.configuration === status.configuration?.digest;
@@ -47,6 +49,7 @@ export class ApiClient {
       evolutionStartedMs: status.evolution_started_ms,
       firstPromotionMs: status.first_promotion_ms,
       outcomes: status.outcomes,
+      gain: active === null ? null : gain,
       candidates: status.candidates_total,
       rejected: status.rejected_total as Record<string, number>,
     };

@@ -1,4 +1,5 @@
 /** What the main job knows of one organization; the live view and the result are made of it. */
+import type { GainSplit } from '../../evolver/gain.ts';
 import type { TrafficStats } from './traffic.ts';
 
 /**
@@ -39,6 +40,8 @@ export interface Progress {
     version: number | null;
     mutator: string | null;
   }[];
+  /** The module's ratio to the baseline on training traffic, as a product. */
+  gain: GainSplit | null;
   candidates: number;
   rejected: Readonly<Record<string, number>>;
 }

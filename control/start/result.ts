@@ -1,5 +1,6 @@
 /** The JSON object that `npm start -- --once --json` ends with, and the exit status it means. */
 import type { Balance } from '../../bench/oracle/ledger.ts';
+import type { GainSplit } from '../../evolver/gain.ts';
 import type { OrganizationModel, Progress } from './model.ts';
 
 export interface OrganizationResult {
@@ -14,6 +15,8 @@ export interface OrganizationResult {
   ratio_to_baseline: number | null;
   ratio_to_per_point: number | null;
   ci95: [number, number] | null;
+  /** `ratio_to_baseline` on training traffic, as a product. */
+  gain: GainSplit | null;
   us_per_message: { active: number; baseline: number; per_point: number } | null;
   points_expected: number;
   points_emitted: number;
@@ -48,6 +51,7 @@ export function organizationResult(model: OrganizationModel, balance: Balance): 
     ratio_to_baseline: told?.ratio_to_baseline ?? null,
     ratio_to_per_point: told?.ratio_to_per_point ?? null,
     ci95: told?.ci95 ?? null,
+    gain: progress?.gain ?? null,
     us_per_message: told?.us ?? null,
     points_expected: balance.expected,
     points_emitted: balance.emitted,

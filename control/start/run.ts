@@ -14,7 +14,7 @@ import { faultsOf, organizationResult, type Result } from './result.ts';
 import { openScreen, type Screen } from './screen.ts';
 import { Traffic } from './traffic.ts';
 import { stackVersions } from './versions.ts';
-import { renderMeasured, renderSwap } from './view.ts';
+import { renderGain, renderMeasured, renderSwap } from './view.ts';
 
 const LATENESS_S = 10;
 const POLL_EVERY_MS = 1_000;
@@ -166,7 +166,11 @@ async function conclude(job: Job, stop: AbortSignal): Promise<number> {
   return result.faults.length === 0 ? 0 : 1;
 }
 
-function report({ options, screen }: Job, result: Result): void {
+function report({ options, screen, tracked }: Job, result: Result): void {
+  for (const { model } of tracked.values()) {
+    const gain = renderGain(model);
+    if (gain !== null) screen.say(gain);
+  }
   for (const fault of result.faults) screen.say(`fault: ${fault}`);
   if (options.json) process.stdout.write(`${JSON.stringify(result)}\n`);
   else screen.say(JSON.stringify(result, null, 2));

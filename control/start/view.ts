@@ -33,6 +33,15 @@ export function renderSwap(org: string, swap: Swapped, model: OrganizationModel)
   return `${org}: version ${swap.version} swapped in, pause ${swap.pause_us.toFixed(0)} µs${was}`;
 }
 
+/** The gain on training traffic, told apart. */
+export function renderGain({ org, progress }: OrganizationModel): string | null {
+  if (progress?.gain == null) return null;
+  const { total, specialisation, builtin, llm } = progress.gain;
+  const times = (value: number) => `${value.toFixed(2)} ×`;
+  const parts = `specialisation ${times(specialisation)}, built-in search ${times(builtin)}`;
+  return `${org}: ${times(total)} the baseline = ${parts}, models ${times(llm)}`;
+}
+
 export function renderMeasured({ org, measured }: OrganizationModel): string {
   if (measured === null) return `${org}: not measured yet`;
   const { us, ratio_to_baseline, ratio_to_per_point, ci95, version } = measured;

@@ -83,7 +83,7 @@ test('rollback goes back to the baseline and pauses; re-run and resume work', {
   assert.equal(reply.kind, 'tombstone');
   assert.equal(reply.version, (before.activeVersion ?? 0) + 1);
   assert.equal((await api.progress(org)).activeVersion, null);
-  const rerun = JSON.parse(await ratchet(['rerun', org, '1', '--json'])) as {
+  const rerun = JSON.parse(await ratchet(['generations', 'rerun', org, '1', '--json'])) as {
     workflow_id: string;
   };
   assert.equal(rerun.workflow_id, `${org}/gen/1/r1`);

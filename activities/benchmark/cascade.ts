@@ -1,0 +1,97 @@
+/**
+ * The order of measurements: a quick run of all, a longer one of those that are not surely far
+ * behind, and one more of the elites on messages that were kept apart: the best of several noisy
+ * figures is always flattered. Thresholds are ratios to the incumbent, never absolute times.
+ */
+
+import type { Ref } from '../../workflows/messages.ts';
+import { fatal } from '../faults.ts';
+import type { BenchmarkVerdict, Corpus } from '../types.ts';
+import { type Report, timedVerdict, wrongModule } from './report.ts';
+
+export interface Module {
+  id: string;
+  component: Ref;
+}
+
+export type Bench = (modules: Module[], corpus: Ref, seconds: number) => Promise<Report>;
+
+export interface CascadeSettings {
+  /** Of all runs but the elites'. */
+  seconds: number;
+  /** The lower bound that makes an elite. */
+  threshold: number;
+  /** The upper bound that is worth a longer run; 0 = all are. */
+  quickRatio: number;
+}
+
+export interface Measured {
+  verdicts: BenchmarkVerdict[];
+  reports: Report[];
+}
+
+/** Of `seconds`, what the quick run takes. */
+const QUICK_SHARE = 0.25;
+
+export async function cascade(
+  bench: Bench,
+  modules: readonly Module[],
+  corpus: Corpus,
+  { seconds, threshold, quickRatio }: CascadeSettings,
+): Promise<Measured> {
+  const verdicts = new Map<string, BenchmarkVerdict>();
+  const reports: Report[] = [];
+  const run = async (of: readonly Module[], on: Ref, time: number) => {
+    const clean = await untilClean(bench, of, on, time, threshold);
+    for (const verdict of clean.verdicts) verdicts.set(verdict.id, verdict);
+    reports.push(...clean.reports);
+  };
+  const isSelected = (test: (verdict: BenchmarkVerdict) => boolean) =>
+    modules.filter(({ id }) => {
+      const verdict = verdicts.get(id);
+      return verdict !== undefined && test(verdict);
+    });
+  // A single one is what the generation is about: there is nothing to save.
+  const quick = quickRatio > 0 && modules.length > 1;
+  if (quick) await run(modules, corpus.fit, seconds * QUICK_SHARE);
+  const left = quick ? isSelected((verdict) => isWorthMore(verdict, quickRatio)) : modules;
+  await run(left, corpus.fit, quick ? seconds * (1 - QUICK_SHARE) : seconds);
+  const elites = isSelected(({ verdict }) => verdict === 'faster');
+  await run(elites, corpus.check, seconds / 2);
+  const unmeasured = { verdict: 'unmeasured' as const, reason: 'not in the report' };
+  return { reports, verdicts: modules.map(({ id }) => verdicts.get(id) ?? { id, ...unmeasured }) };
+}
+
+function isWorthMore(verdict: BenchmarkVerdict, quickRatio: number): boolean {
+  return 'ci95' in verdict && verdict.ci95[1] >= quickRatio;
+}
+
+/** Times the modules; one that is found wrong is told and left out, until none is. */
+async function untilClean(
+  bench: Bench,
+  modules: readonly Module[],
+  corpus: Ref,
+  seconds: number,
+  threshold: number,
+): Promise<Measured> {
+  const verdicts: BenchmarkVerdict[] = [];
+  const reports: Report[] = [];
+  let left = [...modules];
+  while (left.length > 0) {
+    const report = await bench(left, corpus, seconds);
+    reports.push(report);
+    const wrong = wrongModule(report);
+    if (wrong === null) {
+      verdicts.push(...left.map(({ id }) => timedVerdict(report, id, threshold)));
+      return { verdicts, reports };
+    }
+    if (!left.some(({ id }) => id === wrong.name)) {
+      // Then the incumbent or the baseline is: not a verdict on any candidate.
+      const { verdict } = wrong;
+      throw fatal('invalidProfile', `${wrong.name}: ${'reason' in verdict ? verdict.reason : ''}`);
+    }
+    verdicts.push(wrong.verdict);
+    left = left.filter(({ id }) => id !== wrong.name);
+  }
+  return { verdicts, reports };
+}
