@@ -65,6 +65,13 @@ async function cargo(program: string, args: string[], env: NodeJS.ProcessEnv): P
   if (code !== 0) throw new Error(`cargo build ${args.join(' ')} ended with ${code ?? signal}`);
 }
 
+/** Compares SIMD in the guest with proven code; answers how many items it decoded both ways. */
+export async function compareControlBytes(contest: Contest): Promise<number> {
+  const options = { timeout: RACE_MAX_MS };
+  const { stdout } = await promisify(execFile)(contest.host, [contest.guest], options);
+  return z.object({ items: z.number() }).parse(JSON.parse(stdout)).items;
+}
+
 /** Decodes the messages of a corpus for so many rounds. */
 export async function race(contest: Contest, corpus: string, rounds: number): Promise<Report> {
   const args = [contest.guest, corpus, String(rounds)];

@@ -2,7 +2,7 @@
 
 use crate::block::Item;
 use crate::columns::{self, fold, Columns, Part};
-use crate::{runs, unverified};
+use crate::{every, runs, unverified};
 use ratchet_codec::payload::{validate, Header};
 use std::hint::black_box;
 
@@ -21,6 +21,8 @@ pub enum Task {
     CodecColumns(Part),
     /// By the unverified reader.
     UnverifiedColumns(Part),
+    /// Each control byte by the codec, in more ways than one; nobody else takes part.
+    EveryControlByte,
 }
 
 const RUNS: [(&str, Task); 4] = [
@@ -54,6 +56,7 @@ impl Task {
             Task::UnverifiedRuns => 3,
             Task::CodecColumns(of) => 4 + part(of),
             Task::UnverifiedColumns(of) => 4 + Part::EVERY.len() as u32 + part(of),
+            Task::EveryControlByte => 4 + 2 * Part::EVERY.len() as u32,
         }
     }
 
@@ -62,6 +65,7 @@ impl Task {
         let mut all = Part::EVERY.into_iter().flat_map(columns);
         let runs = RUNS.into_iter().map(|(_, task)| task);
         runs.chain(all.by_ref())
+            .chain([Task::EveryControlByte])
             .find(|task| task.number() == number)
     }
 }
@@ -79,10 +83,10 @@ pub struct Contestant {
 impl Contestant {
     /// `None` when an item is not what the task decodes: the unverified reader would not notice.
     pub fn new(task: Task, items: Vec<Item>) -> Option<Self> {
-        let is_run = RUNS.iter().any(|(_, run)| *run == task);
-        let header = |item: &Item| match is_run {
-            true => check_run(item).then_some(NO_HEADER),
-            false => validate(&item.bytes[..item.bytes.len().checked_sub(crate::SLACK)?]).ok(),
+        let header = |item: &Item| match task {
+            Task::EveryControlByte => every::is_item(item).then_some(NO_HEADER),
+            task if is_run(task) => check_run(item).then_some(NO_HEADER),
+            _ => validate(&item.bytes[..item.bytes.len().checked_sub(crate::SLACK)?]).ok(),
         };
         let headers = items.iter().map(header).collect::<Option<Vec<Header>>>()?;
         let longest = items.iter().map(|item| item.count).max().unwrap_or(0);
@@ -109,8 +113,14 @@ impl Contestant {
         let mut digest = 0u64;
         for at in 0..self.items.len() {
             self.decode(at)?;
-            let count = self.items[at].count as usize;
-            digest = fold(digest ^ self.columns.digest(), &self.numbers[..count]);
+            let item = &self.items[at];
+            digest = match self.task {
+                Task::EveryControlByte => digest.rotate_left(7) ^ every::compare(item)?,
+                _ => fold(
+                    digest ^ self.columns.digest(),
+                    &self.numbers[..item.count as usize],
+                ),
+            };
         }
         Some(digest)
     }
@@ -124,6 +134,7 @@ impl Contestant {
             Task::StreamVbyteRuns => runs::stream_vbyte(item, numbers),
             Task::Streamvbyte64Runs => runs::streamvbyte64(item, numbers),
             Task::UnverifiedRuns => runs::unverified(item, numbers),
+            Task::EveryControlByte => every::compare(item).map(drop),
             Task::CodecColumns(part) => {
                 columns::decode(part, header, &mut item.bytes, columns).ok()
             }
@@ -146,6 +157,10 @@ const NO_HEADER: Header = Header {
     min_ts: 0,
     max_ts: 0,
 };
+
+fn is_run(task: Task) -> bool {
+    RUNS.iter().any(|(_, run)| *run == task)
+}
 
 /// Whether the run is whole before its slack begins.
 fn check_run(item: &Item) -> bool {

@@ -8,6 +8,7 @@
 mod block;
 mod columns;
 mod contestant;
+mod every;
 #[cfg(target_arch = "wasm32")]
 mod guest;
 mod runs;
@@ -16,3 +17,4 @@ mod unverified;
 pub use block::{parse, write, Item, SLACK};
 pub use columns::Part;
 pub use contestant::{Contestant, Task};
+pub use every::every_control_byte;

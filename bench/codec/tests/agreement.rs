@@ -1,6 +1,7 @@
 //! All decoders of the contest give the same, on columns of either form too.
 
-use ratchet_bench_codec::{parse, write, Contestant, Item, Part, Task, SLACK};
+use ratchet_bench_codec::{every_control_byte, parse, write};
+use ratchet_bench_codec::{Contestant, Item, Part, Task, SLACK};
 use ratchet_codec::payload::write::MessageBuilder;
 use ratchet_codec::streamvbyte;
 
@@ -61,6 +62,14 @@ fn all_decoders_agree() {
     assert_eq!(Task::from_number(1_000), None);
 }
 
+/// `control-bytes.test.ts` does the same in a guest, where groups are decoded by SIMD.
+#[test]
+fn every_control_byte_decodes_by_groups_as_by_values() {
+    let items = every_control_byte();
+    assert_eq!(items.len(), 3 * 256);
+    check(&[("codec", Task::EveryControlByte)], &items);
+}
+
 /// The unverified reader would not notice.
 #[test]
 fn malformed_items_are_refused() {
@@ -71,6 +80,13 @@ fn malformed_items_are_refused() {
     }
     let items = messages().iter().map(cut).collect();
     assert!(Contestant::new(Task::UnverifiedColumns(Part::All), items).is_none());
+    let none = Item {
+        count: 256,
+        ..every_control_byte().remove(0)
+    };
+    for item in [padded(0, b"short"), none] {
+        assert!(Contestant::new(Task::EveryControlByte, vec![item]).is_none());
+    }
     let bare = Item::default();
     assert!(Contestant::new(Task::CodecRuns, vec![bare]).is_none());
 }

@@ -7,7 +7,7 @@ use ratchet_codec::payload::Header;
 use ratchet_rules::{Aggregate, Filter, Rule};
 use ratchet_sandbox::bench::statistics::median;
 use ratchet_sandbox::bench::{ratio, Ratio};
-use ratchet_sandbox::{Engine, Kind, Limits, Module, Runner};
+use ratchet_sandbox::{componentize, Engine, Kind, Limits, Module, Runner};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -38,16 +38,16 @@ pub struct Arena {
 type Pass = Box<dyn FnMut() -> Result<(), Failure>>;
 
 impl Arena {
-    pub fn new(component: &[u8], rounds: u32) -> Result<Self, Failure> {
-        let engine = Engine::new(Kind::Production, Limits::default())?;
-        let module = engine.compile(component)?;
+    pub fn new(guest: &[u8], limits: Limits, rounds: u32) -> Result<Self, Failure> {
+        let engine = Engine::new(Kind::Production, limits)?;
+        let module = engine.compile(&componentize(guest)?)?;
         Ok(Arena { module, rounds })
     }
 
     /// Times decoders on the same items, after all of them were seen to give the same.
     pub fn race(&self, tasks: &[(&str, Task)], items: &[Item]) -> Result<Vec<Figures>, Failure> {
+        self.check(tasks, items)?;
         let block = Bytes::from(contest::write(items));
-        self.check(tasks, items, &block)?;
         let mut passes: Vec<Pass> = Vec::new();
         for (_, task) in tasks {
             passes.push(self.guest_pass(*task, block.clone()));
@@ -68,12 +68,13 @@ impl Arena {
     }
 
     /// All decoders must give the same, in a guest and natively.
-    fn check(&self, tasks: &[(&str, Task)], items: &[Item], block: &Bytes) -> Result<(), Failure> {
+    pub fn check(&self, tasks: &[(&str, Task)], items: &[Item]) -> Result<(), Failure> {
+        let block = Bytes::from(contest::write(items));
         let mut answers = Vec::new();
         for (name, task) in tasks {
             let mut runner = Runner::new(&self.module, rules("check", *task));
-            let header = header_of(block);
-            let value = runner.process(block, &header, |records| records[0].value)?;
+            let header = header_of(&block);
+            let value = runner.process(&block, &header, |records| records[0].value)?;
             let digest = contestant(*task, items)?
                 .digest()
                 .ok_or("malformed items")?;

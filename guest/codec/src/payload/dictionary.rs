@@ -56,15 +56,55 @@ impl<'a> Strings<'a> {
         let (n, text) = (bounds.len(), bytes.len() as u32);
         let mut end: u32 = 0;
         let mut i: usize = 0;
+        // Several strings a turn, because at the end of each a guest looks whether its time is up.
+        while n - i >= 4
+            invariant
+                i <= n,
+                lengths == old(bounds)@,
+                n == lengths.len() == bounds@.len(),
+                end <= text == bytes@.len(),
+                summed(lengths, bounds@, i as int, end as int),
+            decreases n - i,
+        {
+            let (_, rest) = bounds.as_mut_slice().split_at_mut(i);
+            let (four, _) = rest.split_at_mut(4);
+            let (a, b, c, d) = (four[0], four[1], four[2], four[3]);
+            proof {
+                assert(a == lengths[i as int] && b == lengths[i + 1]);
+                assert(c == lengths[i + 2] && d == lengths[i + 3]);
+                assert(spec::bound(lengths, i + 1) == end + a);
+                assert(spec::bound(lengths, i + 2) == end + a + b);
+                assert(spec::bound(lengths, i + 3) == end + a + b + c);
+                assert(spec::bound(lengths, i + 4) == end + a + b + c + d);
+                lemma_bound(lengths, i + 4, n as int);
+            }
+            if a as u64 + b as u64 + c as u64 + d as u64 > (text - end) as u64 {
+                return Err(DecodeError::Truncated);
+            }
+            four[0] = end;
+            four[1] = end + a;
+            four[2] = end + a + b;
+            four[3] = end + a + b + c;
+            end = end + a + b + c + d;
+            proof {
+                assert forall|k: int| 0 <= k < i + 4 implies #[trigger] bounds@[k] == spec::bound(
+                    lengths,
+                    k,
+                ) by {
+                    if k >= i {
+                        assert(bounds@[k] == four@[k - i]);
+                    }
+                }
+            }
+            i += 4;
+        }
         while i < n
             invariant
                 i <= n,
                 lengths == old(bounds)@,
                 n == lengths.len() == bounds@.len(),
-                end == spec::bound(lengths, i as int),
                 end <= text == bytes@.len(),
-                forall|k: int| 0 <= k < i ==> #[trigger] bounds@[k] == spec::bound(lengths, k),
-                forall|k: int| i <= k < n ==> #[trigger] bounds@[k] == lengths[k],
+                summed(lengths, bounds@, i as int, end as int),
             decreases n - i,
         {
             let len = bounds[i];
@@ -141,6 +181,13 @@ impl<'a> Strings<'a> {
         }
         &self.bytes[self.bounds[id] as usize..self.bounds[id + 1] as usize]
     }
+}
+
+/// Whether the first `i` lengths became bounds, and the next bound is `end`.
+spec fn summed(lengths: Seq<u32>, bounds: Seq<u32>, i: int, end: int) -> bool {
+    &&& end == spec::bound(lengths, i)
+    &&& forall|k: int| 0 <= k < i ==> #[trigger] bounds[k] == spec::bound(lengths, k)
+    &&& forall|k: int| i <= k < bounds.len() ==> #[trigger] bounds[k] == lengths[k]
 }
 
 /// Bounds rise.

@@ -2,21 +2,21 @@
 
 #[cfg(verus_keep_ghost)]
 use super::sinks::lemma_entries_fit;
-use super::sinks::{Entries, Numbers, Times};
+use super::sinks::{Entries, Times};
 use super::word::Word;
 #[cfg(verus_keep_ghost)]
 use crate::bytes::le_at;
 use crate::bytes::{load_u32, load_u64};
 use crate::error::DecodeError;
-#[cfg(verus_keep_ghost)]
-use crate::payload::run::Sink;
-use crate::payload::run::{Run, Stop};
+use crate::payload::run::{Problem, Run};
 #[cfg(verus_keep_ghost)]
 use crate::payload::{spec, MAX_POINTS, MAX_SETS, MAX_TIMESTAMP};
+use crate::streamvbyte::numbers::Numbers;
+#[cfg(verus_keep_ghost)]
+use crate::streamvbyte::sink::Sink;
 #[cfg(verus_keep_ghost)]
 use crate::streamvbyte::{lemma_offset, offset};
 use alloc::vec::Vec;
-use core::mem::swap;
 use vstd::prelude::*;
 
 verus! {
@@ -48,13 +48,10 @@ pub(super) fn numbers(
         Some(run) => run,
         None => return Err(DecodeError::Truncated),
     };
-    let mut sink = Numbers { out: Vec::new(), n: 0 };
-    swap(&mut sink.out, out);
-    sink.out.resize(count, 0);
-    assert(sink.taken().len() == 0);
-    let r = run.decode(&mut sink);
-    assert(r is Ok ==> sink.out@.take(count as int) =~= sink.out@);
-    *out = sink.out;
+    out.resize(count, 0);
+    let mut sink = Numbers { n: 0, before: Ghost(out@) };
+    let r = run.decode(&mut sink, out.as_mut_slice());
+    assert(r is Ok ==> out@.take(count as int) =~= out@);
     match r {
         Ok(()) => Ok(()),
         Err(_) => Err(DecodeError::Truncated),
@@ -99,12 +96,9 @@ pub(super) fn times(
         None => return Err(DecodeError::Truncated),
     };
     let seen = Ghost((base, Seq::empty()));
-    let mut sink = Times { out: Vec::new(), n: 0, last: base, seen };
-    swap(&mut sink.out, out);
-    sink.out.resize(count, 0);
-    let r = run.decode(&mut sink);
-    *out = sink.out;
-    match r {
+    let mut sink = Times { n: 0, last: base, seen };
+    out.resize(count, 0);
+    match run.decode(&mut sink, out.as_mut_slice()) {
         Ok(()) => Ok(()),
         Err(_) => Err(DecodeError::Truncated),
     }
@@ -153,20 +147,18 @@ pub(super) fn sparse(
         Some(run) => run,
         None => return Err(DecodeError::Truncated),
     };
-    let mut sink = Entries { out: Vec::new(), set: 0, odd: false, pairs: Ghost(Seq::empty()) };
-    swap(&mut sink.out, out);
-    sink.out.clear();
-    sink.out.resize(sets, 0);
-    assert(sink.out@ =~= spec::spread(Seq::empty(), 0, sets as nat));
-    let r = run.decode(&mut sink);
+    let mut sink = Entries { set: 0, odd: false, pairs: Ghost(Seq::empty()) };
+    out.clear();
+    out.resize(sets, 0);
+    assert(out@ =~= spec::spread(Seq::empty(), 0, sets as nat));
+    let r = run.decode(&mut sink, out.as_mut_slice());
     proof {
-        lemma_entries_fit(column, sink);
+        lemma_entries_fit(column, sink, out@);
     }
-    *out = sink.out;
     match r {
         Ok(()) => Ok(()),
-        Err(Stop::Malformed) => Err(DecodeError::Truncated),
-        Err(Stop::Refused) => Err(DecodeError::NoRoom),
+        Err(Problem::Malformed) => Err(DecodeError::Truncated),
+        Err(Problem::Refused) => Err(DecodeError::NoRoom),
     }
 }
 
@@ -203,19 +195,82 @@ pub(super) fn words<W: Word>(
     let column = &bytes[start..end];
     out.resize(count, W::from_bits(0));
     let mut i: usize = 0;
+    // Several numbers a turn, because at the end of each a guest looks whether its time is up.
+    while count - i >= 8
+        invariant
+            i <= count <= MAX_POINTS,
+            column@.len() == 8 * count,
+            out@.len() == count,
+            are_words(column@, out@, i as int),
+        decreases count - i,
+    {
+        let (_, rest) = out.as_mut_slice().split_at_mut(i);
+        let (eight, _) = rest.split_at_mut(8);
+        let block = &column[8 * i..8 * i + 64];
+        eight_words(block, eight);
+        proof {
+            assert forall|k: int| i <= k < i + 8 implies (#[trigger] out@[k]).bits() == le_at(
+                column@,
+                8 * k,
+                8,
+            ) by {
+                lemma_within(column@, 8 * i as int, block@, 8 * (k - i));
+                assert(eight@[k - i] == out@[k]);
+            }
+        }
+        i += 8;
+    }
     while i < count
         invariant
             i <= count <= MAX_POINTS,
             column@.len() == 8 * count,
             out@.len() == count,
-            forall|k: int|
-                0 <= k < i ==> (#[trigger] out@[k]).bits() == le_at(column@, 8 * k, 8),
+            are_words(column@, out@, i as int),
         decreases count - i,
     {
         out[i] = W::from_bits(load_u64(column, 8 * i));
         i += 1;
     }
     Ok(())
+}
+
+/// Whether the first `n` elements are the numbers of a column.
+spec fn are_words<W: Word>(column: Seq<u8>, out: Seq<W>, n: int) -> bool {
+    forall|k: int| 0 <= k < n ==> (#[trigger] out[k]).bits() == le_at(column, 8 * k, 8)
+}
+
+/// Eight numbers. The compiler copies them two at a time.
+#[inline(always)]
+fn eight_words<W: Word>(block: &[u8], out: &mut [W])
+    requires
+        block@.len() == 64,
+        old(out)@.len() == 8,
+    ensures
+        final(out)@.len() == 8,
+        are_words(block@, final(out)@, 8),
+{
+    out[0] = W::from_bits(load_u64(block, 0));
+    out[1] = W::from_bits(load_u64(block, 8));
+    out[2] = W::from_bits(load_u64(block, 16));
+    out[3] = W::from_bits(load_u64(block, 24));
+    out[4] = W::from_bits(load_u64(block, 32));
+    out[5] = W::from_bits(load_u64(block, 40));
+    out[6] = W::from_bits(load_u64(block, 48));
+    out[7] = W::from_bits(load_u64(block, 56));
+}
+
+/// A number is the same in a piece of the bytes.
+proof fn lemma_within(all: Seq<u8>, from: int, piece: Seq<u8>, at: int)
+    requires
+        0 <= from,
+        0 <= at,
+        at + 8 <= piece.len(),
+        from + piece.len() <= all.len(),
+        piece == all.subrange(from, from + piece.len()),
+    ensures
+        le_at(piece, at, 8) == le_at(all, from + at, 8),
+{
+    assert(piece.subrange(at, at + 8) =~= all.subrange(from + at, from + at + 8));
 }
 
 /// Refuses a count that so many bytes cannot hold, before a buffer is made for it.

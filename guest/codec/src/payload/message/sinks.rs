@@ -1,57 +1,21 @@
 //! What the columns of a message are decoded into.
 
-use crate::payload::run::Sink;
 #[cfg(verus_keep_ghost)]
-use crate::payload::{run::refused_in, spec};
+use crate::payload::spec;
 #[cfg(verus_keep_ghost)]
 use crate::payload::{MAX_POINTS, MAX_SETS, MAX_TIMESTAMP};
+#[cfg(verus_keep_ghost)]
+use crate::streamvbyte::sink::refused_in;
+use crate::streamvbyte::sink::{take_each, GroupSink, Sink};
 use crate::zigzag;
 #[cfg(verus_keep_ghost)]
 use crate::zigzag::unzigzag;
-use alloc::vec::Vec;
 use vstd::prelude::*;
 
 verus! {
 
-/// Numbers as they are.
-pub(super) struct Numbers {
-    pub out: Vec<u32>,
-    pub n: usize,
-}
-
-impl Sink for Numbers {
-    open(super) spec fn well_formed(&self) -> bool {
-        self.n <= self.out@.len()
-    }
-
-    open(super) spec fn taken(&self) -> Seq<u32> {
-        self.out@.take(self.n as int)
-    }
-
-    open(super) spec fn plan(&self) -> (int, int) {
-        (self.out@.len() as int, 0)
-    }
-
-    open(super) spec fn refuses(&self, v: u32) -> bool {
-        self.n >= self.out@.len()
-    }
-
-    #[inline(always)]
-    fn take(&mut self, v: u32) -> (r: bool) {
-        if self.n >= self.out.len() {
-            return false;
-        }
-        let ghost before = self.out@.take(self.n as int);
-        self.out[self.n] = v;
-        self.n += 1;
-        assert(self.out@.take(self.n as int) =~= before.push(v));
-        true
-    }
-}
-
 /// Zigzag codes of differences, as the sums of those up to them.
 pub(super) struct Times {
-    pub out: Vec<i64>,
     pub n: usize,
     pub last: i64,
     /// What the first difference is to, and the codes taken.
@@ -59,31 +23,35 @@ pub(super) struct Times {
 }
 
 impl Sink for Times {
-    open(super) spec fn well_formed(&self) -> bool {
+    type Item = i64;
+
+    type Plan = i64;
+
+    open(super) spec fn plan(&self) -> i64 {
+        self.seen@.0
+    }
+
+    open(super) spec fn well_formed(&self, out: Seq<i64>) -> bool {
         let (base, codes) = (self.seen@.0 as int, self.seen@.1);
         &&& self.n == codes.len()
-        &&& self.n <= self.out@.len() <= MAX_POINTS
+        &&& self.n <= out.len() <= MAX_POINTS
         &&& 0 <= base <= MAX_TIMESTAMP
         &&& self.last == spec::time_after(base, codes, self.n as int)
         &&& forall|i: int|
-            0 <= i < self.n ==> #[trigger] self.out@[i] == spec::time_after(base, codes, i + 1)
+            0 <= i < self.n ==> #[trigger] out[i] == spec::time_after(base, codes, i + 1)
     }
 
-    open(super) spec fn taken(&self) -> Seq<u32> {
+    open(super) spec fn taken(&self, out: Seq<i64>) -> Seq<u32> {
         self.seen@.1
     }
 
-    open(super) spec fn plan(&self) -> (int, int) {
-        (self.out@.len() as int, self.seen@.0 as int)
-    }
-
-    open(super) spec fn refuses(&self, v: u32) -> bool {
-        self.n >= self.out@.len()
+    open(super) spec fn refuses(&self, out: Seq<i64>, v: u32) -> bool {
+        self.n >= out.len()
     }
 
     #[inline(always)]
-    fn take(&mut self, v: u32) -> (r: bool) {
-        if self.n >= self.out.len() {
+    fn take(&mut self, out: &mut [i64], v: u32) -> (r: bool) {
+        if self.n >= out.len() {
             return false;
         }
         proof {
@@ -92,11 +60,18 @@ impl Sink for Times {
             lemma_time_push(base, codes, v);
         }
         let last = self.last + zigzag::decode(v as u64);
-        self.out[self.n] = last;
+        out[self.n] = last;
         self.n += 1;
         self.last = last;
         self.seen = Ghost((self.seen@.0, self.seen@.1.push(v)));
         true
+    }
+}
+
+impl GroupSink for Times {
+    #[inline(always)]
+    fn take_four(&mut self, out: &mut [i64], v: [u32; 4]) -> (r: bool) {
+        take_each(self, out, v)
     }
 }
 
@@ -147,7 +122,6 @@ proof fn lemma_time_same(base: int, a: Seq<u32>, b: Seq<u32>, n: int)
 
 /// The entries of a column in sparse form, each in its place.
 pub(super) struct Entries {
-    pub out: Vec<u32>,
     pub set: u64,
     /// Whether the next number is a value: its gap was the last one.
     pub odd: bool,
@@ -155,45 +129,47 @@ pub(super) struct Entries {
 }
 
 impl Sink for Entries {
-    open(super) spec fn well_formed(&self) -> bool {
-        let (pairs, sets) = (self.pairs@, self.out@.len());
+    type Item = u32;
+
+    type Plan = ();
+
+    open(super) spec fn plan(&self) -> () {
+        ()
+    }
+
+    open(super) spec fn well_formed(&self, out: Seq<u32>) -> bool {
+        let (pairs, sets) = (self.pairs@, out.len());
         let whole = pairs.len() as int / 2;
         &&& sets <= MAX_SETS
         &&& self.odd == (pairs.len() % 2 == 1)
-        &&& self.out@ == spec::spread(pairs, whole, sets)
+        &&& out == spec::spread(pairs, whole, sets)
         &&& self.odd ==> self.set == spec::entry_set(pairs, whole) && self.set < sets
         &&& !self.odd ==> self.set == spec::entry_set(pairs, whole - 1)
         &&& !self.odd && whole > 0 ==> self.set < sets
         &&& whole == 0 && !self.odd ==> self.set == 0
     }
 
-    open(super) spec fn taken(&self) -> Seq<u32> {
+    open(super) spec fn taken(&self, out: Seq<u32>) -> Seq<u32> {
         self.pairs@
     }
 
-    open(super) spec fn plan(&self) -> (int, int) {
-        (self.out@.len() as int, 0)
-    }
-
-    open(super) spec fn refuses(&self, v: u32) -> bool {
+    open(super) spec fn refuses(&self, out: Seq<u32>, v: u32) -> bool {
         let pairs = self.pairs@;
-        pairs.len() % 2 == 0 && spec::entry_set(pairs, pairs.len() as int / 2 - 1) + v
-            >= self.out@.len()
+        pairs.len() % 2 == 0 && spec::entry_set(pairs, pairs.len() as int / 2 - 1) + v >= out.len()
     }
 
     #[inline(always)]
-    fn take(&mut self, v: u32) -> (r: bool) {
+    fn take(&mut self, out: &mut [u32], v: u32) -> (r: bool) {
         let ghost pairs = self.pairs@;
         proof {
-            lemma_entries_push(pairs, v, self.out@.len());
+            lemma_entries_push(pairs, v, out@.len());
         }
         if self.odd {
-            self.out[self.set as usize] = v;
+            out[self.set as usize] = v;
             self.odd = false;
         } else {
-            assert(self.set <= self.out.len());
             let set = self.set + v as u64;
-            if set >= self.out.len() as u64 {
+            if set >= out.len() as u64 {
                 return false;
             }
             self.set = set;
@@ -201,6 +177,13 @@ impl Sink for Entries {
         }
         self.pairs = Ghost(pairs.push(v));
         true
+    }
+}
+
+impl GroupSink for Entries {
+    #[inline(always)]
+    fn take_four(&mut self, out: &mut [u32], v: [u32; 4]) -> (r: bool) {
+        take_each(self, out, v)
     }
 }
 
@@ -245,25 +228,25 @@ pub(super) proof fn lemma_entry_set_same(a: Seq<u32>, b: Seq<u32>, e: int)
 }
 
 /// The entries taken were all in their places, and the one refused is not.
-pub(super) proof fn lemma_entries_fit(column: Seq<u8>, sink: Entries)
+pub(super) proof fn lemma_entries_fit(column: Seq<u8>, sink: Entries, out: Seq<u32>)
     requires
-        sink.well_formed(),
-        spec::entries(column) <= sink.out@.len(),
+        sink.well_formed(out),
+        spec::entries(column) <= out.len(),
     ensures
         spec::is_sparse_column(column) ==> {
             let pairs = spec::pairs(column);
-            &&& sink.taken() == pairs ==> spec::entries_fit(column, sink.out@.len() as int)
-            &&& refused_in(pairs, sink) ==> !spec::entries_fit(column, sink.out@.len() as int)
+            &&& sink.taken(out) == pairs ==> spec::entries_fit(column, out.len() as int)
+            &&& refused_in(pairs, sink, out) ==> !spec::entries_fit(column, out.len() as int)
         },
 {
     let (pairs, n) = (spec::pairs(column), spec::entries(column));
-    let (taken, sets) = (sink.taken(), sink.out@.len() as int);
+    let (taken, sets) = (sink.taken(out), out.len() as int);
     if spec::is_sparse_column(column) && taken == pairs {
         assert forall|e: int| 0 <= e < n implies #[trigger] spec::entry_set(pairs, e) < sets by {
             lemma_entry_set_grows(pairs, e, n - 1);
         }
     }
-    if spec::is_sparse_column(column) && refused_in(pairs, sink) {
+    if spec::is_sparse_column(column) && refused_in(pairs, sink, out) {
         let e = taken.len() as int / 2;
         lemma_entry_set_same(taken, pairs, e - 1);
         assert(spec::entry_set(pairs, e) >= sets);
