@@ -33,10 +33,12 @@ interface Bench {
   linked: Ref;
 }
 
+const proven = 'verus! { pub fn f() {} }\n';
+
 let benches = 0;
 
 /** A kit, a component that was linked with it, and nothing attested. */
-async function bench(source = 'pub fn f() {}\n'): Promise<Bench> {
+async function bench(source = proven): Promise<Bench> {
   benches += 1;
   const directory = join(root, String(benches));
   const kit = await makeKit(join(directory, 'kits'), source);
@@ -211,7 +213,7 @@ test('a library that was swapped before the build is not the one that the kit li
   await writeFile(join(on.kit, LIBRARY), 'compiled otherwise');
   const candidates = [await linkWith(on.store, on.kit)];
   assert.equal(await verdict(on, { candidates }), 'library-mismatch');
-  await writeFile(join(on.kit, LIBRARY), 'compiled pub fn f() {}\n');
+  await writeFile(join(on.kit, LIBRARY), `compiled ${proven}`);
   await writeFile(join(on.kit, 'rlib/libmore.rlib'), '');
   const more = [await linkWith(on.store, on.kit)];
   assert.equal(await verdict(on, { candidates: more }), 'library-mismatch');
@@ -309,6 +311,12 @@ test('what the verifier refuses no attestation saves, and it is asked again', as
   }
   assert.equal(await runs(on), 5);
   assert.equal(await verdict(on, { environment: await fakeVerus(on, passed) }), 'verified');
+});
+
+test('code that no verifier looks at is refused, whatever it says of the rest', async () => {
+  const on = await bench('verus! { pub fn f() {} }\nfn unseen() {}\n');
+  const environment = await fakeVerus(on, passed);
+  assert.equal(await verdict(on, { environment }), 'verifier-refused');
 });
 
 test('a verifier that is named but cannot be used is a fault', async () => {

@@ -51,7 +51,7 @@ async function unpackOnce(home, archive, env, report) {
   const url = `${env.RATCHET_VERUS_RELEASES ?? releases}/${archive.name}`;
   report(`downloading ${url}`);
   const stop = heartbeat(report, 'downloading');
-  const bytes = await fetchBytes(url).finally(stop);
+  const bytes = await fetchBytes(url).catch(unreachable).finally(stop);
   const found = sha256(bytes);
   if (found !== archive.sha256) {
     throw new Error(`${archive.name} has SHA-256 ${found}, pinned is ${archive.sha256}`);
@@ -64,6 +64,13 @@ async function unpackOnce(home, archive, env, report) {
     rmSync(draft, { recursive: true, force: true });
   }
   report(`unpacked to ${home}, SHA-256 as pinned`);
+}
+
+function unreachable(error) {
+  throw new Error(
+    `${error.message}; where that cannot be downloaded, unpack it yourself, install Rust ` +
+      `${pins.rust} with rustup, and set RATCHET_VERUS to the path of its program \`verus\``,
+  );
 }
 
 /** Unpacks the archive; answers the folder in it that holds the verifier. */

@@ -145,7 +145,7 @@ describe('installing the verifier', () => {
   for (const [what, body, options, expected] of [
     ['changed', flipped, {}, /has SHA-256 .*, pinned is/],
     ['cut off', bytes, { cutOff: true }, /terminated|aborted/],
-    ['not there', null, {}, /answered 404/],
+    ['not there', null, {}, /answered 404.*unpack it yourself.* set RATCHET_VERUS/],
     ['without a verifier', empty, { wanted: ofEmpty }, /holds 0 folders with a verus/],
   ]) {
     test(`refuses an archive that is ${what}, and leaves nothing`, async () => {

@@ -1,5 +1,6 @@
 import { sha256 } from '../guest/files.mjs';
 import { codecDigest } from '../lib/codec.mjs';
+import { findHoles } from './holes.mjs';
 import { command, runVerus } from './verus.mjs';
 import { inParallel, withWorkspace } from './workspace.mjs';
 
@@ -11,7 +12,7 @@ const width = 2;
 /**
  * Verifies these files of the codec under each seed, until a signal ends it. Resolves with {codec,
  * verdict, reason, tools, functions_verified, errors, runs, seconds, log, log_sha256}; the verdict
- * is `verified` or `failed`.
+ * is `verified` or `failed`: so it is too when the verifier has nothing to say of some function.
  */
 export async function prove({ verus, files, seeds, env, signal, report = () => {} }) {
   const begun = performance.now();
@@ -23,7 +24,7 @@ export async function prove({ verus, files, seeds, env, signal, report = () => {
     }),
   );
   const seconds = (performance.now() - begun) / 1_000;
-  const reason = problemOf(runs);
+  const reason = problemOf(runs) ?? holesOf(files);
   const codec = codecDigest(files);
   const log = logOf({ codec, tools: verus.tools, runs });
   return {
@@ -48,6 +49,12 @@ function problemOf(runs) {
   const counts = new Set(runs.map(({ verified }) => verified));
   if (counts.size > 1) return `the seeds disagree on how much there is: ${[...counts].join(', ')}`;
   return null;
+}
+
+/** What the verifier does not look at, by the text of the sources, or null. */
+function holesOf(files) {
+  const holes = findHoles(files);
+  return holes.length === 0 ? null : `holes: ${holes.join(', ')}`;
 }
 
 function describeRun(seed, { outcome, verified, errors, seconds, problem, text }) {

@@ -117,6 +117,13 @@ describe('proving', () => {
     });
   }
 
+  test('fails where the verifier sees less than there is', async () => {
+    const more = new Map(files).set('guest/codec/src/lib.rs', Buffer.from('fn unseen() {}'));
+    const { verdict, reason } = await prove({ verus: verusThat(says({})), files: more, seeds });
+    assert.equal(verdict, 'failed');
+    assert.match(reason, /^holes: guest\/codec\/src\/lib\.rs: fn unseen outside verus!/);
+  });
+
   test('fails without a seed', async () => {
     assert.match((await prove({ verus: verusThat(''), files, seeds: [] })).reason, /no seed/);
   });
