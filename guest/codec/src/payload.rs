@@ -13,6 +13,8 @@ mod run;
 mod source;
 #[cfg(verus_keep_ghost)]
 pub mod spec;
+#[cfg(verus_keep_ghost)]
+mod theorems;
 mod validate;
 #[cfg(feature = "write")]
 pub mod write;

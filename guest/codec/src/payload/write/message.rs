@@ -10,6 +10,8 @@ use super::columns::{copy, run, time_codes, words, Coded, KeyColumn};
 use crate::bytes::le_at;
 #[cfg(verus_keep_ghost)]
 use crate::payload::spec;
+#[cfg(verus_keep_ghost)]
+use crate::payload::theorems::lemma_offered;
 use crate::payload::{
     Header, FIXED_COLUMNS, MAX_KEYS, MAX_POINTS, MAX_SETS, MAX_SPAN, MAX_STRINGS, MAX_TIMESTAMP,
 };
@@ -350,22 +352,6 @@ proof fn lemma_round_trip<S: Source + ?Sized>(reader: Reader<'_, S>, parts: Part
         spec::key(k),
     ) by {
         assert(reader.offers(FIXED_COLUMNS + k));
-    }
-}
-
-/// All columns lie within a message with a valid layout.
-proof fn lemma_offered<S: Source + ?Sized>(reader: Reader<'_, S>)
-    requires
-        spec::layout_valid(reader.message(), reader.fields()),
-        reader.fields().len == reader.message().len(),
-        forall|c: int| 0 <= c < spec::columns(reader.fields()) ==> #[trigger] reader.has(c),
-    ensures
-        forall|c: int| 0 <= c < spec::columns(reader.fields()) ==> #[trigger] reader.offers(c),
-{
-    let (m, h) = (reader.message(), reader.fields());
-    assert forall|c: int| 0 <= c < spec::columns(h) implies #[trigger] reader.offers(c) by {
-        assert(reader.has(c));
-        assert(spec::column_valid(m, h, c));
     }
 }
 
