@@ -27,7 +27,7 @@ export interface Deps {
   store: ContentStore;
   stages: StageRecords;
   archive: Archive;
-  lineage: Pick<Lineage, 'commitGeneration'>;
+  lineage: Pick<Lineage, 'commitGeneration' | 'tag'>;
   mutators: Partial<Record<MutatorName, Mutator>>;
   nats: NatsConnection;
   active: ActiveTable;

@@ -302,11 +302,26 @@ export interface RecordInput extends GenerationKey {
   spec: Ref;
   /** Workflow time: it is in the commit, which must be the same when written again. */
   at_ms: number;
+  /** The commit is made by `commit`, once the shadow has answered. */
+  commits_later?: true;
   answers: GateRecord[];
   candidates: CandidateOutcome[];
 }
 export interface Recorded {
-  /** Commit of the lineage repository that holds this generation's candidates. */
+  /** Commit of the lineage; null = it is made later, by `commit`. */
+  commit: string | null;
+}
+export interface CommitInput extends GenerationKey {
+  configuration: ConfigurationRef;
+  spec: Ref;
+  seed: Ref;
+  at_ms: number;
+  /** The candidate that passed the shadow; null = none. */
+  winner: string | null;
+  outcome: string;
+  candidates: CandidateOutcome[];
+}
+export interface Committed {
   commit: string;
 }
 export interface ConcludeInput extends GenerationKey {
@@ -439,6 +454,7 @@ export interface Activities {
   prove(input: ProveInput): Promise<ProveResult>;
   benchmark(input: BenchmarkInput): Promise<BenchmarkResult>;
   record(input: RecordInput): Promise<Recorded>;
+  commit(input: CommitInput): Promise<Committed>;
   conclude(input: ConcludeInput): Promise<void>;
   recordDemotion(input: DemotionInput): Promise<void>;
   recordManifest(input: ManifestInput): Promise<void>;

@@ -212,6 +212,13 @@ export class Archive {
     if (changed === 0) throw new ArchiveError('missing', `no generation ${generation}`);
   }
 
+  recordCommit(generation: string, commit: string): void {
+    const changed = this.#database
+      .prepare('UPDATE generations SET commit_id = ? WHERE id = ?')
+      .run(commit, generation).changes;
+    if (changed === 0) throw new ArchiveError('missing', `no generation ${generation}`);
+  }
+
   recordObservation({ atMs, ...input }: ObservationInput): void {
     this.#insert('observations', { ...input, at_ms: atMs }, ['configuration', 'profile']);
   }

@@ -1,37 +1,26 @@
 /**
  * The lineage: a bare Git repository an organization, a branch a configuration, a commit a
- * generation. What is in a commit follows from its input alone (author and time included), so
- * writing a generation again gives the same id.
+ * generation, a tag a deployed version. The tree of a commit is what may serve: it changes only
+ * with a candidate that passed every gate. What is in a commit follows from its input alone (author
+ * and time included), so writing a generation again gives the same id. Candidates that were not
+ * chosen are notes: in short on `refs/notes/commits`, which `git log` shows, and with their sources
+ * on `refs/notes/rejected` (`git log --notes=rejected`).
  */
 import fs from 'node:fs';
 import { join } from 'node:path';
 import git from 'isomorphic-git';
 import { ArchiveError } from './errors.ts';
 import { parseGenerationId } from './ids.ts';
+import {
+  type LineageEntry,
+  messageOf,
+  noteOf,
+  oneLine,
+  parseTrailers,
+  sourcesNote,
+} from './lineage-text.ts';
 
-export interface LineageCandidate {
-  /** `<generation>/c<slot>`. */
-  id: string;
-  slot: number;
-  source: string;
-  mutator: string;
-  operator: string;
-  /** Where it stopped and how, such as `build compile-error`; null when it passed. */
-  refused: string | null;
-}
-
-export interface LineageEntry {
-  generation: string;
-  /** Digest of the rules blob. */
-  configuration: string;
-  outcome: string;
-  specRs: string;
-  /** The best candidate; null when there was none, and the file stays what it was. */
-  best: (LineageCandidate & { digest: string; ratio: number | null; parent: string | null }) | null;
-  refused: readonly LineageCandidate[];
-  /** From the workflow, never from a clock here. */
-  committedAtMs: number;
-}
+export type { LineageCandidate, LineageEntry } from './lineage-text.ts';
 
 export interface LineageCommit {
   id: string;
@@ -40,8 +29,19 @@ export interface LineageCommit {
   committedAtMs: number;
 }
 
+export interface LineageTag {
+  org: string;
+  /** Of the manifest. */
+  version: number;
+  commit: string;
+  /** One line for people. */
+  message: string;
+  atMs: number;
+}
+
 const AUTHOR = { name: 'Ratchet evolver', email: 'evolver@ratchet.invalid', timezoneOffset: 0 };
 const LOG_MAX = 1_000;
+const NOTES = { short: 'refs/notes/commits', sources: 'refs/notes/rejected' } as const;
 
 export class Lineage {
   readonly #folder: string;
@@ -56,13 +56,12 @@ export class Lineage {
   /** Writes a generation's commit, or finds it; answers its id. */
   commitGeneration(entry: LineageEntry): Promise<string> {
     const { org } = parseGenerationId(entry.generation);
-    const before = this.#writes.get(org) ?? Promise.resolve();
-    const write = before.then(
-      () => commitEntry(this.gitdir(org), entry),
-      () => commitEntry(this.gitdir(org), entry),
-    );
-    this.#writes.set(org, write);
-    return write;
+    return this.#inTurn(org, () => commitEntry(this.gitdir(org), entry));
+  }
+
+  /** Tags the commit of a deployed version `v<version>`; done before, it changes nothing. */
+  tag(tag: LineageTag): Promise<void> {
+    return this.#inTurn(tag.org, () => writeTag(this.gitdir(tag.org), tag));
   }
 
   /** Commits of a configuration, newest first. */
@@ -95,6 +94,13 @@ export class Lineage {
     if (!/^[a-z0-9-]{1,63}$/.test(org)) throw new ArchiveError('missing', `no organization ${org}`);
     return join(this.#folder, `${org}.git`);
   }
+
+  #inTurn<Result>(org: string, write: () => Promise<Result>): Promise<Result> {
+    const before = this.#writes.get(org) ?? Promise.resolve();
+    const own = before.then(write, write);
+    this.#writes.set(org, own);
+    return own;
+  }
 }
 
 async function commitEntry(gitdir: string, entry: LineageEntry): Promise<string> {
@@ -122,87 +128,81 @@ async function commitEntry(gitdir: string, entry: LineageEntry): Promise<string>
     await git.writeRef({ fs, gitdir, ref: branch, value: id, force: true });
     await git.writeRef({ fs, gitdir, ref: 'HEAD', value: branch, symbolic: true, force: true });
   }
+  await addNotes(gitdir, id, entry);
   return id;
 }
 
 async function commitOf(gitdir: string, entry: LineageEntry, parent: string | null) {
-  const files = [{ path: 'spec.rs', oid: await writeText(gitdir, entry.specRs) }];
-  const source = await bestSource(gitdir, entry, parent);
-  if (source !== null) files.push({ path: 'aggregate.rs', oid: source });
-  const tree = files.map(({ path, oid }) => ({ mode: '100644', path, oid, type: 'blob' as const }));
-  const rejected = await rejectedTree(gitdir, entry);
-  const folder = { mode: '040000', path: 'rejected', type: 'tree' as const };
-  const oid = await git.writeTree({
-    fs,
-    gitdir,
-    tree: rejected === null ? tree : [...tree, { ...folder, oid: rejected }],
-  });
-  const who = { ...AUTHOR, timestamp: Math.floor(entry.committedAtMs / 1_000) };
+  const files: Record<string, string> = { 'spec.rs': await writeText(gitdir, entry.specRs) };
+  const { best } = entry;
+  for (const path of ['aggregate.rs', 'measured.json']) {
+    const kept = best === null ? await blobOf(gitdir, parent, path) : null;
+    if (kept !== null) files[path] = kept;
+  }
+  if (best !== null) {
+    files['aggregate.rs'] = await writeText(gitdir, best.source);
+    files['measured.json'] = await writeText(gitdir, measuredJson(best));
+  }
+  // A branch begins with what the search begins with.
+  files['aggregate.rs'] ??= await writeText(gitdir, entry.seedRs);
+  const tree = Object.entries(files).map(([path, oid]) => ({
+    ...{ mode: '100644', path, oid },
+    type: 'blob' as const,
+  }));
+  const who = signature(entry.committedAtMs);
   return {
     message: messageOf(entry),
-    tree: oid,
+    tree: await git.writeTree({ fs, gitdir, tree }),
     parent: parent === null ? [] : [parent],
     author: who,
     committer: who,
   };
 }
 
-async function bestSource(gitdir: string, entry: LineageEntry, parent: string | null) {
-  if (entry.best !== null) return writeText(gitdir, entry.best.source);
-  if (parent === null) return null;
-  const { tree } = await git.readTree({ fs, gitdir, oid: parent });
-  return tree.find(({ path }) => path === 'aggregate.rs')?.oid ?? null;
+function measuredJson({ digest, module, figures }: NonNullable<LineageEntry['best']>): string {
+  return `${JSON.stringify({ source: digest, module, ...figures }, null, 2)}\n`;
 }
 
-async function rejectedTree(gitdir: string, entry: LineageEntry): Promise<string | null> {
-  if (entry.refused.length === 0) return null;
-  const tree = await Promise.all(
-    entry.refused.map(async ({ slot, source }) => ({
-      mode: '100644',
-      path: `c${slot}.rs`,
-      oid: await writeText(gitdir, source),
-      type: 'blob' as const,
-    })),
-  );
-  return git.writeTree({ fs, gitdir, tree });
+async function addNotes(gitdir: string, oid: string, entry: LineageEntry): Promise<void> {
+  if (entry.rejected.length === 0) return;
+  const who = signature(entry.committedAtMs);
+  for (const [ref, note] of [
+    [NOTES.short, noteOf(entry)],
+    [NOTES.sources, sourcesNote(entry)],
+  ] as const) {
+    const known = await git.readNote({ fs, gitdir, ref, oid }).catch(() => null);
+    if (known === null) {
+      await git.addNote({ fs, gitdir, ref, oid, note, author: who, committer: who });
+    }
+  }
+}
+
+async function writeTag(gitdir: string, tag: LineageTag): Promise<void> {
+  const ref = `v${tag.version}`;
+  const known = await resolve(gitdir, `refs/tags/${ref}`);
+  if (known !== null) {
+    const { tag: read } = await git.readTag({ fs, gitdir, oid: known });
+    if (read.object === tag.commit) return;
+    const change = `${ref} is ${read.object}, not ${tag.commit}`;
+    throw new ArchiveError('conflict', `version ${tag.version} is tagged already: ${change}`);
+  }
+  const tagger = signature(tag.atMs);
+  const message = `${oneLine(tag.message)}\n`;
+  await git.annotatedTag({ fs, gitdir, ref, object: tag.commit, message, tagger });
+}
+
+function signature(atMs: number) {
+  return { ...AUTHOR, timestamp: Math.floor(atMs / 1_000) };
+}
+
+async function blobOf(gitdir: string, commit: string | null, path: string) {
+  if (commit === null) return null;
+  const { tree } = await git.readTree({ fs, gitdir, oid: commit });
+  return tree.find((entry) => entry.path === path)?.oid ?? null;
 }
 
 function writeText(gitdir: string, text: string): Promise<string> {
   return git.writeBlob({ fs, gitdir, blob: new TextEncoder().encode(text) });
-}
-
-function messageOf(entry: LineageEntry): string {
-  const { number, rerun } = parseGenerationId(entry.generation);
-  const { best } = entry;
-  const subject = `generation ${number}${rerun > 0 ? `, re-run ${rerun}` : ''}: ${entry.outcome}`;
-  const refusals = entry.refused.map(
-    ({ slot, operator, refused }) => `Rejected c${slot} (${operator}): ${refused ?? 'refused'}.`,
-  );
-  const trailers = [
-    ['Generation', entry.generation],
-    ['Configuration', entry.configuration],
-    ['Parent', best?.parent ?? 'none'],
-    ['Mutator', best?.mutator ?? 'none'],
-    ['Operator', best?.operator ?? 'none'],
-    ['Ratio', best?.ratio?.toFixed(4) ?? 'none'],
-    ['Digest', best?.digest ?? 'none'],
-    ['Verdict', entry.outcome],
-  ].map(([name, value]) => `${name}: ${oneLine(value ?? '')}`);
-  const body = refusals.length === 0 ? '' : `${refusals.map(oneLine).join('\n')}\n\n`;
-  return `${oneLine(subject)}\n\n${body}${trailers.join('\n')}\n`;
-}
-
-/** A value must not become a trailer of its own. */
-function oneLine(text: string): string {
-  return text.replace(/\s+/g, ' ').trim().slice(0, 500);
-}
-
-function parseTrailers(message: string): Record<string, string> {
-  const block = message.trimEnd().split('\n\n').at(-1) ?? '';
-  const lines = block.split('\n').map((line) => /^([A-Z][A-Za-z-]*): (.*)$/.exec(line));
-  return Object.fromEntries(
-    lines.flatMap((match) => (match === null ? [] : [[match[1], match[2]]])),
-  );
 }
 
 function branchOf(configuration: string): string {

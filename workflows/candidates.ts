@@ -218,3 +218,18 @@ export function outcomeWithoutPromotion(candidates: Candidate[]): GenerationOutc
   const timed = candidates.some(({ outcome }) => outcome.ratio !== null);
   return timed ? 'no-improvement' : 'no-candidate';
 }
+
+export function componentOf(candidate: Candidate): Ref {
+  if (candidate.component === null) throw new Error(`${candidate.outcome.id} has no component`);
+  return candidate.component;
+}
+
+export function linkedOf(candidate: Candidate): Ref {
+  if (candidate.linked === null) throw new Error(`${candidate.outcome.id} was not linked`);
+  return candidate.linked;
+}
+
+export function proofOf(candidate: Candidate): Proof {
+  if (candidate.proof === null) throw new Error(`${candidate.outcome.id} is not proven`);
+  return candidate.proof;
+}

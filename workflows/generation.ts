@@ -9,6 +9,7 @@ import {
   CancellationScope,
   getExternalWorkflowHandle,
   isCancellation,
+  patched,
   setCurrentDetails,
   upsertSearchAttributes,
   workflowInfo,
@@ -18,7 +19,6 @@ import type {
   GateRecord,
   GenerationInputs,
   GenerationKey,
-  Proof,
   Recorded,
 } from '../activities/types.ts';
 import {
@@ -27,14 +27,17 @@ import {
   buildAnswer,
   type Candidate,
   close,
+  componentOf,
   faultAnswer,
   type GateAnswer,
+  linkedOf,
   measured,
   moduleAnswer,
   open,
   openCandidate,
   outcomeWithoutPromotion,
   proofAnswer,
+  proofOf,
   shadowAnswer,
   shadowOrder,
   siblingTwin,
@@ -48,6 +51,7 @@ import {
   type ActiveModule,
   type Gate,
   type GenerationInput,
+  type GenerationOutcome,
   type GenerationProgress,
   type GenerationResult,
   type GenerationStage,
@@ -79,6 +83,7 @@ class Generation {
   private commit: string | null = null;
   private promoted: ActiveModule | null = null;
   private unconfirmed: ActiveModule | null = null;
+  private readonly commitsLater = patched('commit-behind-shadow');
   private unevolved = false;
   private spent: Spending | null = null;
 
@@ -105,11 +110,11 @@ class Generation {
     await this.measure(inputs);
     const recorded = await this.record(inputs);
     const winner = await this.shadow();
-    if (winner === null) {
-      return { outcome: outcomeWithoutPromotion(this.candidates), detail: null };
-    }
+    const outcome = outcomeWithoutPromotion(this.candidates);
+    const commit = recorded.commit ?? (await this.commitTree(inputs, winner, outcome));
+    if (winner === null) return { outcome, detail: null };
     // From the signature on nothing stops half way: a manifest is published and told, or neither.
-    return await CancellationScope.nonCancellable(() => this.promote(winner, recorded));
+    return await CancellationScope.nonCancellable(() => this.promote(winner, commit));
   }
 
   // ---- inputs -----------------------------------------------------------------------------------
@@ -270,14 +275,38 @@ class Generation {
         configuration,
         spec: inputs.specialization.spec,
         at_ms: this.since_ms,
+        ...(this.commitsLater && { commits_later: true }),
         answers: this.answers,
         candidates: this.candidates.map((candidate) => candidate.outcome),
       },
     ]);
     this.answers = [];
-    this.commit = recorded.commit;
-    this.lines.push(`commit ${recorded.commit}`);
+    if (recorded.commit !== null) this.committed(recorded.commit);
     return recorded;
+  }
+
+  /** Behind the shadow's answer: the tree holds only what passed. */
+  private async commitTree(
+    inputs: GenerationInputs,
+    winner: Candidate | null,
+    outcome: GenerationOutcome,
+  ): Promise<string> {
+    const { spec, seed } = inputs.specialization;
+    const { commit } = await this.evolver.quick.commit.executeWithOptions(this.summary('commit'), [
+      {
+        ...{ ...this.key, configuration: this.input.configuration, spec, seed },
+        ...{ at_ms: this.since_ms, winner: winner?.outcome.id ?? null },
+        outcome: winner === null ? outcome : 'passed',
+        candidates: this.candidates.map((candidate) => candidate.outcome),
+      },
+    ]);
+    this.committed(commit);
+    return commit;
+  }
+
+  private committed(commit: string): void {
+    this.commit = commit;
+    this.lines.push(`commit ${commit}`);
   }
 
   /** Best first, at most as many questions as allowed; the first that passes wins. */
@@ -309,7 +338,7 @@ class Generation {
 
   // ---- promotion --------------------------------------------------------------------------------
 
-  private async promote(winner: Candidate, recorded: Recorded): Promise<End> {
+  private async promote(winner: Candidate, commit: string): Promise<End> {
     this.enter('sign');
     const { org, configuration, settings } = this.input;
     const { outcome } = winner;
@@ -322,7 +351,7 @@ class Generation {
         kind: 'promote',
         module: componentOf(winner),
         origin: {
-          commit: recorded.commit,
+          commit,
           mutator: outcome.mutator,
           operator: outcome.operator,
           prompt: null,
@@ -451,21 +480,6 @@ class Generation {
   private summary(text: string): { summary: string } {
     return { summary: clip(`gen ${this.key.generation} · ${text}`, 200) };
   }
-}
-
-function componentOf(candidate: Candidate): Ref {
-  if (candidate.component === null) throw new Error(`${candidate.outcome.id} has no component`);
-  return candidate.component;
-}
-
-function linkedOf(candidate: Candidate): Ref {
-  if (candidate.linked === null) throw new Error(`${candidate.outcome.id} was not linked`);
-  return candidate.linked;
-}
-
-function proofOf(candidate: Candidate): Proof {
-  if (candidate.proof === null) throw new Error(`${candidate.outcome.id} is not proven`);
-  return candidate.proof;
 }
 
 /**

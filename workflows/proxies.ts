@@ -70,6 +70,7 @@ type Archive = Pick<
   | 'admit'
   | 'readmit'
   | 'record'
+  | 'commit'
   | 'conclude'
   | 'recordDemotion'
   | 'recordManifest'

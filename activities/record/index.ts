@@ -3,14 +3,14 @@
  * generation.
  */
 
-import { ArchiveError } from '../../evolver/archive.ts';
 import { seedRandom } from '../../evolver/random.ts';
-import type { CandidateOutcome } from '../../workflows/messages.ts';
 import type { Deps } from '../deps.ts';
 import { generationOf } from '../keys.ts';
 import type {
   Activities,
   BenchmarkVerdict,
+  CommitInput,
+  Committed,
   ConcludeInput,
   DemotionInput,
   GateRecord,
@@ -18,16 +18,21 @@ import type {
   Recorded,
   RecordInput,
 } from '../types.ts';
+import { commitGeneration, tagVersion } from './commit.ts';
 
-type Recording = Pick<Activities, 'record' | 'conclude' | 'recordDemotion' | 'recordManifest'>;
+type Recording = Pick<
+  Activities,
+  'record' | 'commit' | 'conclude' | 'recordDemotion' | 'recordManifest'
+>;
 type Needs = Pick<Deps, 'archive' | 'lineage' | 'store' | 'now'>;
 
 export function recordActivities(deps: Needs): Recording {
   return {
     record: (input) => record(deps, input),
-    conclude: async (input) => conclude(deps, input),
+    commit: (input) => commit(deps, input),
+    conclude: (input) => conclude(deps, input),
     recordDemotion: async (input) => demoted(deps, input),
-    recordManifest: async (input) => manifest(deps, input),
+    recordManifest: (input) => manifest(deps, input),
   };
 }
 
@@ -77,7 +82,14 @@ async function record(deps: Needs, input: RecordInput): Promise<Recorded> {
     });
   }
   if (input.rerun > 0) compareWithFirst(deps, input);
-  return { commit: await commit(deps, input) };
+  // Generations that were begun before the commit moved behind the shadow's answer commit here.
+  if (input.commits_later === true) return { commit: null };
+  const best = input.candidates
+    .filter(({ state, ratio }) => state === 'open' && ratio !== null)
+    .sort((left, right) => (right.ratio ?? 0) - (left.ratio ?? 0))[0];
+  const winner = best?.id ?? null;
+  const outcome = winner === null ? 'nothing faster' : 'faster';
+  return await commitGeneration(deps, { ...input, seed: input.spec, winner, outcome });
 }
 
 /** The same source must have given the same component as in the first attempt, byte for byte. */
@@ -112,55 +124,18 @@ async function measurements({ store }: Needs, answers: GateRecord[]) {
   return figures;
 }
 
-/**
- * One commit a generation, before the shadow is asked: a manifest names the commit it was made
- * from.
- */
-async function commit(deps: Needs, input: RecordInput): Promise<string> {
-  const [best] = input.candidates
-    .filter(({ state, ratio }) => state === 'open' && ratio !== null)
-    .sort((left, right) => (right.ratio ?? 0) - (left.ratio ?? 0));
-  const rejected = input.candidates.filter(({ state }) => state === 'rejected');
-  const refused = await Promise.all(rejected.map((each) => lineageOf(deps, each)));
-  return await deps.lineage.commitGeneration({
-    generation: generationOf(input),
-    configuration: input.configuration.digest,
-    outcome: best === undefined ? 'nothing faster' : 'faster',
-    specRs: await deps.store.getText(input.spec),
-    best: best === undefined ? null : await bestOf(deps, best),
-    refused,
-    committedAtMs: input.at_ms,
-  });
+async function commit(deps: Needs, input: CommitInput): Promise<Committed> {
+  const { commit: id } = await commitGeneration(deps, input);
+  deps.archive.recordCommit(generationOf(input), id);
+  return { commit: id };
 }
 
-async function lineageOf({ archive, store }: Needs, candidate: CandidateOutcome) {
-  const row = archive.candidate(candidate.id);
-  if (row === null) throw new ArchiveError('missing', `no candidate ${candidate.id}`);
-  return {
-    id: candidate.id,
-    slot: candidate.index,
-    source: await store.getText(row.source),
-    mutator: candidate.mutator,
-    operator: candidate.operator,
-    refused: candidate.state === 'rejected' ? `${candidate.gate} ${candidate.verdict}` : null,
-  };
-}
-
-async function bestOf(deps: Needs, candidate: CandidateOutcome) {
-  const row = deps.archive.candidate(candidate.id);
-  const { parent = null, source: digest = '' } = row ?? {};
-  return { ...(await lineageOf(deps, candidate)), digest, ratio: candidate.ratio, parent };
-}
-
-function conclude(deps: Needs, input: ConcludeInput): void {
+async function conclude(deps: Needs, input: ConcludeInput): Promise<void> {
   const { archive } = deps;
   const id = generationOf(input);
   if (archive.generation(id) === null) begin(deps, id, input.configuration.digest);
   writeVerdicts(deps, input.answers);
   const winner = input.candidates.find(({ state }) => state === 'promoted') ?? null;
-  if (input.promoted !== null) {
-    promote(deps, { org: input.org, active: input.promoted }, winner?.id ?? null);
-  }
   archive.endGeneration(id, {
     outcome: input.outcome,
     detail: input.detail,
@@ -168,6 +143,9 @@ function conclude(deps: Needs, input: ConcludeInput): void {
     commit: input.commit,
     endedAtMs: deps.now(),
   });
+  if (input.promoted !== null) {
+    await promote(deps, { org: input.org, active: input.promoted }, winner?.id ?? null);
+  }
 }
 
 /** A generation that ended before it was planned is in the archive all the same. */
@@ -176,8 +154,9 @@ function begin({ archive, now }: Needs, id: string, configuration: string): void
   archive.startGeneration({ id, configuration, parent: null, random, startedAtMs: now() });
 }
 
-function promote({ archive }: Needs, { org, active }: ManifestInput, candidate: string | null) {
-  archive.recordPromotion({
+async function promote(deps: Needs, input: ManifestInput, candidate: string | null) {
+  const { org, active } = input;
+  deps.archive.recordPromotion({
     org,
     version: active.version,
     configuration: active.configuration,
@@ -187,10 +166,11 @@ function promote({ archive }: Needs, { org, active }: ManifestInput, candidate: 
     manifest: active.statement,
     atMs: active.issued_at_ms,
   });
+  await tagVersion(deps, input, candidate);
 }
 
-function manifest(deps: Needs, input: ManifestInput): void {
-  promote(deps, input, candidateOf(deps, input.org, input.active.module));
+async function manifest(deps: Needs, input: ManifestInput): Promise<void> {
+  await promote(deps, input, candidateOf(deps, input.org, input.active.module));
 }
 
 function candidateOf({ archive }: Needs, org: string, module: string | null): string | null {

@@ -38,7 +38,7 @@ const builtin: Mutator = {
 };
 const deps = { archive, lineage, store, stages, mutators: { builtin }, now: () => 5_000 };
 const { plan, mutate, admit, readmit, restore } = mutateActivities(deps);
-const { record, conclude, recordDemotion, recordManifest } = recordActivities(deps);
+const { record, commit, conclude, recordDemotion, recordManifest } = recordActivities(deps);
 const { specialize } = specializeActivities(deps);
 
 const compiled = compileConfiguration('acme', [
@@ -124,9 +124,13 @@ async function finish(inputs: GenerationInputs, generation: number, ratios: (num
   const verdicts = candidates.map(({ id }) => ({ id, us_per_message: 7, fuel_per_point: 9 }));
   const evidence = await store.put(JSON.stringify({ verdicts }), 'application/json');
   const answers = answersOf(candidates, evidence.digest);
-  const request = { ...keyOf(generation), configuration, spec: specialization.spec, at_ms: 1_000 };
-  const recorded = await record({ ...request, answers, candidates });
-  assert.deepEqual(await record({ ...request, answers, candidates }), recorded, 'idempotent');
+  const { spec, seed } = specialization;
+  const request = { ...keyOf(generation), configuration, spec, at_ms: 1_000, candidates };
+  assert.deepEqual(await record({ ...request, answers, commits_later: true }), { commit: null });
+  const winner = candidates.find(({ ratio }) => ratio === 2.5)?.id ?? null;
+  const committing = { ...request, seed, winner, outcome: winner === null ? 'none' : 'passed' };
+  const recorded = await commit(committing);
+  assert.deepEqual(await commit(committing), recorded, 'idempotent');
   return { candidates, recorded };
 }
 
@@ -168,6 +172,9 @@ test('a generation from plan to end, and the next one that builds on it', async 
   const { candidates, recorded } = await finish(inputs, 3, [1.05, 2.5, null]);
   const [entry] = await lineage.log('acme', configuration.digest);
   assert.equal(entry?.id, recorded.commit);
+  assert.equal(entry?.trailers.Verdict, 'passed');
+  const source = await lineage.read('acme', recorded.commit, 'aggregate.rs');
+  assert.equal(sha256(source ?? ''), inputs.candidates[1]?.source.digest);
   assert.equal(entry?.trailers.Operator, inputs.candidates[1]?.operator);
   const ranked = archive.ranked(scope).map(({ id }) => id);
   const slowToo = ['acme/gen/3/c1', 'acme/gen/2/c0', 'acme/gen/3/c0'];

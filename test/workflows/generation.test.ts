@@ -312,6 +312,117 @@ test('a re-run uses the stored inputs and its own ids', async () => {
   assert.equal(result.candidates[0]?.id, 'again/gen/1/r2/c0');
 });
 
+interface Rerun {
+  from?: GenerationInput['from'];
+  answers?: GenerationInput['answers'];
+  /** The attempt before failed while the mutators were asked. */
+  planned?: true;
+  /** sample, plan, mutate, admit, build */
+  calls: string;
+  /** Of the build. */
+  recorded?: string;
+}
+
+const reruns: Record<string, Rerun> = {
+  'from the sample': { from: 'sample', calls: 'sample plan mutate mutate admit build build' },
+  'from the plan': { from: 'mutate', calls: 'readmit mutate mutate admit build build' },
+  'from the plan, because it ended there': {
+    planned: true,
+    calls: 'readmit mutate mutate admit build build',
+  },
+  'with fresh answers': {
+    ...{ from: 'mutate', answers: 'fresh' },
+    calls: 'readmit mutate mutate admit build build',
+  },
+  'from the components': {
+    ...{ from: 'benchmark', calls: 'readmit build build' },
+    recorded: 'again/gen/1/c0',
+  },
+};
+
+for (const [name, { from, answers, planned, calls, recorded }] of Object.entries(reruns)) {
+  test(`re-run ${name}`, async () => {
+    const slots = [0, 1].map((index) => ({ index, mutator: 'builtin' as const, parent: null }));
+    const stored = await fakes().activities.readmit({
+      ...{ org: 'again', generation: 1, rerun: 0, configuration: configuration() },
+      inputs: ref('inputs'),
+    });
+    const plan = { plan: ref('plan'), slots };
+    const order: string[] = [];
+    const tell = (stage: string) => order.push(stage);
+    const { activities } = fakes();
+    const fake = fakes({
+      sample: async (given) => (tell('sample'), await activities.sample(given)),
+      plan: async () => (tell('plan'), plan),
+      mutate: async (given) => (tell('mutate'), await activities.mutate(given)),
+      admit: async (given) => (tell('admit'), await activities.admit(given)),
+      readmit: async () => {
+        tell('readmit');
+        return { ...stored, plan, candidates: planned ? [] : stored.candidates };
+      },
+      build: async (given) => (tell('build'), await activities.build(given)),
+    });
+    const how = { ...(from && { from }), ...(answers && { answers }) };
+    const rerun = 1 + Object.keys(reruns).indexOf(name);
+    const result = await run(fake, input('again', { rerun, inputs: ref('inputs'), ...how }));
+    assert.equal(result.outcome, 'promoted', result.detail ?? '');
+    assert.equal(order.join(' '), calls);
+    const [mutate] = (fake.inputs.mutate ?? []) as { answers?: string; recorded?: object }[];
+    assert.equal(mutate?.answers, answers);
+    const told = from === 'mutate' && answers === undefined;
+    assert.equal(mutate?.recorded !== undefined, told, 'what was recorded is handed on');
+    const [build] = (fake.inputs.build ?? []) as { recorded?: string; new_in?: string }[];
+    assert.deepEqual([build?.recorded, build?.new_in], [recorded, undefined]);
+  });
+}
+
+test('a component that is known is not measured again', async () => {
+  const origin = {
+    ...{ arm: null, patch: 'full', island: 0, inspirations: [], model: null },
+    ...{ prompt: null, transcript: null, syntax: null },
+  };
+  const { activities } = fakes();
+  const build: Activities['build'] = async ({ candidate, new_in }) => ({
+    ...{ verdict: 'built', component: ref('same'), linked: ref('l'), seconds: 1 },
+    ...(candidate.endsWith('c2') && new_in && { twin: 'novel/gen/0/c9' }),
+  });
+  const fake = fakes({
+    build,
+    mutate: async (given) => {
+      const answer = await activities.mutate(given);
+      if (answer.verdict === 'none') return answer;
+      return { ...answer, candidate: { ...answer.candidate, origin } };
+    },
+  });
+  const given = input('novel', { settings: settings({ candidates: 3 }) });
+  const result = await run(fake, given);
+  assert.deepEqual(verdicts(result), [
+    'promoted signature pass',
+    'rejected build duplicate',
+    'rejected build duplicate',
+  ]);
+  assert.match(result.candidates[1]?.reason ?? '', /of novel\/gen\/1\/c0 again/);
+  assert.match(result.candidates[2]?.reason ?? '', /of novel\/gen\/0\/c9 again/);
+});
+
+test('what was spent is told, of what came to nothing too', async () => {
+  const cost = { micro_usd: 10, tokens_in: 3, tokens_out: 4, seconds: 1 };
+  const { activities } = fakes();
+  const fake = fakes({
+    mutate: async (given) => {
+      const attempt = { outcome: 'duplicate', detail: 'd', source: null, micro_usd: 5 };
+      if (given.index === 1) return { verdict: 'none', reason: 'r', cost, attempts: [attempt] };
+      const answer = await activities.mutate(given);
+      if (answer.verdict === 'none') return answer;
+      return { ...answer, candidate: { ...answer.candidate, cost } };
+    },
+  });
+  const result = await run(fake, input('spent', { allowance: { usd: 1, tokens: null } }));
+  assert.deepEqual(result.spent, { micro_usd: 25, tokens: 14, evaluations: 1 });
+  const [first] = (fake.inputs.mutate ?? []) as { allowance?: object }[];
+  assert.deepEqual(first?.allowance, { usd: 1, tokens: null });
+});
+
 test('a cancelled generation says where, and is recorded', async () => {
   const started = deferred();
   const fake = fakes({
