@@ -142,9 +142,22 @@ export interface MutateInput extends GenerationKey {
   /** Of a re-run: the candidate of the first attempt, and whether models are asked anew. */
   recorded?: CandidateSource;
   answers?: Answers;
+  /** What a model's proposals for this slot failed by so far. */
+  failures?: ProposalFailure[];
+}
+/** Why a proposal goes back to the model that made it. */
+export interface ProposalFailure {
+  gate: Gate;
+  verdict: string;
+  reason: string;
+  /** The compiler's. */
+  log: Ref | null;
+  source: Ref;
+  /** To the baseline, of one that was right and slower than its parent. */
+  ratio: number | null;
 }
 export type MutateVerdict = (
-  | { verdict: 'proposed'; candidate: CandidateSource }
+  | { verdict: 'proposed'; candidate: CandidateSource; parent_ratio?: number | null }
   | { verdict: 'none'; reason: string; cost?: Spent }
 ) & { attempts?: AttemptRecord[] };
 
@@ -265,6 +278,8 @@ export interface BenchmarkInput extends GenerationKey {
   promotion_ratio: number;
   /** Of a quick run: what is surely below it is timed no further. Absent: no quick run. */
   quick_ratio?: number;
+  /** A short look at a proposal: never the measurement that a promotion rests on. */
+  trial?: true;
 }
 export interface Measurement {
   us_per_message: number;

@@ -17,6 +17,7 @@ test('defaults', () => {
   assert.equal(settings.api.port, 8480);
   assert.equal(settings.proofPolicy, 'attested');
   assert.equal(settings.attestations, resolve('proofs/attestations'));
+  assert.deepEqual(settings.models, { apiKey: null, settings: null, baseUrl: null });
 });
 
 test('values', () => {
@@ -47,6 +48,8 @@ test('errors name the variable and the value', () => {
     [{ RATCHET_API_ADDRESS: 'a:70000' }, /RATCHET_API_ADDRESS: "a:70000" has a port over 65535/],
     [{ RATCHET_PROOF_POLICY: 'none' }, /RATCHET_PROOF_POLICY: "none" is neither attested/],
     [{ RATCHET_PROOF_POLICY: 'unproven' }, /"unproven" is neither attested nor verified/],
+    [{ ANTHROPIC_BASE_URL: 'api' }, /ANTHROPIC_BASE_URL: "api" is not an http\(s\) URL/],
+    [{ ANTHROPIC_API_KEY: '  ' }, /ANTHROPIC_API_KEY: its value /],
     [{ TEMPORAL_TLS: 'yes' }, /TEMPORAL_TLS: "yes" is neither true nor false/],
     [{ TEMPORAL_TLS_CLIENT_CERT_PATH: '/c' }, /must be set together/],
     [{ NATS_URL: 'x', TEMPORAL_TLS: 'y' }, /TEMPORAL_TLS: "y".*; NATS_URL: "x"/],

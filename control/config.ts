@@ -36,6 +36,7 @@ export interface Settings {
   attestations: string;
   /** JSON that changes how new organizations evolve; `evolution.ts` reads it. */
   evolution: string | null;
+  models: ModelAccess;
   logLevel: string;
 }
 
@@ -58,6 +59,16 @@ export interface NatsSettings {
   user: string;
   passwordFile: string;
   caFile: string | null;
+}
+
+/** Of Anthropic's API. */
+export interface ModelAccess {
+  /** Null = the built-in search proposes alone. */
+  apiKey: string | null;
+  /** JSON with models, prices, budget and limits; `workers/models.ts` reads it. */
+  settings: string | null;
+  /** Where RATCHET_LLM names none. */
+  baseUrl: string | null;
 }
 
 /** Names the variables that are wrong and the values they had. */
@@ -91,6 +102,9 @@ const environmentSchema = z.object({
     .default('attested'),
   RATCHET_ATTESTATIONS: text.optional(),
   RATCHET_EVOLUTION: text.optional(),
+  RATCHET_LLM: text.optional(),
+  ANTHROPIC_API_KEY: z.string().trim().min(1).optional(),
+  ANTHROPIC_BASE_URL: z.url({ protocol: /^https?$/, error: 'is not an http(s) URL' }).optional(),
   RATCHET_LOG_LEVEL: z
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], 'is not a log level')
     .default('info'),
@@ -150,6 +164,11 @@ export function loadSettings(environment: Environment): Settings {
     proofPolicy: parsed.RATCHET_PROOF_POLICY,
     attestations: resolve(parsed.RATCHET_ATTESTATIONS ?? join(root, 'proofs', 'attestations')),
     evolution: parsed.RATCHET_EVOLUTION ?? null,
+    models: {
+      apiKey: parsed.ANTHROPIC_API_KEY ?? null,
+      settings: parsed.RATCHET_LLM ?? null,
+      baseUrl: parsed.ANTHROPIC_BASE_URL ?? null,
+    },
     logLevel: parsed.RATCHET_LOG_LEVEL,
   };
 }

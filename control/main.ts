@@ -76,8 +76,10 @@ function parseRoles(args: string[]): readonly ProcessRole[] {
 async function startWorkers(settings: Settings, logger: Logger): Promise<Part> {
   // Imported late: a process that only serves the API loads no bundler and no native worker.
   const { startWorkers: start } = await import('./workers.ts');
+  const { describeMutators } = await import('./workers/models.ts');
+  const mutators = describeMutators(settings.models);
   const workers = await start(settings);
-  logger.info('workers run');
+  logger.info({ mutators }, 'workers run');
   return { name: 'workers', close: () => workers.shutdown(), ended: workers.ended };
 }
 

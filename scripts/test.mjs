@@ -40,7 +40,7 @@ await runAsMain(import.meta.url, 'test', async (args) => {
 async function runAll({ suites: wanted, filter }) {
   let env;
   try {
-    env = await bootstrap({ log: say });
+    env = withoutModels(await bootstrap({ log: say }));
   } catch (error) {
     const failed = [{ name: 'what the tests need', detail: error.message }];
     return [{ suite: { name: 'bootstrap' }, passed: 0, failed, skipped: [] }];
@@ -48,6 +48,12 @@ async function runAll({ suites: wanted, filter }) {
   const results = [];
   for (const suite of wanted) results.push(await runSuite(suite, filter, env));
   return results;
+}
+
+/** Tests bring their own model server: they never spend the money of whoever runs them. */
+function withoutModels(env) {
+  const names = ['ANTHROPIC_API_KEY', 'ANTHROPIC_BASE_URL', 'RATCHET_LLM'];
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !names.includes(name)));
 }
 
 function parseArguments(args) {

@@ -96,7 +96,9 @@ export class Preparation {
     if (plan.inputs !== undefined) progress.stored(plan.inputs);
     const { evolver_queue: queue, allowance, answers } = this.input;
     const recorded = answers === 'fresh' ? [] : inputs.candidates;
-    const proposals = await propose(this.key, plan, { queue, allowance, recorded, answers });
+    const trial = this.trialOf(inputs);
+    const asking = { queue, allowance, recorded, answers, trial };
+    const proposals = await propose(this.key, plan, asking);
     const { candidates, missing, attempts } = proposals;
     for (const { index, reason } of missing) progress.line(`no #${index}: ${reason}`);
     const spending = spendingOf(proposals);
@@ -109,6 +111,12 @@ export class Preparation {
     ]);
     progress.stored(admitted.inputs);
     return { ...inputs, candidates, plan };
+  }
+
+  private trialOf({ corpus, specialization: { spec } }: GenerationInputs) {
+    const { configuration, incumbent, settings } = this.input;
+    const { promotion_ratio } = settings;
+    return { configuration, corpus, incumbent, spec, promotion_ratio };
   }
 }
 

@@ -12,7 +12,8 @@ import type {
 } from '../activities/types.ts';
 import { describeFailure } from './failure.ts';
 import { type Allowance, type Answers, LLM_QUEUE } from './messages.ts';
-import { mutating } from './proxies.ts';
+import { evolverActivities, mutating } from './proxies.ts';
+import { proposeWithRepairs, type Trial, type TrialStages } from './repairs.ts';
 
 export interface Proposals {
   candidates: CandidateSource[];
@@ -30,6 +31,8 @@ export interface Asking {
   /** Of a re-run: the candidates of the first attempt, and whether models are asked anew. */
   recorded: readonly CandidateSource[];
   answers: Answers | undefined;
+  /** On what a model's proposals are tried before they count. */
+  trial: Omit<Trial, 'seconds'>;
 }
 
 /**
@@ -44,14 +47,17 @@ export async function propose(
   const proposals: Proposals = { candidates: [], missing: [], attempts: {} };
   let fault: unknown = null;
   const fill = async ({ index, mutator, arm = null }: PlanSlot) => {
-    const queue = mutator === 'llm' ? LLM_QUEUE : asking.queue;
-    const summary = `gen ${key.generation} · mutate #${index} (${mutator})`;
     const siblings = proposals.candidates.map((candidate) => candidate.source);
+    const extras = slotExtras(asking, slots, index);
+    const input = { ...key, plan, index, mutator, siblings, ...extras };
+    const stages = trialStages(key, index, mutator, asking.queue);
+    // What a model answered before is on record: it was tried then.
+    const open = mutator === 'llm' && extras.recorded === undefined;
     try {
-      const proposal = await mutating(queue).mutate.executeWithOptions({ summary }, [
-        { ...key, plan, index, mutator, siblings, ...slotExtras(asking, slots, index) },
-      ]);
-      if (proposal.attempts) proposals.attempts[index] = proposal.attempts;
+      const { proposal, attempts } = await (open
+        ? proposeWithRepairs(stages, input, asking.trial)
+        : stages.mutate(input).then((own) => ({ proposal: own, attempts: own.attempts ?? [] })));
+      if (attempts.length > 0) proposals.attempts[index] = attempts;
       if (proposal.verdict === 'proposed') proposals.candidates.push(proposal.candidate);
       else proposals.missing.push({ ...missingOf(proposal), index, mutator, arm });
     } catch (error) {
@@ -66,6 +72,37 @@ export async function propose(
   if (proposals.candidates.length === 0 && fault !== null) throw fault;
   proposals.candidates.sort((left, right) => left.index - right.index);
   return proposals;
+}
+
+function trialStages(
+  key: GenerationKey,
+  index: number,
+  mutator: PlanSlot['mutator'],
+  evolverQueue: string,
+): TrialStages {
+  const queue = mutator === 'llm' ? LLM_QUEUE : evolverQueue;
+  const { quick, long } = evolverActivities(evolverQueue);
+  const told = (text: string) => ({ summary: `gen ${key.generation} · ${text} #${index}` });
+  return {
+    mutate: (input) =>
+      mutating(queue).mutate.executeWithOptions(
+        { summary: `gen ${key.generation} · mutate #${index} (${mutator})` },
+        [input],
+      ),
+    checkSource: (input) => quick.checkSource.executeWithOptions(told('try: source'), [input]),
+    build: (input) => long.build.executeWithOptions(told('try: build'), [input]),
+    checkModule: (candidate, component) =>
+      quick.checkModule.executeWithOptions(told('try: module'), [{ ...key, candidate, component }]),
+    benchmark: async ({ candidate: id, component, spec: _, ...trial }) => {
+      const candidates = [{ id, component }];
+      const input = { ...key, ...trial, candidates, trial: true as const };
+      const { candidates: verdicts } = await long.benchmark.executeWithOptions(
+        told('try: benchmark'),
+        [input],
+      );
+      return verdicts[0] ?? { id, verdict: 'unmeasured', reason: 'not in the report' };
+    },
+  };
 }
 
 type Extras = Pick<MutateInput, 'allowance' | 'answers' | 'recorded'>;

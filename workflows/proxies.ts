@@ -4,7 +4,7 @@
  */
 import { proxyActivities } from '@temporalio/workflow';
 import type { Activities } from '../activities/types.ts';
-import { CONTROL_QUEUE } from './messages.ts';
+import { CONTROL_QUEUE, LLM_QUEUE } from './messages.ts';
 
 /** Also how fast a killed worker is noticed, so it is kept short where stages are long. */
 const HEARTBEAT = '10 seconds';
@@ -117,7 +117,8 @@ export function evolverActivities(taskQueue: string) {
 export function mutating(taskQueue: string) {
   return proxyActivities<Pick<Activities, 'mutate'>>({
     taskQueue,
-    startToCloseTimeout: '10 minutes',
+    // An exploration is many calls, each of minutes; its journal goes on where a worker ended.
+    startToCloseTimeout: taskQueue === LLM_QUEUE ? '40 minutes' : '10 minutes',
     heartbeatTimeout: '30 seconds',
     retry: {
       initialInterval: '5 seconds',

@@ -22,7 +22,8 @@ export function benchmarkActivities(deps: Needs): Pick<Activities, 'benchmark'> 
       const modules = input.candidates.map(({ component }) => component.digest);
       const incumbent = input.incumbent?.module ?? BASELINE;
       const inputs = [input.corpus.fit.digest, incumbent, ...modules];
-      return deps.stages.once(stageKey(generationOf(input), 'benchmark', ...inputs), () =>
+      const stage = input.trial ? 'trial' : 'benchmark';
+      return deps.stages.once(stageKey(generationOf(input), stage, ...inputs), () =>
         beating({ candidates: modules.length }, (signal) => benchmark(deps, input, signal)),
       );
     },

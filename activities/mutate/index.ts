@@ -23,6 +23,7 @@ import type {
   ReadmitInput,
 } from '../types.ts';
 import { admitAttempts, admitCandidates } from './admit.ts';
+import { dialogueOf } from './dialogue.ts';
 import { armOf, type PlanDocument, planGeneration, planSchema, type SlotDocument } from './plan.ts';
 import { type Asked, askForNew } from './propose.ts';
 
@@ -38,7 +39,8 @@ export function mutateActivities(deps: Needs): Mutating {
       ),
     mutate: (input) => {
       const siblings = input.siblings.map((sibling) => sibling.digest);
-      const inputs = [input.plan.digest, ...siblings];
+      const failed = (input.failures ?? []).map(({ source }) => `failed ${source.digest}`);
+      const inputs = [input.plan.digest, ...siblings, ...failed];
       const key = stageKey(candidateId(input, input.index), 'mutate', ...inputs);
       return deps.stages.once(key, () => mutate(deps, input));
     },
@@ -109,17 +111,18 @@ async function mutate(deps: Needs, input: MutateInput): Promise<MutateVerdict> {
   }
   const request = await requestOf(deps, document, slot, input);
   const known = [...document.known, ...(await siblingsOf(deps, input))];
-  const { novelty_tries: tries } = document;
-  const asked = await beating({ id: request.id ?? '' }, () =>
-    askForNew(
-      { store: deps.store, clock: () => performance.now() },
-      mutator,
-      request,
-      known,
-      tries,
-    ),
-  );
-  return await verdictOf(deps, input, slot, asked);
+  const model = input.mutator === 'llm';
+  const { digest } = document.configuration;
+  // A model mends a repetition in its own conversation.
+  const tries = model ? 1 : document.novelty_tries;
+  const asked = await beating({ id: request.id ?? '' }, async (signal) => {
+    const spoken = model ? await dialogueOf(deps, input, digest, known, signal) : {};
+    const needs = { store: deps.store, clock: () => performance.now() };
+    return await askForNew(needs, mutator, { ...request, ...spoken }, known, tries);
+  });
+  const verdict = await verdictOf(deps, input, slot, asked);
+  if (!model || verdict.verdict === 'none') return verdict;
+  return { ...verdict, parent_ratio: slot.parent?.ratio ?? null };
 }
 
 async function verdictOf(

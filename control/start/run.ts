@@ -3,8 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { jetstream } from '@nats-io/jetstream';
 import { Ledger } from '../../bench/oracle/ledger.ts';
 import { ensureTokens } from '../api/tokens.ts';
+import { loadSettings } from '../config.ts';
 import { compileConfiguration } from '../configuration/index.ts';
 import { connectNats, type Stack, startStack } from '../stack/index.ts';
+import { describeMutators } from '../workers/models.ts';
 import { ApiClient } from './api.ts';
 import { isDone, newModel, type OrganizationModel } from './model.ts';
 import { bookAggregates, followEvents, poll, RateCounters, type Tracked } from './observe.ts';
@@ -38,6 +40,7 @@ interface Job {
 export async function runMainJob(options: StartOptions, interrupted: AbortSignal): Promise<number> {
   const screen = openScreen(options.json ? process.stderr : process.stdout);
   screen.say(`traffic seed ${options.seed} (replay with --seed ${options.seed})`);
+  screen.say(describeMutators(loadSettings(process.env).models));
   const stack = await startStack({
     stateDir: options.state,
     lateness: `${LATENESS_S}s`,

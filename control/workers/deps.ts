@@ -10,6 +10,7 @@ import type { Settings } from '../config.ts';
 import { connectNats } from '../nats.ts';
 import { ContentStore } from '../store/index.ts';
 import { ActiveTable, ObjectTable } from '../tables.ts';
+import { openModels } from './models.ts';
 
 export type WorkerDeps = Deps & { close(): Promise<void> };
 
@@ -21,18 +22,21 @@ export async function openDeps(
   await mkdir(dirname(settings.archiveFile), { recursive: true });
   const archive = overrides.archive ?? Archive.open(settings.archiveFile);
   const store = new ContentStore(settings.storeDirectory);
+  const lineage = new Lineage(join(settings.state, 'lineage'));
+  const models = openModels(settings, { archive, lineage, store });
   return {
     settings,
     store,
     stages: new StageRecords(join(settings.state, 'stages')),
     archive,
-    lineage: new Lineage(join(settings.state, 'lineage')),
-    mutators: { builtin: builtinMutator() },
+    lineage,
+    mutators: { builtin: builtinMutator(), ...(models !== null && { llm: models.mutator }) },
     nats,
     active: await ActiveTable.open(nats),
     modules: await ObjectTable.open(nats, 'modules'),
     now: Date.now,
     close: async () => {
+      models?.close();
       archive.close();
       await nats.drain();
     },

@@ -50,7 +50,7 @@ export class ModelClient {
     for (let tries = 1; ; tries++) {
       beforeTry(paid);
       try {
-        return await this.#once(question, signal);
+        return this.#withoutKey(await this.#once(question, signal));
       } catch (error) {
         if (signal?.aborted) throw error;
         paid = error instanceof BrokenStream && error.begun;
@@ -99,7 +99,12 @@ export class ModelClient {
     return new LlmFault('unavailable', `the API is busy (${told})`, retryAfter(error.headers));
   }
 
-  /** An endpoint may echo what it was sent. */
+  #withoutKey(answer: Answer): Answer {
+    const text = JSON.stringify(answer);
+    return text.includes(this.#apiKey) ? (JSON.parse(this.#scrub(text)) as Answer) : answer;
+  }
+
+  /** An endpoint may echo what it was sent; nothing that is kept or told may hold the key. */
   #scrub(text: string): string {
     return text.replaceAll(this.#apiKey, '[key]');
   }

@@ -33,12 +33,11 @@ export interface ModelDeps {
 }
 
 export function modelMutator(deps: ModelDeps): Mutator {
-  const { apiKey, settings, journal } = deps;
+  const { apiKey, settings, journal, documents } = deps;
   const { baseUrl, retry, outputTokens } = settings;
   const client = new ModelClient({ apiKey, baseUrl, retry });
   const library = Library.open();
   const prefixes = { single: staticPrefix('single', library), rlm: staticPrefix('rlm', library) };
-  const documents = guarded(deps.documents, apiKey);
   const sources: Sources = { ...deps, library, source: (digest) => documents.getText(digest) };
   const propose = async (request: ProposalRequest) => {
     const { model, arm, talk } = open(request, { client, journal, documents, settings });
@@ -118,14 +117,6 @@ async function conclude(
     ...(arm.model !== null && { model: arm.model }),
     ...(talk.prompt !== null && { prompt: talk.prompt }),
     ...work,
-  };
-}
-
-/** Whatever an endpoint or a model writes down, the key is not in what is kept. */
-function guarded(documents: Documents, key: string): Documents {
-  return {
-    getText: (digest) => documents.getText(digest),
-    put: (text, mediaType) => documents.put(text.replaceAll(key, '[key]'), mediaType),
   };
 }
 
