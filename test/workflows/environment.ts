@@ -17,6 +17,7 @@ import {
   DEFAULT_BUDGET,
   DEFAULT_SETTINGS,
   type EvolutionSettings,
+  LLM_QUEUE,
   type OrganizationInput,
   searchAttributes,
   WIRE_SCHEMA,
@@ -59,7 +60,7 @@ export async function startEnvironment(): Promise<Environment> {
   return { temporal, bundle: await bundling };
 }
 
-/** Runs workers for both queues while `run` runs. */
+/** Runs workers for all queues while `run` runs. */
 export async function withWorkers<T>(
   environment: Environment,
   activities: Activities,
@@ -81,7 +82,12 @@ export async function withWorkers<T>(
     maxConcurrentActivityTaskExecutions: 1,
     shutdownGraceTime: '1 second',
   });
-  return await evolver.runUntil(control.runUntil(run()));
+  const models = await Worker.create({
+    ...common,
+    taskQueue: LLM_QUEUE,
+    shutdownGraceTime: '1 second',
+  });
+  return await models.runUntil(evolver.runUntil(control.runUntil(run())));
 }
 
 export function configuration(seed = 'a'): ConfigurationRef {

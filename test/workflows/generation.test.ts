@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { ApplicationFailure } from '@temporalio/common';
-import type { Activities } from '../../activities/types.ts';
+import type { Activities, AdmitInput, MutateInput } from '../../activities/types.ts';
 import type { generation } from '../../workflows/generation.ts';
 import {
   CONTROL_QUEUE,
@@ -244,6 +244,32 @@ test('a task that replays from the first event after every step ends the same', 
   const result = await run(fake, input('replaying'), { maxCachedWorkflows: 0 });
   assert.equal(result.outcome, 'promoted');
   assert.deepEqual([fake.calls.build, fake.calls.publish, fake.calls.shadow], [2, 1, 1]);
+});
+
+test('a model mends what does not compile; the failed version is an attempt', async () => {
+  const version = (input: MutateInput) => ref(`version ${input.failures?.length ?? 0}`);
+  const slot = { index: 0, mutator: 'llm' as const, parent: null, arm: 'rlm/m' };
+  const cost = { micro_usd: 5, tokens_in: 1, tokens_out: 1, seconds: 1 };
+  const own = { ...slot, id: 'mended/gen/1/c0', operator: 'rlm:full', summary: '', cost };
+  const error = { verdict: 'compile-error' as const, reason: 'E0308', log: ref('log'), seconds: 1 };
+  const fake = fakes({
+    plan: async () => ({ plan: ref('plan'), slots: [slot] }),
+    mutate: async (input) => ({
+      verdict: 'proposed',
+      candidate: { ...own, source: version(input) },
+    }),
+    build: async ({ source, candidate }) =>
+      source.digest === ref('version 0').digest
+        ? error
+        : { verdict: 'built', component: ref(candidate), linked: ref('l'), seconds: 1 },
+  });
+  const result = await run(fake, input('mended'));
+  assert.equal(result.outcome, 'promoted', result.detail ?? '');
+  assert.deepEqual([fake.calls.mutate, fake.calls.build], [2, 3]);
+  const [admitted] = fake.inputs.admit as AdmitInput[];
+  const [outcome, detail, source] = ['compile-error', 'build: E0308', ref('version 0').digest];
+  assert.deepEqual(admitted?.attempts, { 0: [{ outcome, detail, source, micro_usd: 5 }] });
+  assert.equal(admitted?.inputs.candidates[0]?.source.digest, ref('version 1').digest);
 });
 
 test('at most as many questions as allowed', async () => {
