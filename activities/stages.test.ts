@@ -32,6 +32,7 @@ import type {
   CandidateSource,
   MutateVerdict,
   ProveResult,
+  Specialization,
 } from './types.ts';
 
 const directory = await mkdtemp(join(tmpdir(), 'ratchet-stages-'));
@@ -65,7 +66,7 @@ const deps = {
   },
   modules: { get: async () => null } as never,
 };
-const { plan, mutate } = mutateActivities(deps);
+const { plan, mutate, admit } = mutateActivities(deps);
 const { specialize } = specializeActivities(deps);
 const { checkSource, build, checkModule } = buildActivities(deps);
 const { benchmark } = benchmarkActivities(deps);
@@ -100,21 +101,68 @@ async function traffic() {
   };
 }
 
+/** The first form, and what is proposed once it was timed. */
 async function proposals(given: Awaited<ReturnType<typeof traffic>>) {
+  const specialization = await specialize({ ...key, configuration: given.configuration });
+  const first = await generationOf(given, specialization, 1);
+  const [seed] = first;
+  archive.recordVerdict(seed?.id ?? '', { ...passed, gate: 'benchmark' });
+  archive.recordResult(seed?.id ?? '', { ratioToBaseline: 1.2 });
+  return {
+    specialization,
+    candidates: [...first, ...(await generationOf(given, specialization, 2))],
+  };
+}
+
+const passed = { passed: true, verdict: 'pass', atMs: 1 };
+
+async function generationOf(
+  given: Awaited<ReturnType<typeof traffic>>,
+  specialization: Specialization,
+  generation: number,
+): Promise<CandidateSource[]> {
   const { configuration, profile } = given;
-  const specialization = await specialize({ ...key, configuration });
+  const own = { ...key, generation };
   const planned = await plan({
-    ...{ ...key, configuration, specialization, profile, candidates: 3, mutator: 'builtin' },
+    ...{ ...own, configuration, specialization, profile, candidates: 2, mutator: 'builtin' },
   });
   const candidates: CandidateSource[] = [];
   for (const { index, mutator } of planned.slots) {
     const siblings = candidates.map(({ source }) => source);
-    const input = { ...key, plan: planned.plan, index, mutator, siblings };
+    const input = { ...own, plan: planned.plan, index, mutator, siblings };
     const verdict = await inActivity<MutateVerdict>(() => mutate(input));
     assert.equal(verdict.verdict, 'proposed', JSON.stringify(verdict));
     if (verdict.verdict === 'proposed') candidates.push(verdict.candidate);
   }
-  return { specialization, candidates };
+  await admit({
+    ...{ ...own, configuration, missing: [] },
+    inputs: {
+      ...{ schema: 1, configuration: configuration.digest, corpus: given.corpus, profile },
+      ...{ messages: 48, specialization, candidates },
+    },
+  });
+  return candidates;
+}
+
+/** Built again under other ids: the same bytes, and a twin for whoever must be new. */
+async function replayed(
+  { source }: CandidateSource,
+  spec: Ref,
+  before: Built & { id: string },
+  configuration: string,
+): Promise<void> {
+  const again = { ...key, generation: 2, rerun: 1, candidate: 'acme/gen/2/r1/c0', source, spec };
+  const rebuilt = await inActivity<BuildVerdict>(() => build(again));
+  assert.ok(rebuilt.verdict === 'built' && rebuilt.seconds > 0);
+  assert.equal(rebuilt.component.digest, before.component.digest, 'byte for byte');
+  const recorded = { ...again, candidate: 'acme/gen/2/r2/c0', recorded: before.id };
+  const answered = await inActivity<BuildVerdict>(() => build(recorded));
+  const first = await inActivity<BuildVerdict>(() => build({ ...again, candidate: before.id }));
+  assert.deepEqual(answered, first, 'the record of the first attempt, not a build');
+  archive.recordResult(before.id, { module: before.component.digest, ratioToBaseline: 2 });
+  const later = { ...again, rerun: 0, generation: 3, candidate: 'acme/gen/3/c0' };
+  const twin = await inActivity<BuildVerdict>(() => build({ ...later, new_in: configuration }));
+  assert.equal(twin.verdict === 'built' && twin.twin, before.id);
 }
 
 interface Built {
@@ -170,6 +218,9 @@ test('proposals are built, admitted and timed', options, async (context) => {
   }
   const evidence = JSON.parse(await store.getText(result.evidence));
   assert.equal(evidence.verdicts.length, 3);
+  const [candidate, before] = [candidates[1], all[1]];
+  assert.ok(candidate && before);
+  await replayed(candidate, specialization.spec, before, configuration.digest);
 });
 
 /** What is done to a real kit after a real build, and undone again. */

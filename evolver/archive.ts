@@ -299,6 +299,11 @@ export class Archive {
     return history.observations(this.#database, org, configuration, limit);
   }
 
+  /** What was proposed on the way and did not become a candidate, in its order. */
+  attempts(generation: string): AttemptInput[] {
+    return read.attempts(this.#database, generation);
+  }
+
   rejectedByGate(org: string): Record<string, number> {
     return read.rejectedByGate(this.#database, org);
   }

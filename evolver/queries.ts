@@ -5,6 +5,7 @@
 import type { Database } from 'better-sqlite3';
 import { ArchiveError } from './errors.ts';
 import type {
+  AttemptInput,
   CandidateRow,
   GenerationRow,
   InspirationRef,
@@ -66,6 +67,18 @@ export function candidate(database: Database, id: string): CandidateRow | null {
 export function candidates(database: Database, of: string): CandidateRow[] {
   const rows = database.prepare(`${CANDIDATE} WHERE c.generation = ? ORDER BY c.slot`).all(of);
   return rows.map((row) => toCandidate(database, row as StoredCandidate));
+}
+
+const ATTEMPTS_MAX = 1_000;
+
+export function attempts(database: Database, of: string): AttemptInput[] {
+  return database
+    .prepare(
+      `SELECT id, generation, mutator, stage, outcome, detail, source, arm,
+         cost_usd AS costUsd, tokens_in AS tokensIn, tokens_out AS tokensOut, at_ms AS atMs
+       FROM attempts WHERE generation = ? ORDER BY rowid LIMIT ?`,
+    )
+    .all(of, ATTEMPTS_MAX) as AttemptInput[];
 }
 
 export function rejectedByGate(database: Database, org: string): Record<string, number> {

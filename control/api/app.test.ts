@@ -263,14 +263,14 @@ function fixtureRecords(): GenerationRecords {
   const random = { algorithm: 'fixture' } as never;
   for (let number = 1; number <= 5; number += 1) {
     const id = `acme/gen/${number}`;
-    const common = { configuration: 'c', parent: null, random, startedAtMs: number };
+    const common = { configuration: 'c'.repeat(64), parent: null, random, startedAtMs: number };
     archive.startGeneration({ id, ...common });
   }
   const id = 'acme/gen/1/c0';
-  archive.recordCandidate({
-    ...{ id, parent: null, mutator: 'builtin', operator: 'memo', createdAtMs: 1 },
-    source: fixtureSource,
-  });
+  const parent = 'acme/gen/1/c1';
+  const of = { mutator: 'builtin', operator: 'memo', createdAtMs: 1 } as const;
+  archive.recordCandidate({ ...of, id, parent, source: fixtureSource });
+  archive.recordCandidate({ ...of, id: parent, parent: null, source: fixtureSource });
   archive.recordVerdict(id, { gate: 'build', passed: true, verdict: 'pass', atMs: 2 });
   archive.close();
   return new ArchiveRecords(file);

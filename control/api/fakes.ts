@@ -76,6 +76,8 @@ export function makeFakes(directory: string, records: GenerationRecords = noReco
 export const noRecords: GenerationRecords = {
   list: () => ({ rows: [], next: null }),
   read: (): GenerationDetail | null => null,
+  candidate: () => null,
+  attempts: () => [],
   totals: () => null,
   gain: () => null,
 };

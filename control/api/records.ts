@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import {
   Archive,
+  type AttemptInput,
   type CandidateRow,
   type GenerationRow,
   type Totals,
@@ -18,6 +19,9 @@ export interface GenerationRecords {
   /** Newest first; `cursor` is the `next` of the page before. */
   list(org: string, limit: number, cursor: string | null): GenerationPage;
   read(org: string, generation: number, rerun: number): GenerationDetail | null;
+  /** Of whatever generation. */
+  candidate(id: string): CandidateRow | null;
+  attempts(generation: string): AttemptInput[];
   totals(org: string): Totals | null;
   gain(org: string): GainSplit | null;
 }
@@ -46,6 +50,14 @@ export class ArchiveRecords implements GenerationRecords {
     const row = archive?.generation(id) ?? null;
     if (archive === null || row === null) return null;
     return { generation: row, candidates: archive.candidates(id) };
+  }
+
+  candidate(id: string): CandidateRow | null {
+    return this.#open()?.candidate(id) ?? null;
+  }
+
+  attempts(generation: string): AttemptInput[] {
+    return this.#open()?.attempts(generation) ?? [];
   }
 
   totals(org: string): Totals | null {

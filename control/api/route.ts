@@ -62,3 +62,9 @@ export function route<Query extends z.ZodType, Body extends z.ZodType>(
 ): Route {
   return definition as unknown as Route;
 }
+
+/** Without the keys whose value is `undefined`, which JSON would drop anyway. */
+export function compact<T extends object>(value: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  const entries = Object.entries(value).filter(([, each]) => each !== undefined);
+  return Object.fromEntries(entries) as { [K in keyof T]?: Exclude<T[K], undefined> };
+}

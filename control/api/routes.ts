@@ -1,22 +1,15 @@
 /** Every route of the API. */
-import { z } from 'zod';
+import type { z } from 'zod';
 import type { OrganizationStatus } from '../../workflows/messages.ts';
 import { compileBody, decodeBlob } from '../configuration/index.ts';
 import { GatewayError } from './gateway.ts';
+import { generationRoutes } from './generation-routes.ts';
 import { ApiProblem } from './problem.ts';
-import { type ApiServices, type Route, route } from './route.ts';
+import { type ApiServices, compact, type Route, route } from './route.ts';
 import * as schema from './schemas.ts';
-import {
-  referencedBy,
-  showCandidate,
-  showChanges,
-  showConfiguration,
-  showGeneration,
-  showTotals,
-} from './views.ts';
+import { showChanges, showConfiguration, showTotals } from './views.ts';
 
 const organization = '/v1/organizations/{org}';
-const generation = `${organization}/generations/{generation}`;
 
 const configurationRoutes: Route[] = [
   route({
@@ -145,74 +138,7 @@ const requestRoutes: Route[] = [
   }),
 ];
 
-const generationRoutes: Route[] = [
-  route({
-    method: 'get',
-    path: `${organization}/generations`,
-    id: 'listGenerations',
-    summary: 'Generations, newest first, a page at a time',
-    role: 'viewer',
-    query: schema.pageQuery,
-    body: null,
-    reply: schema.generationPage,
-    handle: async ({ services, org, query }) => {
-      const page = services.records.list(org, query.limit, query.cursor ?? null);
-      return { generations: page.rows.map(showGeneration), next: page.next };
-    },
-  }),
-  route({
-    method: 'get',
-    path: generation,
-    id: 'getGeneration',
-    summary: 'One generation: its candidates with the verdict of every gate',
-    role: 'viewer',
-    query: schema.generationQuery,
-    body: null,
-    reply: schema.generationDetail,
-    handle: async ({ services, org, params, query }) => {
-      const found = readGeneration(services, org, params.generation, query.rerun);
-      return {
-        generation: showGeneration(found.generation),
-        candidates: found.candidates.map(showCandidate),
-      };
-    },
-  }),
-  route({
-    method: 'get',
-    path: `${generation}/objects/{digest}`,
-    id: 'getObject',
-    summary: 'A source, or the evidence of a verdict, that the generation refers to',
-    role: 'viewer',
-    query: schema.generationQuery,
-    body: null,
-    reply: z.string(),
-    replyType: 'text/plain; charset=utf-8',
-    handle: async ({ services, org, params, query }) => {
-      const found = readGeneration(services, org, params.generation, query.rerun);
-      const digest = params.digest ?? '';
-      if (!referencedBy(found).has(digest)) {
-        throw new ApiProblem('not-found', `${found.generation.id} does not refer to ${digest}`);
-      }
-      return await services.store.get(digest);
-    },
-  }),
-  route({
-    method: 'post',
-    path: `${generation}/rerun`,
-    id: 'rerunGeneration',
-    summary: 'Run a generation again from its stored inputs, or from a stage on',
-    role: 'operator',
-    query: schema.noQuery,
-    body: schema.rerunBody,
-    reply: schema.rerunReply,
-    status: 202,
-    handle: ({ services, org, params, body, requestId: request_id }) =>
-      services.gateway.rerunGeneration(org, {
-        ...compact(body),
-        generation: generationNumber(params.generation),
-        request_id,
-      }),
-  }),
+const eventRoutes: Route[] = [
   route({
     method: 'get',
     path: `${organization}/events`,
@@ -236,6 +162,7 @@ export const routes: readonly Route[] = [
   ...configurationRoutes,
   ...requestRoutes,
   ...generationRoutes,
+  ...eventRoutes,
 ];
 
 /** Stores the rules, then tells the organization: doing both again changes nothing. */
@@ -299,30 +226,6 @@ async function askStatus(
   }
 }
 
-function readGeneration(
-  services: ApiServices,
-  org: string,
-  text: string | undefined,
-  rerun: number,
-) {
-  const number = generationNumber(text);
-  const found = services.records.read(org, number, rerun);
-  if (found !== null) return found;
-  const attempt = rerun === 0 ? '' : `, re-run ${rerun},`;
-  throw new ApiProblem('not-found', `generation ${number}${attempt} of ${org} is not known`);
-}
-
-function generationNumber(text: string | undefined): number {
-  if (text !== undefined && /^[1-9][0-9]{0,8}$/.test(text)) return Number(text);
-  throw new ApiProblem('bad-request', `${JSON.stringify(text)} is not a generation's number`);
-}
-
 function unconfigured(org: string): ApiProblem {
   return new ApiProblem('not-found', `organization ${org} has no configuration`);
-}
-
-/** Without the keys whose value is `undefined`, which JSON would drop anyway. */
-function compact<T extends object>(value: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
-  const entries = Object.entries(value).filter(([, each]) => each !== undefined);
-  return Object.fromEntries(entries) as { [K in keyof T]?: Exclude<T[K], undefined> };
 }

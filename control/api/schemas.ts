@@ -253,6 +253,11 @@ export const pageQuery = z.strictObject({
 export const generationQuery = z.strictObject({
   rerun: whole(0, 1_000_000).default(0).describe('Which attempt; 0 is the first'),
 });
+export const diffQuery = generationQuery.extend({
+  slot: whole(0, 10_000).optional().describe('Absent: the promoted candidate, or the fastest'),
+  against: whole(1, 999_999_999).optional().describe('A generation; absent: the parent'),
+  against_slot: whole(0, 10_000).optional(),
+});
 export const eventsQuery = z.strictObject({
   after: whole(0, Number.MAX_SAFE_INTEGER).optional().describe('Only events after this place'),
   since_s: whole(1, 604_800).default(3_600).describe('Without `after`: how far to look back'),

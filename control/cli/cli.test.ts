@@ -92,6 +92,8 @@ test('exit status', async () => {
     ['frobnicate', 2],
     ['status Acme', 2],
     ['generations rerun acme 0', 2],
+    ['generations diff acme 9', 4],
+    ['generations export acme 9', 4],
     ['generations rerun acme 1 --from shadow', 2],
     ['budget acme --usd -1', 2],
     ['rollback acme --to 1 --to-baseline', 2],

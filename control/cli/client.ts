@@ -44,15 +44,19 @@ export class ApiClient {
     return JSON.parse(await this.text(method, path, options)) as T;
   }
 
-  /** Every attempt carries the same idempotency key, so that a request takes effect once. */
   async text(method: string, path: string, options: RequestOptions = {}): Promise<string> {
+    return Buffer.from(await this.bytes(method, path, options)).toString('utf8');
+  }
+
+  /** Every attempt carries the same idempotency key, so that a request takes effect once. */
+  async bytes(method: string, path: string, options: RequestOptions = {}): Promise<Uint8Array> {
     const key = randomUUID();
     for (let attempt = 1; ; attempt += 1) {
       try {
         const response = await this.#send(method, path, options, key);
-        const text = await response.text();
-        if (response.ok) return text;
-        throw toError(response, text);
+        const bytes = new Uint8Array(await response.arrayBuffer());
+        if (response.ok) return bytes;
+        throw toError(response, Buffer.from(bytes).toString('utf8'));
       } catch (error) {
         const passing = error instanceof UnreachableError || isUnavailable(error);
         if (!passing || attempt === attemptsMax) throw error;

@@ -1,4 +1,5 @@
 /** `ratchet generations …`: what was tried, and trying it again. */
+import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { Option } from 'commander';
 import type { RerunReply } from '../../workflows/messages.ts';
@@ -11,6 +12,8 @@ export function addGenerations(program: Command, context: Context): void {
   addList(group, context);
   addShow(group, context);
   addRerun(group, context);
+  addDiff(group, context);
+  addExport(group, context);
 }
 
 function addList(group: Command, context: Context): void {
@@ -93,5 +96,55 @@ function addRerun(group: Command, context: Context): void {
       const path = pathOf(org, `generations/${number}/rerun`);
       const reply = await client.json<RerunReply>('POST', path, { body: { from, answers } });
       emit(context, reply, () => [`${org}: re-run ${reply.rerun} is ${reply.workflow_id}`]);
+    });
+}
+
+interface DiffOptions {
+  rerun: number;
+  slot?: number;
+  against?: number;
+  againstSlot?: number;
+}
+
+function addDiff(group: Command, context: Context): void {
+  group
+    .command('diff')
+    .description('what a candidate changed: against its parent, or another generation’s best')
+    .argument('<org>', 'organization', organization)
+    .argument('<generation>', 'its number', whole(1, 999_999_999))
+    .option('--rerun <k>', 'which attempt; 0 is the first', whole(0, 1_000_000), 0)
+    .option('--slot <slot>', 'which candidate (default: the promoted or fastest)', whole(0, 10_000))
+    .option('--against <generation>', 'compare with this one', whole(1, 999_999_999))
+    .option('--against-slot <slot>', 'and this candidate of it', whole(0, 10_000))
+    .addHelpText(
+      'after',
+      examples('ratchet generations diff acme 3', 'ratchet generations diff acme 3 --against 2'),
+    )
+    .action(async (org: string, number: number, options: DiffOptions) => {
+      const { againstSlot: against_slot, ...rest } = options;
+      const client = await context.client();
+      const path = pathOf(org, `generations/${number}/diff`);
+      const diff = await client.text('GET', path, { query: { ...rest, against_slot } });
+      const lines = diff === '' ? ['no difference'] : diff.trimEnd().split('\n');
+      emit(context, { diff }, () => lines);
+    });
+}
+
+function addExport(group: Command, context: Context): void {
+  group
+    .command('export')
+    .description('everything about a generation in one tar.gz, training messages among it')
+    .argument('<org>', 'organization', organization)
+    .argument('<generation>', 'its number', whole(1, 999_999_999))
+    .option('--rerun <k>', 'which attempt; 0 is the first', whole(0, 1_000_000), 0)
+    .option('--output <file>', 'where to (default: <org>-<generation>.tar.gz)')
+    .addHelpText('after', examples('ratchet generations export acme 3 --output acme-3.tar.gz'))
+    .action(async (org: string, number: number, options: { rerun: number; output?: string }) => {
+      const { rerun, output: file = `${org}-${number}.tar.gz` } = options;
+      const client = await context.client();
+      const path = pathOf(org, `generations/${number}/export`);
+      const bytes = await client.bytes('GET', path, { query: { rerun } });
+      await writeFile(file, bytes, { mode: 0o600 });
+      emit(context, { file, bytes: bytes.length }, () => [`${file}: ${bytes.length} bytes`]);
     });
 }

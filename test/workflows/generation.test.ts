@@ -375,18 +375,22 @@ for (const [name, { from, answers, planned, calls, recorded }] of Object.entries
     });
     const plan = { plan: ref('plan'), slots };
     const order: string[] = [];
-    const tell = (stage: string) => order.push(stage);
+    const tell = <Given, Reply>(stage: string, act: (given: Given) => Reply) => {
+      return (given: Given) => {
+        order.push(stage);
+        return act(given);
+      };
+    };
     const { activities } = fakes();
     const fake = fakes({
-      sample: async (given) => (tell('sample'), await activities.sample(given)),
-      plan: async () => (tell('plan'), plan),
-      mutate: async (given) => (tell('mutate'), await activities.mutate(given)),
-      admit: async (given) => (tell('admit'), await activities.admit(given)),
-      readmit: async () => {
-        tell('readmit');
+      sample: tell('sample', activities.sample),
+      plan: tell('plan', async () => plan),
+      mutate: tell('mutate', activities.mutate),
+      admit: tell('admit', activities.admit),
+      readmit: tell('readmit', async () => {
         return { ...stored, plan, candidates: planned ? [] : stored.candidates };
-      },
-      build: async (given) => (tell('build'), await activities.build(given)),
+      }),
+      build: tell('build', activities.build),
     });
     const how = { ...(from && { from }), ...(answers && { answers }) };
     const rerun = 1 + Object.keys(reruns).indexOf(name);
