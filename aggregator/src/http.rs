@@ -1,6 +1,7 @@
 //! Health, metrics and status over HTTP.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::{header, StatusCode};
@@ -21,6 +22,8 @@ pub struct Readiness {
     pub active_listed: watch::Receiver<bool>,
     pub reading: Reading,
     pub share: Share,
+    /// A partition that is further behind than this is not ready.
+    pub lag_max: Duration,
 }
 
 pub struct Http {
@@ -32,7 +35,9 @@ pub struct Http {
 impl Http {
     pub fn router(self) -> Router {
         Router::new()
+            .route("/livez", get(livez))
             .route("/healthz", get(healthz))
+            .route("/readyz", get(readyz))
             .route("/metrics", get(metrics).with_state(self.exposition.clone()))
             .route("/status", get(status))
             .with_state(Arc::new(self))
@@ -44,8 +49,8 @@ impl Http {
         share.is_some_and(|share| self.readiness.reading.count() >= share)
     }
 
-    /// What is still missing.
-    fn missing(&self) -> Vec<&'static str> {
+    /// What is still missing before it serves what it should.
+    fn missing(&self) -> Vec<String> {
         let readiness = &self.readiness;
         let checks = [
             (
@@ -65,13 +70,37 @@ impl Http {
         checks
             .iter()
             .filter(|(holds, _)| !holds)
-            .map(|(_, missing)| *missing)
+            .map(|(_, missing)| (*missing).to_owned())
             .collect()
+    }
+
+    /// How it lags, if it does.
+    fn behind(&self) -> Option<String> {
+        let (partition, lag) = self.shared.metrics.lag.greatest()?;
+        let (lag_s, max_s) = (lag.as_secs_f64(), self.readiness.lag_max.as_secs_f64());
+        let told = || format!("partition {partition} is {lag_s:.1} s behind, more than {max_s} s");
+        (lag > self.readiness.lag_max).then(told)
     }
 }
 
+/// The process runs: nothing that a restart would mend is told.
+pub async fn livez() -> Json<serde_json::Value> {
+    Json(serde_json::json!({ "live": true }))
+}
+
+/// Everything that it should serve is served, however far behind.
 async fn healthz(State(http): State<Arc<Http>>) -> Response {
-    let missing = http.missing();
+    answer(http.missing())
+}
+
+/// The same, and it keeps up.
+async fn readyz(State(http): State<Arc<Http>>) -> Response {
+    let mut missing = http.missing();
+    missing.extend(http.behind());
+    answer(missing)
+}
+
+pub fn answer(missing: Vec<String>) -> Response {
     let ready = missing.is_empty();
     let status = if ready {
         StatusCode::OK

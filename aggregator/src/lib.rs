@@ -26,6 +26,7 @@ pub mod measure;
 pub mod merge;
 pub mod metrics;
 pub mod nats;
+pub mod observe;
 pub mod output;
 pub mod partition;
 pub mod position;

@@ -7,10 +7,9 @@ use std::sync::Arc;
 use anyhow::{bail, Context as _};
 use async_nats::jetstream;
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::get;
-use axum::{Json, Router};
+use axum::Router;
 use clap::Args;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
@@ -124,7 +123,7 @@ impl Output {
     }
 
     /// Whatever keeps it from working now.
-    fn missing(&self) -> Vec<&'static str> {
+    fn missing(&self) -> Vec<String> {
         let filled = self.filled.as_ref().is_none_or(|filled| *filled.borrow());
         let running = self
             .forwarder
@@ -136,7 +135,7 @@ impl Output {
             (running, "the forwarder ended"),
         ];
         let missing = checks.into_iter().filter(|(holds, _)| !holds);
-        missing.map(|(_, what)| what).collect()
+        missing.map(|(_, what)| what.to_owned()).collect()
     }
 
     /// Finishes what is under way; the rest stays in the stream.
@@ -160,10 +159,7 @@ pub async fn forward(settings: ForwardSettings) -> anyhow::Result<()> {
     output.register(&mut registry);
     let exposition = Arc::new(Exposition::of(registry));
     let router = Router::new()
-        .route(
-            "/healthz",
-            get(|| async { Json(serde_json::json!({ "live": true })) }),
-        )
+        .route("/livez", get(crate::http::livez))
         .route("/readyz", get(readyz).with_state(output.clone()))
         .route("/metrics", get(crate::http::metrics).with_state(exposition));
     let http = serve(settings.http, router, "metrics and health").await?;
@@ -177,15 +173,7 @@ pub async fn forward(settings: ForwardSettings) -> anyhow::Result<()> {
 }
 
 async fn readyz(State(output): State<Arc<Output>>) -> Response {
-    let missing = output.missing();
-    let ready = missing.is_empty();
-    let status = if ready {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
-    let body = serde_json::json!({ "ready": ready, "missing": missing });
-    (status, Json(body)).into_response()
+    crate::http::answer(output.missing())
 }
 
 async fn serve(

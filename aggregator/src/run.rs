@@ -53,7 +53,7 @@ pub async fn run(settings: RunSettings) -> anyhow::Result<()> {
         .exposition
         .add(|registry| output.register(registry));
     let progress = Progress::default();
-    let readiness = progress.readiness();
+    let readiness = progress.readiness(&settings);
     let shared = prepared.shared.clone();
     let http = Http {
         shared: shared.clone(),
@@ -139,12 +139,13 @@ struct Progress {
 }
 
 impl Progress {
-    fn readiness(&self) -> Readiness {
+    fn readiness(&self, settings: &RunSettings) -> Readiness {
         Readiness {
             configurations_listed: self.configurations_listed.subscribe(),
             active_listed: self.active_listed.subscribe(),
             reading: self.reading.clone(),
             share: self.share.clone(),
+            lag_max: settings.observe.ready_lag.0,
         }
     }
 
@@ -192,7 +193,7 @@ impl Prepared {
         };
         let engine = Engine::new(Kind::Production, limits)?;
         let registry = Registry::new(engine.baseline()?);
-        let (metrics, exposition) = Metrics::new();
+        let (metrics, exposition) = Metrics::new(settings.observe.label_limits());
         let (events, event_queue) = Events::new(metrics.clone());
         let rate = Rate {
             one_in: settings.capture_one_in,

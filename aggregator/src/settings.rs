@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use ratchet_trust::ProofPolicy;
 
+use crate::observe::ObserveSettings;
 use crate::output::OutputSettings;
 use crate::watermark::Lateness;
 
@@ -34,6 +35,8 @@ pub struct RunSettings {
     pub login: Login,
     #[command(flatten)]
     pub output: OutputSettings,
+    #[command(flatten)]
+    pub observe: ObserveSettings,
     /// Directory for positions, version floors and demotions. One process at a time may use it.
     #[arg(
         long,

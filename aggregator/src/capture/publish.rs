@@ -10,7 +10,6 @@ use ratchet_trust::ConfigurationDigest;
 
 use super::{Destination, Redactor, Sample, SampleQueue};
 use crate::events::Events;
-use crate::metrics::DestinationLabel;
 
 const REPORT_EVERY: Duration = Duration::from_secs(2);
 const REPEAT_AFTER: Duration = Duration::from_secs(30);
@@ -104,11 +103,7 @@ async fn publish(
         .await
         .map_err(|error| error.to_string())?;
     ack.await.map_err(|error| error.to_string())?;
-    let label = DestinationLabel {
-        org,
-        destination: destination.to_owned(),
-    };
-    queue.metrics.captured.get_or_create(&label).inc();
+    queue.metrics.captured(&org, destination);
     Ok(true)
 }
 

@@ -297,7 +297,7 @@ impl Keeper {
         let label = PartitionLabel { partition: number };
         let metrics = &self.setup.shared.metrics;
         metrics.epoch.remove(&label);
-        metrics.lag.remove(&label);
+        metrics.lag_messages.remove(&label);
         metrics.position.remove(&label);
     }
 }

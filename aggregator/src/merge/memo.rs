@@ -54,6 +54,10 @@ impl Memo {
         self.full
     }
 
+    pub fn bytes(&self) -> usize {
+        self.slots * size_of::<u32>()
+    }
+
     #[inline]
     pub fn get(&self, series: Series, column: usize) -> Option<u32> {
         let rows = &self.metrics[series.metric as usize];

@@ -24,7 +24,7 @@ use self::memo::Memo;
 pub use self::message::group_values;
 use self::message::Buffers;
 use self::pass::Pendings;
-pub use self::pass::{LatePoints, MergeFault, Pass, Tally};
+pub use self::pass::{LatePoints, MergeFault, Pass, RulePoints, Tally};
 use self::series::SeriesTable;
 pub use self::table::ClosedGroup;
 use self::table::RuleTable;
@@ -141,7 +141,7 @@ impl Merger {
         });
         self.buffers = buffers;
         resolved.map_err(MergeFault::Decode)??;
-        self.apply();
+        tally.matched = self.apply();
         tally.records = self.pendings.len() as u64;
         Ok(tally)
     }
@@ -192,6 +192,22 @@ impl Merger {
 
     pub fn groups(&self) -> usize {
         self.groups
+    }
+
+    /// Values of groups in open windows.
+    pub fn accumulators(&self) -> usize {
+        self.cells
+    }
+
+    /// Series that are remembered.
+    pub fn series(&self) -> usize {
+        self.series.count()
+    }
+
+    /// Memory of all of it, about.
+    pub fn bytes(&self) -> usize {
+        let tables: usize = self.tables.iter().map(RuleTable::bytes).sum();
+        tables + self.memo.bytes() + self.series.bytes()
     }
 
     /// Before a pass: flushes the memo when it may not fit the message, and drops idle groups.

@@ -25,9 +25,28 @@ pub struct Pass<'a> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     pub records: u64,
+    /// Points that went into windows.
+    pub matched: Vec<RulePoints>,
     pub late: Vec<LatePoints>,
     /// Points of groups that did not fit.
-    pub overflow: u64,
+    pub overflow: Vec<RulePoints>,
+}
+
+/// Points of one rule; a rule may come several times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RulePoints {
+    /// Index of the rule in its configuration.
+    pub rule: u32,
+    pub points: u64,
+}
+
+/// Adds to the last entry when that is of the same rule.
+fn add(all: &mut Vec<RulePoints>, rule: u32, points: u32) {
+    let points = u64::from(points);
+    match all.last_mut().filter(|last| last.rule == rule) {
+        Some(last) => last.points += points,
+        None => all.push(RulePoints { rule, points }),
+    }
 }
 
 /// Points of one message that came after their window had closed.
@@ -89,6 +108,7 @@ struct Pending {
 /// Consecutive records of one rule and window.
 #[derive(Clone, Copy)]
 struct Run {
+    rule: u32,
     table: u32,
     /// Position of the window; `None`: its points are late, or not this configuration's.
     position: Option<usize>,
@@ -159,6 +179,7 @@ impl Merger {
     ) -> Result<(), MergeFault> {
         let mut of = None;
         let mut run = Run {
+            rule: 0,
             table: 0,
             position: None,
             late: None,
@@ -187,7 +208,7 @@ impl Merger {
                 missing == 0 || self.grow(run.table, position, missing)
             });
             let Some(group) = room else {
-                tally.overflow += u64::from(record.count);
+                add(&mut tally.overflow, record.rule, record.count);
                 continue;
             };
             run.cells = run.cells.max(group as usize + 1);
@@ -219,6 +240,7 @@ impl Merger {
         let index = pass.header.min_ts.div_euclid(window_ms) + i64::from(record.window);
         let closes_ms = rule_table.closes_at_ms(index);
         let mut run = Run {
+            rule: record.rule,
             table,
             position: None,
             late: None,
@@ -311,8 +333,9 @@ impl Merger {
         Ok(())
     }
 
-    /// Adds what was resolved and checked.
-    pub(super) fn apply(&mut self) {
+    /// Adds what was resolved and checked; returns how many points that were.
+    pub(super) fn apply(&mut self) -> Vec<RulePoints> {
+        let mut matched = Vec::with_capacity(self.pendings.runs.len());
         for (run, pendings) in self.pendings.runs() {
             let Some(position) = run.position else {
                 continue;
@@ -320,9 +343,16 @@ impl Merger {
             let table = &mut self.tables[run.table as usize];
             let aggregate = table.rule.rule.aggregate;
             let cells = table.cells_mut(position);
+            let mut points = 0;
             for pending in pendings {
                 cells[pending.group as usize].fold(aggregate, pending.value, pending.count);
+                points += u64::from(pending.count);
+            }
+            if points > 0 {
+                let rule = run.rule;
+                matched.push(RulePoints { rule, points });
             }
         }
+        matched
     }
 }

@@ -76,6 +76,11 @@ impl SeriesTable {
         self.by_fingerprint.len()
     }
 
+    /// Memory, about: hash tables keep a byte beside each entry, and an eighth of them free.
+    pub fn bytes(&self) -> usize {
+        self.by_fingerprint.capacity() * (size_of::<(u128, Series)>() + 1) * 8 / 7
+    }
+
     /// How many metrics are known.
     pub fn metrics(&self) -> usize {
         self.sizes.len()

@@ -36,6 +36,8 @@ pub struct RuleTable {
     lateness_ms: i64,
     groups: HashMap<Arc<[u8]>, u32>,
     keys: Vec<Arc<[u8]>>,
+    /// Bytes of the keys.
+    text_bytes: usize,
     /// Open windows in no order; positions hold for one pass.
     windows: Vec<Window>,
 }
@@ -51,6 +53,7 @@ impl RuleTable {
             lateness_ms: lateness.of(window_ms),
             groups: HashMap::new(),
             keys: Vec::new(),
+            text_bytes: 0,
             windows: Vec::new(),
         }
     }
@@ -61,6 +64,13 @@ impl RuleTable {
 
     pub fn cells(&self) -> usize {
         self.windows.iter().map(|w| w.cells.len()).sum()
+    }
+
+    /// Memory, about. A key has its two counts before its text, and lies in a table and in a list.
+    pub fn bytes(&self) -> usize {
+        const KEY_BYTES: usize = 2 * size_of::<usize>() + 2 * size_of::<Arc<[u8]>>();
+        let groups = self.keys.len() * (KEY_BYTES + size_of::<u32>() + 1);
+        groups + self.text_bytes + self.cells() * size_of::<Cell>()
     }
 
     pub fn windows(&self) -> &[Window] {
@@ -74,6 +84,7 @@ impl RuleTable {
     pub fn add_group(&mut self, key: &[u8]) -> u32 {
         let group = self.keys.len() as u32;
         let key: Arc<[u8]> = key.into();
+        self.text_bytes += key.len();
         self.keys.push(key.clone());
         self.groups.insert(key, group);
         group
@@ -156,12 +167,14 @@ impl RuleTable {
         let mut moved = vec![UNKNOWN; self.keys.len()];
         let old_keys = std::mem::take(&mut self.keys);
         self.groups.clear();
+        self.text_bytes = 0;
         for (group, key) in old_keys
             .into_iter()
             .enumerate()
             .filter(|(group, _)| live[*group])
         {
             moved[group] = self.keys.len() as u32;
+            self.text_bytes += key.len();
             self.groups.insert(key.clone(), self.keys.len() as u32);
             self.keys.push(key);
         }

@@ -16,6 +16,13 @@ const EVERYTHING: Span = Span {
     until_ms: i64::MAX,
 };
 
+/// Points by rule.
+fn points(of: &[(u32, u64)]) -> Vec<RulePoints> {
+    let of = of.iter();
+    of.map(|&(rule, points)| RulePoints { rule, points })
+        .collect()
+}
+
 /// A message of one point a host, and its header.
 fn message(metric: &str, hosts: &[&str], ts: i64) -> (Vec<u8>, Header) {
     let mut builder = MessageBuilder::new();
@@ -101,11 +108,12 @@ fn partials_add_up_by_group_and_window() {
     let mut bench = Bench::new(&two_rules(), Limits::default());
     let one = message("cpu", &["a", "b"], 61_000);
     let two = message("cpu", &["b", "c"], 62_000);
-    let ok = |tally: Result<Tally, MergeFault>, records| {
+    let ok = |tally: Result<Tally, MergeFault>, records, matched: &[(u32, u64)]| {
         assert_eq!(
             tally,
             Ok(Tally {
                 records,
+                matched: points(matched),
                 ..Tally::default()
             })
         );
@@ -115,7 +123,11 @@ fn partials_add_up_by_group_and_window() {
         record(1, 0, 0, 1, 0.1),
         record(1, 1, 0, 2, 0.2),
     ];
-    ok(bench.merge(&one, &records, EVERYTHING, 0), 3);
+    ok(
+        bench.merge(&one, &records, EVERYTHING, 0),
+        3,
+        &[(0, 1), (1, 3)],
+    );
     ok(
         bench.merge(
             &two,
@@ -124,6 +136,7 @@ fn partials_add_up_by_group_and_window() {
             0,
         ),
         2,
+        &[(1, 2)],
     );
     assert_eq!(bench.merger.open_windows(), 2);
     assert_eq!(bench.merger.first_sequence(), Some(1));
@@ -153,12 +166,13 @@ fn late_points_and_foreign_windows_are_left_out() {
         tally,
         Tally {
             records: 1,
+            matched: points(&[(0, 4)]),
             late: vec![LatePoints {
                 rule: 1,
                 start_ms: 60_000,
                 points: 3
             }],
-            overflow: 0
+            overflow: vec![]
         }
     );
     let span = Span {
@@ -260,8 +274,9 @@ fn groups_beyond_the_limit_are_counted_and_room_comes_back() {
         tally,
         Ok(Tally {
             records: 2,
+            matched: points(&[(1, 2)]),
             late: vec![],
-            overflow: 1
+            overflow: points(&[(1, 1)])
         })
     );
     assert_eq!(bench.close(10_000).len(), 2);
@@ -298,8 +313,9 @@ fn cells_beyond_the_limit_are_counted() {
         tally,
         Tally {
             records: 1,
+            matched: points(&[(1, 2)]),
             late: vec![],
-            overflow: 3
+            overflow: points(&[(1, 3)])
         }
     );
 }

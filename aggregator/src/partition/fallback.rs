@@ -10,7 +10,6 @@ use ratchet_trust::{ModuleDigest, Sha256Digest, FLEET};
 use super::org::{OrgState, Served};
 use crate::demotions::Demotion;
 use crate::merge::{MergeFault, Pass, Tally};
-use crate::metrics::{OrgLabel, ReasonLabel};
 use crate::registry::Level;
 use crate::shared::Shared;
 use crate::timeline::Span;
@@ -71,9 +70,10 @@ pub fn serve(
     match attempt(org, index, span, arrival, Which::Installed) {
         Ok((tally, guest)) => {
             let us = guest.as_secs_f64() * 1e6;
-            let average = org.status.message(us);
-            org.metrics.us_per_message.set(average);
+            org.status.message(us);
             org.metrics.message_seconds.observe(guest.as_secs_f64());
+            let points = u64::from(arrival.header.points);
+            org.metrics.module_points.inc_by(points);
             Ok(tally)
         }
         Err(failure) if org.served[index].is_baseline() => Err(failure.detail),
@@ -190,11 +190,8 @@ fn check(shared: &Shared, org: &mut OrgState, index: usize, arrival: &Arrival<'_
 
 fn count_fault(shared: &Shared, org: &mut OrgState, index: usize, failure: &Failure) {
     let served = &org.served[index];
-    let label = ReasonLabel {
-        org: org.org.to_string(),
-        reason: failure.reason.to_owned(),
-    };
-    shared.metrics.faults.get_or_create(&label).inc();
+    let metrics = &shared.metrics;
+    metrics.module_failed(org.org.as_str(), failure.reason);
     let fields = serde_json::json!({
         "configuration": served.configuration.digest.to_string(),
         "module": served.installed.module.digest(),
@@ -226,11 +223,7 @@ fn demote(shared: &Shared, org: &mut OrgState, index: usize, reason: &str, detai
     if let Err(error) = shared.demotions.add(demotion) {
         tracing::error!(%error, "a demotion is not saved");
     }
-    let label = OrgLabel {
-        org: org.org.to_string(),
-    };
-    shared.metrics.demotions.get_or_create(&label).inc();
-    shared.metrics.active_version.get_or_create(&label).set(0);
+    shared.metrics.demoted(org.org.as_str());
     let fields = serde_json::json!({
         "configuration": served.configuration.digest.to_string(),
         "module": module.to_string(),

@@ -18,6 +18,7 @@ use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use async_nats::jetstream::{self};
 use async_nats::HeaderMap;
 use bytes::Bytes;
+use prometheus_client::metrics::histogram::Histogram;
 
 use crate::nats::{reconnected, Connections};
 use crate::position::Position;
@@ -55,6 +56,7 @@ pub struct Writer {
     pub connections: Connections,
     pub partition: u32,
     pub epoch: u64,
+    pub publish_seconds: Histogram,
 }
 
 /// The last message of a subject; sequence 0 when there is none.

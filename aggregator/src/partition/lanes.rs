@@ -1,6 +1,7 @@
 //! The output subjects of a partition: each in its own order, many at a time.
 
 use std::collections::{HashMap, VecDeque};
+use std::time::Instant;
 
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
@@ -81,7 +82,10 @@ impl Lanes {
     fn start(&mut self, mut lane: Lane, message: Outgoing) {
         let writer = self.writer.clone();
         self.busy.push(Box::pin(async move {
+            let started = Instant::now();
             let delivered = lane.deliver(&writer, &message).await;
+            let took = started.elapsed().as_secs_f64();
+            writer.publish_seconds.observe(took);
             (message.subject, lane, delivered)
         }));
     }

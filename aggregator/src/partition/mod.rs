@@ -64,6 +64,18 @@ pub(crate) enum Input {
     Stop,
 }
 
+impl Input {
+    /// When the stream stored it, if it is of the stream.
+    fn stored_ms(&self) -> Option<i64> {
+        match self {
+            Self::Message { received_ms, .. } | Self::Tick { received_ms, .. } => {
+                Some(*received_ms)
+            }
+            Self::Refresh(_) | Self::Stop => None,
+        }
+    }
+}
+
 /// A running partition.
 pub struct Partition {
     number: u32,
@@ -135,6 +147,7 @@ pub fn start(
         reading,
     };
     let connections = shared.connections.clone();
+    let publish_seconds = shared.metrics.publish_seconds.clone();
     let worker = Worker::new(shared, number, checkpoint, outputs);
     let worker = std::thread::Builder::new()
         .name(format!("partition-{number}"))
@@ -145,6 +158,7 @@ pub fn start(
             connections,
             partition: number,
             epoch,
+            publish_seconds,
         },
         checkpoints,
         revision,

@@ -9,9 +9,10 @@ use crate::capture::Budget;
 use crate::chronicle::View;
 use crate::configuration::Configuration;
 use crate::emit::{self, EmittedMessage};
+use crate::events::now_ms;
 use crate::identity::Org;
-use crate::merge::{Binding, Limits, Merger};
-use crate::metrics::OrgMetrics;
+use crate::merge::{Binding, ClosedWindow, Limits, Merger, Tally};
+use crate::metrics::{OrgMetrics, RuleMetrics};
 use crate::registry::{Installed, Level};
 use crate::shared::Shared;
 use crate::status::{OrgStatus, Serving};
@@ -26,6 +27,8 @@ pub struct Served {
     pub configuration: Arc<Configuration>,
     pub blob: Arc<[u8]>,
     pub binding: Binding,
+    /// The figures of its rules.
+    rules: Vec<RuleMetrics>,
     pub installed: Arc<Installed>,
     pub runner: Runner,
     /// Takes over what the module fails on, and checks it now and then.
@@ -46,6 +49,8 @@ pub struct OrgState {
     pub metrics: OrgMetrics,
     pub status: Arc<OrgStatus>,
     pub budget: Budget,
+    /// What is served was served before: it only rebuilds windows.
+    pub replaying: bool,
     directory_generation: u64,
     registry_generation: u64,
 }
@@ -60,6 +65,7 @@ impl OrgState {
             metrics: OrgMetrics::new(&shared.metrics, &org),
             status: shared.status.of(&org),
             budget: Budget::default(),
+            replaying: false,
             directory_generation: 0,
             registry_generation: 0,
             org,
@@ -148,18 +154,13 @@ impl OrgState {
     /// Takes out what closes as time has come.
     pub fn close(&mut self) -> Vec<EmittedMessage> {
         let windows = self.merger.close(self.watermark.ms());
-        self.metrics
-            .open_windows
-            .set(self.merger.open_windows() as i64);
-        self.metrics.groups.set(self.merger.groups() as i64);
         self.status.set_open_windows(self.merger.open_windows());
         if windows.is_empty() {
             return Vec::new();
         }
         match emit::encode(&self.org, &self.view.timeline, &windows) {
             Ok(messages) => {
-                let points: usize = messages.iter().map(|m| m.points).sum();
-                self.metrics.emitted.inc_by(points as u64);
+                self.count_emitted(&windows);
                 messages
             }
             Err(error) => {
@@ -167,6 +168,31 @@ impl OrgState {
                 Vec::new()
             }
         }
+    }
+
+    fn count_emitted(&self, windows: &[ClosedWindow]) {
+        if self.replaying {
+            return;
+        }
+        let now_ms = now_ms();
+        for window in windows {
+            let rule = &window.rule.rule;
+            self.metrics.emitted(&rule.id, window.groups.len());
+            let end_ms = window.start_ms + i64::from(rule.window_ms);
+            self.metrics.window_closed(now_ms - end_ms);
+        }
+    }
+
+    /// Tells how large the merge state is.
+    pub fn tell_state(&mut self) {
+        let rules = self.view.timeline.newest().map_or(0, |c| c.rules.len());
+        let (merger, state) = (&self.merger, &mut self.metrics.state);
+        state.rules.set(rules);
+        state.open_windows.set(merger.open_windows());
+        state.groups.set(merger.groups());
+        state.accumulators.set(merger.accumulators());
+        state.series.set(merger.series());
+        state.bytes.set(merger.bytes());
     }
 
     /// The module that serves a configuration, if it is one in use.
@@ -208,10 +234,15 @@ impl Served {
         let installed = shared.registry.serving(org, configuration.digest);
         let runner = take_runner(&installed, &blob);
         let baseline = Runner::new(&shared.registry.baseline().module, blob.clone());
+        let rules = configuration.rules.iter();
+        let rules = rules
+            .map(|rule| RuleMetrics::new(&shared.metrics, org, &rule.rule.id))
+            .collect();
         Self {
             configuration,
             blob,
             binding,
+            rules,
             installed,
             runner,
             baseline,
@@ -234,7 +265,33 @@ impl Served {
         }
         self.installed = serving;
         self.messages = 0;
-        self.installed.record_pause(started.elapsed());
+        let pause = started.elapsed();
+        self.installed.record_pause(pause);
+        let pauses = &shared.metrics.swap_pause_seconds;
+        pauses.observe(pause.as_secs_f64());
+    }
+
+    /// Counts what became of a message's points, by rule.
+    pub fn count(&self, tally: &Tally) {
+        let rule = |index: u32| self.rules.get(index as usize);
+        for matched in &tally.matched {
+            let Some(rule) = rule(matched.rule) else {
+                continue;
+            };
+            rule.matched.inc_by(matched.points);
+        }
+        for overflow in &tally.overflow {
+            let Some(rule) = rule(overflow.rule) else {
+                continue;
+            };
+            rule.overflow.inc_by(overflow.points);
+        }
+        for late in &tally.late {
+            let Some(rule) = rule(late.rule) else {
+                continue;
+            };
+            rule.late.inc_by(u64::from(late.points));
+        }
     }
 
     /// Drops the instances; they are made again when needed.

@@ -100,7 +100,7 @@ impl Reader {
         let label = PartitionLabel {
             partition: self.partition,
         };
-        let lag = self.shared.metrics.lag.get_or_create_owned(&label);
+        let lag = self.shared.metrics.lag_messages.get_or_create_owned(&label);
         let position = self.shared.metrics.position.get_or_create_owned(&label);
         let mut connections = self.shared.connections.subscribe();
         loop {

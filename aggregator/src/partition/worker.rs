@@ -20,7 +20,7 @@ use crate::emit::EmittedMessage;
 use crate::identity::Org;
 use crate::late::{self, LateWindow};
 use crate::merge::Tally;
-use crate::metrics::{ReasonLabel, RuleLabel, UNKNOWN_ORG};
+use crate::metrics::{PartitionLag, UNKNOWN_ORG};
 use crate::position::Position;
 use crate::shared::Shared;
 use crate::watermark::{refuse_time, Watermark};
@@ -49,6 +49,7 @@ pub struct Worker {
     last_save_ms: i64,
     outputs: mpsc::Sender<Output>,
     partition: u32,
+    lag: PartitionLag,
 }
 
 impl Worker {
@@ -59,6 +60,7 @@ impl Worker {
         outputs: mpsc::Sender<Output>,
     ) -> Self {
         Self {
+            lag: shared.metrics.lag.of(partition, saved.tick_ms),
             shared,
             orgs: HashMap::new(),
             replay_until: saved.head,
@@ -76,6 +78,7 @@ impl Worker {
     /// Serves until it is stopped or nobody feeds it any more.
     pub fn run(mut self, mut inputs: mpsc::Receiver<Input>) {
         while let Some(input) = inputs.blocking_recv() {
+            let stored_ms = input.stored_ms();
             let served = match input {
                 Input::Message {
                     sequence,
@@ -103,6 +106,9 @@ impl Worker {
             if served.is_err() {
                 tracing::error!(partition = self.partition, "the publisher is gone");
                 return;
+            }
+            if let Some(stored_ms) = stored_ms {
+                self.lag.served(stored_ms);
             }
         }
         // A stop saves what is settled, so that the next owner reads as little as it can.
@@ -137,6 +143,7 @@ impl Worker {
             header: &header,
             replayed,
         };
+        org.replaying = replayed;
         let (ran, late) = self.serve(&mut org, &arrival);
         if !replayed {
             self.capture(&mut org, &arrival, received_ms);
@@ -279,17 +286,9 @@ impl Worker {
     /// Counts what became of a message's records; returns the closed windows that it missed.
     fn count(&self, org: &OrgState, index: usize, tally: &Tally) -> Vec<LateWindow> {
         org.metrics.records.inc_by(tally.records);
-        org.metrics.overflow.inc_by(tally.overflow);
-        let windows = late::windows(&org.served[index].configuration, &tally.late);
-        for window in &windows {
-            let label = RuleLabel {
-                org: org.org.to_string(),
-                rule: window.rule.clone(),
-            };
-            let late = self.shared.metrics.late.get_or_create(&label);
-            late.inc_by(u64::from(window.points));
-        }
-        windows
+        let served = &org.served[index];
+        served.count(tally);
+        late::windows(&served.configuration, &tally.late)
     }
 
     fn capture(&self, org: &mut OrgState, arrival: &Arrival<'_>, received_ms: i64) {
@@ -319,7 +318,9 @@ impl Worker {
         for org in orgs.values_mut() {
             org.refresh(&self.shared, received_ms);
             org.watermark.tick(received_ms);
+            org.replaying = sequence <= self.replay_until;
             let closed = org.close();
+            org.tell_state();
             emitted = emitted.and_then(|()| self.emit(org, sequence, closed));
         }
         self.orgs = orgs;
@@ -394,10 +395,6 @@ impl Worker {
     }
 
     fn refuse(&self, org: &str, reason: &str) {
-        let label = ReasonLabel {
-            org: org.to_owned(),
-            reason: reason.to_owned(),
-        };
-        self.shared.metrics.refused.get_or_create(&label).inc();
+        self.shared.metrics.refuse(org, reason);
     }
 }

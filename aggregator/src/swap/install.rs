@@ -1,7 +1,7 @@
 //! One manifest: the numbered order in which it is verified and becomes the running module.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ratchet_sandbox::{CompileError, Module};
 use ratchet_trust::dsse::Envelope;
@@ -17,7 +17,6 @@ use crate::demotions::Demotion;
 use crate::events::now_ms;
 use crate::identity::Org;
 use crate::measure::Job;
-use crate::metrics::OrgLabel;
 use crate::registry::{Installed, Level};
 
 /// A manifest can be faster than the configuration that it is for: that long it waits.
@@ -54,6 +53,7 @@ pub fn claimed_version(envelope: &[u8]) -> Option<u64> {
 impl Swapper {
     /// Verifies a manifest and swaps to what it names.
     pub(super) async fn install(&self, key: &str, value: &[u8]) -> Result<(), SwapRefusal> {
+        let started = Instant::now();
         let owner = match key {
             FLEET => Owner::Fleet,
             name => Owner::Tenant(Org::parse(name).map_err(|_| SwapRefusal::Key(name.to_owned()))?),
@@ -75,6 +75,8 @@ impl Swapper {
         self.raise_floor(&accepted).await?;
         // 17. Swap, between two messages.
         self.swap(&owner, &accepted, installed).await;
+        let took = started.elapsed().as_secs_f64();
+        self.shared.metrics.swap_seconds.observe(took);
         self.measure(&owner, &accepted, prepared);
         Ok(())
     }
@@ -297,17 +299,8 @@ impl Swapper {
     }
 
     fn tell_swapped(&self, owner: &Owner, accepted: &Accepted, pause_us: Option<f64>) {
-        let label = OrgLabel {
-            org: owner.name().to_owned(),
-        };
-        self.shared.metrics.swaps.get_or_create(&label).inc();
         let serving = accepted.module().map_or(0, |_| accepted.version());
-        let serving = i64::try_from(serving).unwrap_or(i64::MAX);
-        self.shared
-            .metrics
-            .active_version
-            .get_or_create(&label)
-            .set(serving);
+        self.shared.metrics.swapped(owner.name(), serving);
         let fields = serde_json::json!({
             "configuration": accepted.configuration().to_string(),
             "module": accepted.module().map(|module| module.to_string()),

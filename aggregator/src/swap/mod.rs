@@ -20,7 +20,6 @@ use tokio::sync::{mpsc, watch};
 use crate::events::now_ms;
 use crate::identity::Org;
 use crate::measure::Job;
-use crate::metrics::{OrgLabel, ReasonLabel};
 use crate::nats::reconnected;
 use crate::shared::Shared;
 pub use poke::Pokes;
@@ -196,15 +195,7 @@ impl Swapper {
         } else {
             crate::metrics::UNKNOWN_ORG
         };
-        let label = ReasonLabel {
-            org: org.to_owned(),
-            reason: refusal.reason().to_owned(),
-        };
-        self.shared
-            .metrics
-            .refused_modules
-            .get_or_create(&label)
-            .inc();
+        self.shared.metrics.module_refused(org, refusal.reason());
         let fields = serde_json::json!({
             "reason": refusal.reason(),
             "detail": refusal.to_string(),
@@ -216,18 +207,15 @@ impl Swapper {
     /// A running module outlives its manifest, but not silently.
     fn tell_expired(&self) {
         let now_ms = now_ms();
-        for (org, installed) in self.shared.registry.list() {
+        let modules = self.shared.registry.list();
+        let manifests = modules.iter().map(|(org, installed)| {
             let expired = installed.expires_at_ms.is_some_and(|at_ms| at_ms <= now_ms);
-            let org = org.map_or_else(|| FLEET.to_owned(), |org| org.to_string());
+            let org = org.as_ref().map_or(FLEET, Org::as_str);
             if expired {
                 tracing::warn!(org, version = installed.version, "the manifest is expired");
             }
-            let label = OrgLabel { org };
-            self.shared
-                .metrics
-                .expired
-                .get_or_create(&label)
-                .set(i64::from(expired));
-        }
+            (org, expired)
+        });
+        self.shared.metrics.tell_expired(manifests);
     }
 }

@@ -8,6 +8,7 @@ mod edit;
 mod forward;
 mod load;
 mod malformed;
+mod observe;
 mod output;
 mod process;
 mod reconnect;

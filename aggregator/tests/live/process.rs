@@ -27,6 +27,17 @@ impl Aggregator {
     /// Starts it without waiting; logs go to `aggregator.log` in the directory. Its state lies in
     /// the directory below, as `state`: two that run at a time need two.
     pub fn spawn(directory: &Path, state: &str, url: &str, lateness: Duration) -> Self {
+        Self::spawn_with(directory, state, url, lateness, &[])
+    }
+
+    /// The same with more flags.
+    pub fn spawn_with(
+        directory: &Path,
+        state: &str,
+        url: &str,
+        lateness: Duration,
+        flags: &[&str],
+    ) -> Self {
         let address = free_address();
         let log = std::fs::File::options()
             .create(true)
@@ -56,6 +67,7 @@ impl Aggregator {
             .arg(file("validator.key"))
             .arg("--split-key")
             .arg(file("split.key"))
+            .args(flags)
             .stdout(Stdio::null())
             .stderr(log)
             .kill_on_drop(true)
@@ -66,13 +78,19 @@ impl Aggregator {
 
     pub async fn start(directory: &Path, state: &str, url: &str, lateness: Duration) -> Self {
         let mut aggregator = Self::spawn(directory, state, url, lateness);
+        aggregator.is_up(directory).await;
+        aggregator
+    }
+
+    /// Waits until it serves what it should; the directory is that of its log.
+    pub async fn is_up(&mut self, directory: &Path) {
         let until = Instant::now() + READY_WITHIN;
-        while aggregator
+        while self
             .get("/healthz")
             .await
             .is_none_or(|(status, _)| status != 200)
         {
-            let ended = aggregator.child.try_wait().unwrap();
+            let ended = self.child.try_wait().unwrap();
             let log = || std::fs::read_to_string(directory.join("aggregator.log")).unwrap();
             assert!(
                 ended.is_none() && Instant::now() < until,
@@ -81,7 +99,6 @@ impl Aggregator {
             );
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        aggregator
     }
 
     /// SIGKILL: no chance to save anything.

@@ -46,7 +46,7 @@ impl Server {
 
     /// SIGKILL, and another one at the same address with the same streams.
     pub async fn restart(&mut self) {
-        self.child.kill().await.unwrap();
+        self.kill().await;
         let port = self.url.rsplit(':').next().unwrap().to_owned();
         *self = Self::start_at(&self.directory.clone(), &port).await;
     }
@@ -83,8 +83,15 @@ impl Server {
         }
     }
 
+    /// SIGKILL, unless it is gone.
+    pub async fn kill(&mut self) {
+        if self.child.id().is_some() {
+            self.child.kill().await.unwrap();
+        }
+    }
+
     pub async fn stop(mut self) {
-        self.child.kill().await.unwrap();
+        self.kill().await;
     }
 }
 

@@ -69,6 +69,15 @@ impl Stage {
         .await
     }
 
+    /// An aggregator with more flags.
+    pub async fn aggregator_with(&self, flags: &[&str]) -> Aggregator {
+        let directory = self.directory.path();
+        let url = &self.server.url;
+        let mut aggregator = Aggregator::spawn_with(directory, "state", url, self.lateness, flags);
+        aggregator.is_up(directory).await;
+        aggregator
+    }
+
     /// Starts one without waiting.
     pub fn spawn_in(&self, state: &str) -> Aggregator {
         Aggregator::spawn(
