@@ -232,14 +232,14 @@ test('code that does not compile twice and then does', options, async (context) 
 });
 
 test('a cheat that knows outputs by heart diverges each time', options, async (c) => {
-  const cheat = (parent: string, turn: number) =>
+  const cheat = (parent: string) =>
     parent.replace(
       /(fn process\(&mut self, \w+: &mut Message<'_>, (\w+): &mut Records\)[^{]*\{)/,
-      `$1\n        $2.push(0, 0, 0, ${turn + 1}, 42.0);\n        if true { return Ok(()); }`,
+      `$1\n        $2.push(0, 0, 0, 1, 42.0);\n        if true { return Ok(()); }`,
     );
   const made = await generation(c, {
     settings: ONE,
-    scripted: (asked, turn) => say(fileAnswer(cheat(parentIn(asked), turn), 'all known')),
+    scripted: (asked) => say(fileAnswer(cheat(parentIn(asked)), 'all known')),
   });
   assert.deepEqual(
     made.attempts.map(({ outcome }) => outcome),

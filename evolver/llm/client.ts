@@ -70,7 +70,11 @@ export class ModelClient {
     const either = signal === undefined ? timeout : AbortSignal.any([signal, timeout]);
     const { data, request_id: id } = await this.#anthropic.messages
       .create(toRequest(question), { signal: either })
-      .withResponse();
+      .withResponse()
+      .catch((error: unknown) => {
+        // Nobody knows what the model did meanwhile.
+        throw timeout.aborted ? new BrokenStream('no answer in time', true) : error;
+      });
     try {
       for await (const event of data) assembly.add(event);
     } catch (error) {

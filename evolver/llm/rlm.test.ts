@@ -304,6 +304,40 @@ test('of held-back and live traffic a model gets a word, and no text', async (co
   assert.doesNotMatch(JSON.stringify(server.asked), /canary-(shadow|live|promotion)/);
 });
 
+/** A commit of a generation whose best candidate has a source of its own. */
+async function committed({ lineage }: Rig, number: number): Promise<void> {
+  const generation = `acme/gen/${number}`;
+  const figures = { ratio: number, ci95: null, ratio_to_baseline: number };
+  const who = { slot: 0, mutator: 'builtin', operator: 'seed', model: null, summary: 'faster' };
+  await lineage.commitGeneration({
+    ...{ generation, configuration: configurationOf().digest, outcome: 'promoted' },
+    ...{ specRs: 'spec', seedRs: 'seed', rejected: [], committedAtMs: 1_000 * number },
+    best: {
+      ...{ ...who, id: `${generation}/c0`, source: `version ${number}`, figures },
+      ...{ digest: 'd', module: null, parent: null, refused: null, reason: null },
+    },
+  });
+}
+
+test('the history: generations, and what each changed', async (context) => {
+  const { told } = await run(
+    context,
+    [
+      'git.log().map(({ trailers }) => trailers.Generation).join()',
+      'const { before, after } = git.diff(2); before + " → " + after',
+      'git.diff("7")',
+      SUBMIT,
+    ],
+    {},
+    async (made) => {
+      for (const number of [1, 2]) await committed(made, number);
+    },
+  );
+  assert.match(told[0] ?? '', /\n(acme\/gen\/)?2,(acme\/gen\/)?1\n/);
+  assert.match(told[1] ?? '', /\nversion 1 → version 2\n/);
+  assert.match(told[2] ?? '', /there is no generation 7/);
+});
+
 test('the same script twice gives the same conversation', async (context) => {
   const digests: string[] = [];
   for (let round = 0; round < 2; round++) {

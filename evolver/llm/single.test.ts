@@ -3,7 +3,16 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SOURCE_LIMIT } from '../mutator.ts';
 import { LlmFault } from './faults.ts';
-import { EXPLORE, fileAnswer, MODEL, parentSource, rig, SINGLE, variant } from './test/rig.ts';
+import {
+  EXPLORE,
+  fileAnswer,
+  MODEL,
+  parentSource,
+  QUICK_RETRY,
+  rig,
+  SINGLE,
+  variant,
+} from './test/rig.ts';
 import { type Reply, say } from './test/server.ts';
 
 const GOOD = say(fileAnswer(variant('good'), 'dense   cells'));
@@ -191,6 +200,31 @@ test('no call is made that could cost more than is left', async (context) => {
   );
   assert.ok(journal.spent('acme') <= 500_000);
   assert.ok(server.asked.length > 1);
+});
+
+test('a server that does not answer may have worked all the same', async (context) => {
+  const retry = { ...QUICK_RETRY, tries: 1, timeout_ms: 200 };
+  const { mutator, request, journal } = await rig(context, () => ({ silent: true }), { retry });
+  await assert.rejects(mutator.propose(request(SINGLE)), { code: 'unavailable' });
+  assert.ok(journal.spent('acme') > 0);
+});
+
+test('an allowance holds as the budget does, in dollars and in tokens', async (context) => {
+  const { mutator, request, server } = await rig(context, () => GOOD);
+  const cases = [
+    {
+      allowance: { usd: 0.01, tokens: null },
+      told: /^budget: the proposal's budget of \$0.01 has/,
+    },
+    { allowance: { usd: null, tokens: 1_000 }, told: /^budget: of 1000 tokens 0 are used, the/ },
+  ];
+  for (const { allowance, told } of cases) {
+    const proposal = await mutator.propose({ ...request(SINGLE), allowance });
+    assert.match('none' in proposal ? proposal.none : '', told);
+  }
+  assert.equal(server.asked.length, 0);
+  const enough = { usd: 1, tokens: 100_000 };
+  assert.ok('source' in (await mutator.propose({ ...request(SINGLE), allowance: enough })));
 });
 
 test('an arm that the settings do not have is a fault', async (context) => {

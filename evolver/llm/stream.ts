@@ -18,7 +18,8 @@ export class BrokenStream extends Error {
 }
 
 type Event = Anthropic.RawMessageStreamEvent;
-type Partial = { block: Block; json: string; done: boolean };
+/** `block` is null where it is of a kind that nobody asked for: it is left out. */
+type Partial = { block: Block | null; json: string; done: boolean };
 
 /** Bounds what an endpoint may make this process hold. */
 const CHARACTERS_MAX = 4_000_000;
@@ -68,11 +69,12 @@ export class Assembly {
     if (!this.#stopped || this.#stopReason === null) throw this.#broken('the message has no end');
     if (this.#blocks.some(({ done }) => !done)) throw this.#broken('a block has no end');
     const malformed: string[] = [];
-    const content = this.#blocks.map(({ block, json }) => {
-      if (block.type !== 'tool_use') return block;
+    const content = this.#blocks.flatMap(({ block, json }): Block[] => {
+      if (block === null) return [];
+      if (block.type !== 'tool_use') return [block];
       const input = parseInput(json);
       if (input === null) malformed.push(block.id);
-      return { ...block, input: input ?? {} };
+      return [{ ...block, input: input ?? {} }];
     });
     return {
       ...message,
@@ -98,6 +100,7 @@ export class Assembly {
     const text = textOfDelta(delta);
     this.#characters += text.length;
     if (this.#characters > CHARACTERS_MAX) throw this.#broken('the answer is too long');
+    if (block === null || delta.type === 'citations_delta') return;
     if (delta.type === 'text_delta' && block.type === 'text') block.text += text;
     else if (delta.type === 'thinking_delta' && block.type === 'thinking') block.thinking += text;
     else if (delta.type === 'signature_delta' && block.type === 'thinking') block.signature = text;
@@ -132,7 +135,7 @@ export class Assembly {
   }
 }
 
-function emptyBlock(given: Anthropic.RawContentBlockStartEvent['content_block']): Block {
+function emptyBlock(given: Anthropic.RawContentBlockStartEvent['content_block']): Block | null {
   switch (given.type) {
     case 'text':
       return { type: 'text', text: given.text };
@@ -143,7 +146,7 @@ function emptyBlock(given: Anthropic.RawContentBlockStartEvent['content_block'])
     case 'tool_use':
       return { type: 'tool_use', id: given.id, name: given.name, input: {} };
     default:
-      throw new BrokenStream(`broken answer: a block of type ${given.type}`, true);
+      return null;
   }
 }
 

@@ -58,6 +58,7 @@ export interface Rig {
   journal: Journal;
   documents: Documents;
   archive: Archive;
+  lineage: Lineage;
   mutator: Mutator;
   /** A mutator that knows nothing but what is stored, as after a crash. */
   again(): Mutator;
@@ -101,6 +102,7 @@ export async function rig(
     journal,
     documents,
     archive,
+    lineage,
     mutator: again(),
     again,
     request: requestOf,

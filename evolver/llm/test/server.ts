@@ -19,6 +19,8 @@ export type Reply =
   | { say: Said[]; stop?: string; refusal?: string; outputTokens?: number }
   /** The connection ends after some events. */
   | { say: Said[]; cutAfter: number }
+  /** No answer at all. */
+  | { silent: true }
   | { status: number; type: string; message?: string; headers?: Record<string, string> };
 
 export interface Asked {
@@ -62,6 +64,7 @@ export async function messagesServer(context: TestContext, script: Script): Prom
       const number = server.asked.push(asked) - 1;
       const reply = script(asked, number);
       if ('status' in reply) return refuse(response, reply);
+      if ('silent' in reply) return;
       const usage = count(asked, reply, cached);
       server.billed.push({ model: asked.model, usage, cut: 'cutAfter' in reply });
       stream(response, asked, reply, usage, number);
@@ -83,6 +86,7 @@ async function readBody(request: IncomingMessage): Promise<unknown> {
 }
 
 type Problem = Extract<Reply, { status: number }>;
+type Spoken = Extract<Reply, { say: unknown }>;
 
 function problemOf(request: IncomingMessage, body: unknown): Problem | null {
   const bad = (message: string) => ({ status: 400, type: 'invalid_request_error', message });
@@ -134,7 +138,7 @@ function refuse(response: ServerResponse, { status, type, message = type, header
 }
 
 /** What is marked for the cache is written once and read afterwards. */
-function count(asked: Asked, reply: Exclude<Reply, Problem>, cached: Set<string>): Usage {
+function count(asked: Asked, reply: Spoken, cached: Set<string>): Usage {
   const prefixes = [JSON.stringify([asked.model, asked.tools, asked.system])];
   for (const message of asked.messages) {
     prefixes.push(`${prefixes.at(-1)}${JSON.stringify(message)}`);
@@ -159,7 +163,7 @@ function count(asked: Asked, reply: Exclude<Reply, Problem>, cached: Set<string>
 function stream(
   response: ServerResponse,
   asked: Asked,
-  reply: Exclude<Reply, Problem>,
+  reply: Spoken,
   usage: Usage,
   number: number,
 ): void {
@@ -179,12 +183,7 @@ function stream(
 
 type Event = { type: string } & Record<string, unknown>;
 
-function eventsOf(
-  asked: Asked,
-  reply: Exclude<Reply, Problem>,
-  usage: Usage,
-  number: number,
-): Event[] {
+function eventsOf(asked: Asked, reply: Spoken, usage: Usage, number: number): Event[] {
   const input = {
     input_tokens: usage.input,
     cache_creation_input_tokens: usage.cacheWrite,
