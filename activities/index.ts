@@ -7,6 +7,7 @@ import { buildActivities } from './build/index.ts';
 import type { Deps } from './deps.ts';
 import { translateFault } from './faults.ts';
 import { mutateActivities } from './mutate/index.ts';
+import { observeActivities } from './observe/index.ts';
 import { proveActivities } from './prove/index.ts';
 import { publishActivities } from './publish/index.ts';
 import { recordActivities } from './record/index.ts';
@@ -27,6 +28,7 @@ export function createActivities(deps: Deps): Activities {
     ...proveActivities(deps),
     ...benchmarkActivities(deps),
     ...recordActivities(deps),
+    ...observeActivities(deps),
     ...shadowActivities(deps),
     ...signActivities(deps),
     ...publishActivities(deps),

@@ -20,6 +20,7 @@ import type {
   MutatorName,
   Ref,
 } from '../workflows/messages.ts';
+import type { ObserveInput, ObserveVerdict } from './observe/types.ts';
 
 /** Names one generation; every idempotency key begins with it. */
 export interface GenerationKey {
@@ -471,6 +472,7 @@ export interface Activities {
   record(input: RecordInput): Promise<Recorded>;
   commit(input: CommitInput): Promise<Committed>;
   conclude(input: ConcludeInput): Promise<void>;
+  observe(input: ObserveInput): Promise<ObserveVerdict>;
   recordDemotion(input: DemotionInput): Promise<void>;
   recordManifest(input: ManifestInput): Promise<void>;
 }

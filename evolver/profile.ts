@@ -25,6 +25,8 @@ export interface TrafficProfile {
   /** Share of messages that lie within one window of every rule. */
   singleWindow: number;
   keys: KeyProfile[];
+  /** By rule: share of points that it takes in. Absent in profiles from before it was counted. */
+  rules?: number[];
 }
 
 /** Stands for traffic nobody has looked at: typical sizes, no key known. */

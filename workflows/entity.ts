@@ -1,20 +1,17 @@
 /** What an organization does: its handlers, the steps of its main loop, and what it shows. */
-
-import { TypedSearchAttributes } from '@temporalio/common';
 import {
   ApplicationFailure,
   CancellationScope,
   condition,
-  executeChild,
-  ParentClosePolicy,
+  patched,
   setCurrentDetails,
   sleep,
   upsertSearchAttributes,
 } from '@temporalio/workflow';
 import type { ManifestSubject } from '../activities/types.ts';
+import { runGeneration } from './child.ts';
 import { now } from './clock.ts';
 import { describeFailure } from './failure.ts';
-import type { generation } from './generation.ts';
 import { issueManifest, published } from './manifest.ts';
 import * as m from './messages.ts';
 import { evolverActivities, reads } from './proxies.ts';
@@ -26,7 +23,6 @@ import { checkBudget, checkEvolve, checkRerun, checkRollback } from './validate.
 /** Pause after a fault that retries did not mend, before the entity tries again. */
 const FAULT_PAUSE_MS = 10_000;
 const RENEWAL_PAUSE_MS = 60_000;
-const GENERATION_LIMIT = '2 hours';
 
 export class Organization {
   state: s.OrganizationState;
@@ -42,6 +38,8 @@ export class Organization {
     this.input = input;
     this.state = s.openState(input);
     this.evolver = evolverActivities(input.evolver_queue);
+    // Runs that were begun before traffic was watched go on as they were recorded.
+    if (patched('watch-traffic') && this.state.observe_at_ms === undefined) this.watch();
     this.show();
   }
 
@@ -71,6 +69,7 @@ export class Organization {
       candidates_total: state.candidates_total,
       rejected_total: state.rejected_total,
       last_error: state.last_error,
+      ...(state.observed && { observed: state.observed }),
     };
   }
 
@@ -294,6 +293,39 @@ export class Organization {
     }
   }
 
+  /** Looks at the traffic; what moved away starts a new evolution. */
+  async observe(): Promise<void> {
+    const { state } = this;
+    const { configuration, settings } = state;
+    const module = s.incumbent(state)?.module ?? null;
+    this.watch();
+    if (configuration === null || module === null) return;
+    try {
+      const at_ms = now();
+      const options = { summary: 'look at the traffic' };
+      const seen = await this.evolver.long.observe.executeWithOptions(options, [
+        {
+          ...{ org: state.org, configuration, module, at_ms },
+          messages_min: settings.training_min,
+          seconds: Math.ceil(settings.benchmark_seconds / 2),
+          limits: {
+            distance: settings.drift_distance ?? m.DRIFT_LIMITS.distance,
+            advantage: settings.drift_advantage ?? m.DRIFT_LIMITS.advantage,
+          },
+        },
+      ]);
+      if (this.state.configuration?.digest !== configuration.digest) return;
+      this.set(s.observed(this.state, { at_ms, ...seen }));
+    } catch (error) {
+      this.fault(error);
+    }
+  }
+
+  private watch(): void {
+    const pause_ms = this.state.settings.observe_ms ?? m.OBSERVE_MS;
+    this.state = { ...this.state, observe_at_ms: now() + pause_ms };
+  }
+
   async generation(what: s.QueuedRerun): Promise<void> {
     try {
       await this.refresh();
@@ -319,25 +351,9 @@ export class Organization {
 
   private async child(what: s.QueuedRerun): Promise<m.GenerationResult> {
     const input = this.generationInput(what);
-    const id = m.generationId(input.org, input.generation, input.rerun);
     this.scope = new CancellationScope({ cancellable: true });
     try {
-      return await this.scope.run(() =>
-        executeChild<typeof generation>(m.WORKFLOW.generation, {
-          args: [input],
-          workflowId: id,
-          taskQueue: m.CONTROL_QUEUE,
-          parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
-          workflowExecutionTimeout: GENERATION_LIMIT,
-          staticSummary: clip(`${input.org}: generation ${input.generation}`, 200),
-          staticDetails: `Configuration \`${input.configuration.digest}\``,
-          priority: { fairnessKey: input.org },
-          typedSearchAttributes: new TypedSearchAttributes([
-            { key: m.searchAttributes.orgId, value: input.org },
-            { key: m.searchAttributes.generation, value: input.generation },
-          ]),
-        }),
-      );
+      return await this.scope.run(() => runGeneration(input));
     } catch (error) {
       return lostResult(input, now(), describeFailure(error), this.scope.consideredCancelled);
     } finally {

@@ -26,7 +26,7 @@ export type {
   MutatorName,
   Spending,
 } from './settings.ts';
-export { DEFAULT_BUDGET, DEFAULT_SETTINGS } from './settings.ts';
+export { DEFAULT_BUDGET, DEFAULT_SETTINGS, DRIFT_LIMITS, OBSERVE_MS } from './settings.ts';
 
 /** Version of the plain JSON that is carried across continue-as-new and into children. */
 export const WIRE_SCHEMA = 1;
@@ -276,6 +276,13 @@ export interface CaptureStatus {
   held_back: number;
 }
 
+/** The last look at the traffic while a module served. */
+export interface Observed {
+  at_ms: number;
+  verdict: 'steady' | 'moved' | 'shrunk' | 'insufficient';
+  reason: string | null;
+}
+
 export interface OrganizationStatus {
   org: string;
   stage: OrganizationStage;
@@ -302,6 +309,7 @@ export interface OrganizationStatus {
   candidates_total: number;
   rejected_total: Partial<Record<Gate, number>>;
   last_error: string | null;
+  observed?: Observed;
 }
 
 // ---- updates, query, signals ------------------------------------------------------------------

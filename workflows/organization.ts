@@ -49,6 +49,7 @@ export async function organization(input: OrganizationInput): Promise<void> {
     const step = nextStep(entity.state, now());
     if (step.step === 'renew') await entity.renew();
     else if (step.step === 'capture') await entity.capture(() => due(generations, input));
+    else if (step.step === 'observe') await entity.observe();
     else if (step.step === 'generation') {
       await entity.generation(step.what);
       generations += 1;

@@ -75,7 +75,7 @@ type Archive = Pick<
   | 'recordDemotion'
   | 'recordManifest'
 >;
-type Long = Pick<Activities, 'build' | 'benchmark'>;
+type Long = Pick<Activities, 'build' | 'benchmark' | 'observe'>;
 
 /** What runs on the host that keeps the organization's archive. */
 export function evolverActivities(taskQueue: string) {

@@ -73,6 +73,14 @@ export interface EvolutionSettings {
   mutator: MutatorChoice;
   /** The search; absent in organizations from before it could be set: the defaults. */
   search?: SearchSettings;
+  /**
+   * How often the traffic of a settled organization is looked at, and what starts a new evolution:
+   * the distance from the traffic that its module was measured on (1 = a trait doubled), and the
+   * share of its gain over the baseline that must be left. Absent: the defaults.
+   */
+  observe_ms?: number;
+  drift_distance?: number;
+  drift_advantage?: number;
   /** Life of a manifest; it is renewed at half of it. */
   manifest_life_ms: number;
   /** How long the aggregators may take to confirm a swap. */
@@ -85,6 +93,9 @@ export interface EvolutionSettings {
    */
   generations_per_run: number;
 }
+
+export const OBSERVE_MS = 10 * 60_000;
+export const DRIFT_LIMITS = { distance: 1, advantage: 0.5 };
 
 export const DEFAULT_BUDGET: Budget = {
   generations: 6,
@@ -107,6 +118,9 @@ export const DEFAULT_SETTINGS: EvolutionSettings = {
   benchmark_seconds: 12,
   mutator: 'all',
   search: DEFAULT_SEARCH,
+  observe_ms: OBSERVE_MS,
+  drift_distance: DRIFT_LIMITS.distance,
+  drift_advantage: DRIFT_LIMITS.advantage,
   manifest_life_ms: 7 * 24 * 3_600_000,
   confirm_seconds: 60,
   evolve_on_configure: true,

@@ -255,6 +255,31 @@ test('pausing keeps the stage; resuming forgets the reason', () => {
   assert.deepEqual([resumed.paused_reason, s.nextStep(resumed, 0).step], [null, 'generation']);
 });
 
+test('a settled organization watches its traffic; what moved starts a new evolution', () => {
+  const budget = { ...DEFAULT_BUDGET, generations: 1 };
+  let state = ended(begun(s.setBudget(evolving(), budget)), 'promoted');
+  state = s.adoptActive(state, { ...active(1, 'm'), expires_at_ms: 90_000 });
+  assert.deepEqual(s.nextStep(state, 10), { step: 'wait', until_ms: 45_500 });
+  const watching = { ...state, observe_at_ms: 500 };
+  assert.deepEqual(s.nextStep(watching, 10), { step: 'wait', until_ms: 500 });
+  assert.deepEqual(s.nextStep(watching, 500), { step: 'observe' });
+  assert.equal(s.nextStep(s.pause(watching, null), 500).step, 'wait');
+  assert.equal(s.nextStep(s.adoptActive(watching, active(2, null)), 500).step, 'wait');
+  const seen = { at_ms: 500, reason: 'r' };
+  assert.equal(s.observed(watching, { ...seen, verdict: 'steady' }).stage, 'settled');
+  assert.equal(s.observed(watching, { ...seen, verdict: 'insufficient' }).stage, 'settled');
+  for (const verdict of ['moved', 'shrunk'] as const) {
+    const next = s.observed(watching, { ...seen, verdict });
+    assert.deepEqual([next.stage, next.used.generations], ['capturing', 0], verdict);
+    assert.equal(next.observed?.verdict, verdict);
+  }
+  const settings = { ...watching.settings, evolve_on_configure: false };
+  assert.equal(
+    s.observed({ ...watching, settings }, { ...seen, verdict: 'moved' }).stage,
+    'settled',
+  );
+});
+
 test('what is kept is bounded and survives as plain JSON', () => {
   let state = s.setBudget(evolving(), { ...DEFAULT_BUDGET, generations: 1_000 });
   for (let turn = 0; turn < 30; turn++) state = ended(begun(state), 'no-improvement');

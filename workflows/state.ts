@@ -25,6 +25,7 @@ import {
   type GenerationSummary,
   generationId,
   type ModuleDemoted,
+  type Observed,
   type OrganizationInput,
   type OrganizationStage,
   type Ref,
@@ -102,6 +103,9 @@ export interface OrganizationState {
   rejected_total: Partial<Record<Gate, number>>;
   answers: Answer[];
   last_error: string | null;
+  /** When the traffic is looked at next; absent in runs that were begun before it was. */
+  observe_at_ms?: number;
+  observed?: Observed;
   /** After a renewal that did not work, the next try. */
   renew_not_before_ms: number;
 }
@@ -453,6 +457,7 @@ export function renewalDue(state: OrganizationState): number | null {
 export type Step =
   | { step: 'renew' }
   | { step: 'capture' }
+  | { step: 'observe' }
   | { step: 'generation'; what: QueuedRerun }
   | { step: 'wait'; until_ms: number | null };
 
@@ -464,9 +469,27 @@ export function nextStep(state: OrganizationState, now_ms: number): Step {
   const rerun = state.queue[0];
   if (rerun !== undefined) return { step: 'generation', what: rerun };
   if (state.stage === 'capturing') return { step: 'capture' };
-  if (state.stage !== 'evolving') return { step: 'wait', until_ms: due };
+  if (state.stage !== 'evolving') return settledStep(state, due, now_ms);
   const generation = state.generation + 1;
   return { step: 'generation', what: { generation, rerun: 0, inputs: null } };
+}
+
+/** While nothing else is to be done, the traffic is watched. */
+function settledStep(state: OrganizationState, due: number | null, now_ms: number): Step {
+  const at = state.observe_at_ms;
+  if (state.stage !== 'settled' || at === undefined || incumbent(state) === null) {
+    return { step: 'wait', until_ms: due };
+  }
+  if (at <= now_ms) return { step: 'observe' };
+  return { step: 'wait', until_ms: due === null ? at : Math.min(due, at) };
+}
+
+/** The traffic was looked at: what moved starts a new evolution. */
+export function observed(state: OrganizationState, seen: Observed): OrganizationState {
+  const next = check({ ...state, observed: seen });
+  const drifted = seen.verdict === 'moved' || seen.verdict === 'shrunk';
+  const evolves = state.settings.evolve_on_configure && state.stage === 'settled';
+  return drifted && evolves ? evolve(next, state.budget) : next;
 }
 
 export function runningId(state: OrganizationState): string | null {

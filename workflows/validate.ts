@@ -110,6 +110,9 @@ const settingsFields: Record<keyof EvolutionSettings, (field: string, value: unk
     // Organizations that were started before the search could be set have none.
     if (value !== undefined) checkSearch(field, value);
   },
+  observe_ms: (field, value) => optional(field, value, 10, YEAR_SECONDS * 1_000),
+  drift_distance: (field, value) => optional(field, value, 0.01, 100, false),
+  drift_advantage: (field, value) => optional(field, value, 0, 1, false),
   manifest_life_ms: (field, value) => number(field, value, 2_000, LIFE_MS_MAX),
   confirm_seconds: (field, value) => number(field, value, 1, 480),
   evolve_on_configure: flag,

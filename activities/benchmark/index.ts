@@ -1,5 +1,6 @@
 /** Stage `benchmark`: the incumbent, the candidates and the baseline, interleaved on training
  * messages. */
+import type { ConfigurationRef, Ref } from '../../workflows/messages.ts';
 import { runAggregator, TOOL_LIMITS } from '../aggregator.ts';
 import type { Deps } from '../deps.ts';
 import { fatal } from '../faults.ts';
@@ -7,7 +8,7 @@ import { beating } from '../heartbeat.ts';
 import { generationOf, stageKey } from '../keys.ts';
 import type { Activities, BenchmarkInput, BenchmarkResult } from '../types.ts';
 import { type Bench, cascade } from './cascade.ts';
-import { BASELINE, INCUMBENT, reportSchema } from './report.ts';
+import { BASELINE, INCUMBENT, reportSchema, wrongModule } from './report.ts';
 
 type Needs = Pick<Deps, 'settings' | 'store' | 'stages' | 'modules'>;
 
@@ -59,6 +60,36 @@ async function benchmark(
   };
 }
 
+export interface ModuleInput {
+  configuration: ConfigurationRef;
+  /** Digest of the component. */
+  module: string;
+  corpus: Ref;
+  seconds: number;
+}
+
+/** Ratio of one module to the baseline on a corpus; null when it is wrong there. */
+export async function measureModule(
+  deps: Pick<Needs, 'settings' | 'store' | 'modules'>,
+  { configuration, module, corpus, seconds }: ModuleInput,
+  signal: AbortSignal,
+): Promise<number | null> {
+  const total = Math.ceil(seconds) + OVERHEAD_SECONDS;
+  const args = [
+    ...['bench', '--rules', deps.store.path(configuration.blob.digest)],
+    ...['--module', `${INCUMBENT}=${await moduleFile(deps, module)}`],
+    ...['--builtin', BASELINE, '--reference', BASELINE, '--rounds', String(ROUNDS)],
+    ...['--corpus', deps.store.path(corpus.digest), '--seconds', String(Math.ceil(seconds))],
+  ];
+  const limits = { ...TOOL_LIMITS, milliseconds: total * 1_000, processorSeconds: total * 4 };
+  const report = await runAggregator(deps.settings.aggregator, args, reportSchema, {
+    signal,
+    limits,
+  });
+  if (wrongModule(report) !== null) return null;
+  return report.ratios.find(({ name }) => name === INCUMBENT)?.ratio ?? null;
+}
+
 async function prepare(deps: Needs, input: BenchmarkInput, signal: AbortSignal): Promise<Bench> {
   const { settings, store } = deps;
   const incumbent = await incumbentFile(deps, input);
@@ -87,7 +118,10 @@ async function prepare(deps: Needs, input: BenchmarkInput, signal: AbortSignal):
 /** The incumbent's bytes may come from another host: then the object store has them. */
 async function incumbentFile(deps: Needs, input: BenchmarkInput): Promise<string | null> {
   const digest = input.incumbent?.module ?? null;
-  if (digest === null) return null;
+  return digest === null ? null : await moduleFile(deps, digest);
+}
+
+async function moduleFile(deps: Pick<Needs, 'store' | 'modules'>, digest: string): Promise<string> {
   if (!(await deps.store.has(digest))) {
     const bytes = await deps.modules.get(digest);
     if (bytes === null) throw fatal('missingObject', `the incumbent's module ${digest}`);

@@ -1,11 +1,14 @@
 /**
  * What a mutator may know of traffic: shapes and counts. Values of tags never leave the messages.
  */
+import { matches } from '../../bench/oracle/match.ts';
 import { type DecodedMessage, decodeMessage } from '../../bench/workloads/payload.ts';
 import type { Rule } from '../../control/configuration/index.ts';
 import type { KeyProfile, Spread, TrafficProfile } from '../../evolver/profile.ts';
 
 const KEYS_MAX = 256;
+/** Messages that hit rates are counted on. */
+const RATED_MAX = 64;
 
 export function profileTraffic(
   messages: readonly Uint8Array[],
@@ -22,7 +25,30 @@ export function profileTraffic(
     strings: spread(decoded.map(countStrings)),
     singleWindow: messages.length === 0 ? 0 : single / messages.length,
     keys: keyProfiles(decoded),
+    rules: hitRates(decoded.slice(-RATED_MAX), rules),
   };
+}
+
+/** By rule, the share of points that it takes in. */
+function hitRates(messages: readonly DecodedMessage[], rules: readonly Rule[]): number[] {
+  const hits = new Array<number>(rules.length).fill(0);
+  const byMetric = new Map<string, [number, Rule][]>();
+  for (const [index, rule] of rules.entries()) {
+    byMetric.set(rule.metric, [...(byMetric.get(rule.metric) ?? []), [index, rule]]);
+  }
+  let points = 0;
+  for (const { sets, points: of } of messages) {
+    const counts = new Array<number>(sets.length).fill(0);
+    for (const { set } of of) counts[set] = (counts[set] ?? 0) + 1;
+    points += of.length;
+    for (const [set, { metric, tags }] of sets.entries()) {
+      const values = new Map(tags);
+      for (const [index, { filter }] of byMetric.get(metric) ?? []) {
+        if (matches(filter, values)) hits[index] = (hits[index] ?? 0) + (counts[set] ?? 0);
+      }
+    }
+  }
+  return hits.map((count) => (points === 0 ? 0 : count / points));
 }
 
 function spread(numbers: number[]): Spread {

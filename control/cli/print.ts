@@ -120,6 +120,11 @@ function statusFacts(status: OrganizationStatus): [string, string][] {
   const used = status.budget_used;
   facts.push(['budget', budgetLine(status.budget)]);
   facts.push(['used', usedLine(used)]);
+  const seen = status.observed;
+  if (seen !== undefined) {
+    const why = seen.reason === null ? '' : `: ${seen.reason}`;
+    facts.push(['traffic', `${seen.verdict} at ${time(seen.at_ms)}${why}`]);
+  }
   if (status.last_error !== null) facts.push(['last error', status.last_error]);
   return facts;
 }

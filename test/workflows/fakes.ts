@@ -170,6 +170,7 @@ function stages(): Omit<Activities, keyof Trust> {
     record: async () => ({ commit: null }),
     commit: async () => ({ commit: 'c0ffee' }),
     conclude: async () => undefined,
+    observe: async () => ({ verdict: 'steady', reason: null }),
     recordDemotion: async () => undefined,
     recordManifest: async () => undefined,
   };

@@ -396,3 +396,27 @@ test('an input that is not valid fails the workflow instead of blocking it', asy
     await assert.rejects(run, (error: Error) => /No Such Name/.test(String(error.cause)));
   });
 });
+
+test('traffic that moved away starts a new evolution by itself', async () => {
+  const told = ['steady', 'moved', 'steady'] as const;
+  let looks = 0;
+  const fake = fakes({
+    observe: async () => ({ verdict: told[looks++] ?? 'steady', reason: 'points a message' }),
+  });
+  const watched = organizationInput('watched', { settings: settings({ observe_ms: 300 }) });
+  await withOrganization(fake, watched, async (handle) => {
+    await configure(handle);
+    const again = await until(handle, 'evolved again', ({ outcomes }) => outcomes.length === 2);
+    assert.deepEqual(
+      again.outcomes.map(({ outcome }) => outcome),
+      ['promoted', 'promoted'],
+    );
+    const quiet = await until(handle, 'looked on', (status) => {
+      return settled(status) && status.observed?.verdict === 'steady';
+    });
+    assert.equal(quiet.outcomes.length, 2);
+  });
+  const [first] = (fake.inputs.observe ?? []) as { module: string; messages_min: number }[];
+  assert.ok(first?.module);
+  assert.equal(first.messages_min, watched.settings.training_min);
+});
