@@ -88,11 +88,6 @@ export class Conversation {
     return calls.filter(({ attempt }) => attempt <= this.attempt);
   }
 
-  /** Digest of the first question; null before it. */
-  get prompt(): string | null {
-    return this.#turns[0]?.question ?? null;
-  }
-
   charge(attempt = this.attempt): Charge {
     return this.#deps.journal.charge(this.id, attempt);
   }

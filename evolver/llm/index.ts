@@ -17,6 +17,7 @@ import { staticPrefix } from './prefix.ts';
 import { explore } from './rlm.ts';
 import type { LlmSettings } from './settings.ts';
 import { askOnce } from './single.ts';
+import { promptOf, transcriptOf } from './transcript.ts';
 
 export { LlmFault } from './faults.ts';
 export { Journal } from './journal.ts';
@@ -50,7 +51,7 @@ export function modelMutator(deps: ModelDeps): Mutator {
       const system = prefixes.single;
       return askOnce(talk, request, { model, outputTokens, system, patch, errors });
     });
-    return await conclude(talk, arm, documents, outcome, request);
+    return await conclude(talk, arm, deps, outcome, request);
   };
   return { name: 'llm', arms: () => modelArms(settings), propose };
 }
@@ -96,13 +97,14 @@ async function untilSpent(run: () => Promise<Outcome>): Promise<Outcome> {
 async function conclude(
   talk: Conversation,
   arm: Arm,
-  documents: Documents,
+  { documents, journal }: Pick<ModelDeps, 'documents' | 'journal'>,
   outcome: Outcome,
   { random }: ProposalRequest,
 ): Promise<Proposal | NoProposal> {
   const { attempt, calls } = talk;
   const document = {
-    ...{ schema: 1, conversation: talk.id, arm: armId(arm), attempt, calls },
+    ...(await transcriptOf({ documents, journal }, talk.id, calls)),
+    ...{ arm: armId(arm), attempt },
     outcome: outcome.kind === 'none' ? outcome : { ...outcome, source: sha256(outcome.source) },
   };
   const kept = await documents.put(JSON.stringify(document), 'application/json');
@@ -110,12 +112,13 @@ async function conclude(
   if (outcome.kind === 'none') return { none: outcome.reason, ...work };
   const { source, summary, patch } = outcome;
   const crossed = arm.kind === 'single' && arm.patch === 'crossover';
+  const prompt = await promptOf(documents, calls);
   return {
     ...{ source, summary, random },
     operator: `${arm.kind}:${patch}`,
     patchKind: crossed ? 'crossover' : patch,
     ...(arm.model !== null && { model: arm.model }),
-    ...(talk.prompt !== null && { prompt: talk.prompt }),
+    ...(prompt !== null && { prompt: (await documents.put(prompt, 'text/plain')).digest }),
     ...work,
   };
 }

@@ -222,6 +222,11 @@ export class Journal {
     return typeof text === 'string' ? text : null;
   }
 
+  toldIn(conversation: string): { place: string; text: string }[] {
+    const sql = 'SELECT place, text FROM told WHERE conversation = ? ORDER BY place';
+    return this.#database.prepare(sql).all(conversation) as { place: string; text: string }[];
+  }
+
   notes(org: string): string {
     const sql = 'SELECT text FROM notes WHERE org = ?';
     return String(this.#database.prepare(sql).pluck().get(org) ?? '');

@@ -26,12 +26,12 @@ test('a good answer is a proposal; prefix and conversation are marked for the ca
   assert.equal(proposal.operator, 'single:full');
   const { model, charge, prompt, transcript } = proposal;
   assert.deepEqual([model, charge?.microUsd], [MODEL, bill()]);
-  const question = JSON.parse(await documents.getText(prompt ?? ''));
-  assert.equal(
-    JSON.parse(await documents.getText(question.system)),
-    server.asked[0]?.system[0]?.text,
-  );
-  assert.equal(JSON.parse(await documents.getText(transcript ?? '')).calls.length, 1);
+  const shown = await documents.getText(prompt ?? '');
+  const { system, messages: asked } = server.asked[0] ?? {};
+  assert.equal(shown, `${system?.[0]?.text}\n\n${asked?.[0]?.content}`);
+  const whole = JSON.parse(await documents.getText(transcript ?? ''));
+  assert.deepEqual([whole.calls.length, whole.messages.length], [1, 2]);
+  assert.match(whole.messages[1].content[0].text, /_MARK_GOOD/);
   const second = await mutator.propose(request(SINGLE, { id: 'c2' }));
   assert.ok('source' in second);
   const [first, other] = server.asked;
@@ -200,6 +200,22 @@ test('no call is made that could cost more than is left', async (context) => {
   );
   assert.ok(journal.spent('acme') <= 500_000);
   assert.ok(server.asked.length > 1);
+});
+
+test('cut off in the middle of a call, it is made again, and both are booked', async (context) => {
+  const controller = new AbortController();
+  const { mutator, again, request, journal, bill } = await rig(context, (_, n) => {
+    if (n > 0) return GOOD;
+    setImmediate(() => controller.abort());
+    return { silent: true };
+  });
+  const { signal } = controller;
+  await assert.rejects(mutator.propose(request(SINGLE, { signal })));
+  const booked = journal.spent('acme');
+  assert.ok(booked > 0, 'nobody knows what became of it');
+  const proposal = await again().propose(request(SINGLE));
+  assert.ok('source' in proposal);
+  assert.equal(proposal.charge?.microUsd, booked + bill());
 });
 
 test('a server that does not answer may have worked all the same', async (context) => {

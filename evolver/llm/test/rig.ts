@@ -71,6 +71,7 @@ export interface Changes {
   failures?: string[];
   rules?: RuleInput[];
   id?: string;
+  signal?: AbortSignal;
 }
 
 export const QUICK_RETRY = { tries: 3, pause_ms: 1, pause_ms_max: 50, timeout_ms: 20_000 };
@@ -124,9 +125,11 @@ export function parentSource(rules: RuleInput[] = RULES): string {
   return specialise(configurationOf(rules)).aggregateRs;
 }
 
-function requestOf(arm: Arm, { failures = [], rules = RULES, id = 'c1' }: Changes = {}) {
+function requestOf(arm: Arm, changes: Changes = {}) {
+  const { failures = [], rules = RULES, id = 'c1', signal } = changes;
   const configuration = configurationOf(rules);
-  const dialogue = { org: 'acme', configuration: configuration.digest, failures };
+  const place = { org: 'acme', configuration: configuration.digest };
+  const dialogue = { ...place, failures, ...(signal && { signal }) };
   return {
     id: `acme/gen/2/${id}`,
     arm,
