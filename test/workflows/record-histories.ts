@@ -1,7 +1,8 @@
 /**
- * Makes the golden histories anew: `node --import tsx test/workflows/record-histories.ts`. Do so
- * only when a change of the workflows is meant to break old ones, and say so in the commit: running
- * workflows break with them.
+ * Adds golden histories of today's workflows beside the older ones, which must go on replaying:
+ * `node --import tsx test/workflows/record-histories.ts 3` writes `generation-promoted.3.json` and
+ * so on. Remove older ones only when a change of the workflows is meant to break them, and say so
+ * in the commit: running workflows break with them.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdir, writeFile } from 'node:fs/promises';
@@ -23,6 +24,8 @@ import {
 } from './environment.ts';
 import { fakes, ref, slow, Table } from './fakes.ts';
 
+const [edition = ''] = process.argv.slice(2);
+if (!/^[1-9]\d*$/.test(edition)) throw new Error('name the edition: a number');
 const folder = new URL('../histories/', import.meta.url).pathname;
 const environment = await startEnvironment();
 const { client } = environment.temporal;
@@ -46,7 +49,8 @@ async function save(name: string, workflowId: string, runId?: string): Promise<v
     maxBuffer: 64 * 1024 * 1024,
   });
   const text = JSON.stringify(scrub(JSON.parse(shown)));
-  await writeFile(join(folder, `${name}.json`), `${text}\n`);
+  const file = join(folder, `${name}.${edition}.json`);
+  await writeFile(file, `${text}\n`, { flag: 'wx' });
   process.stderr.write(`${name}: ${text.length} bytes\n`);
 }
 
