@@ -13,7 +13,7 @@ use ratchet_trust::{source_policy, ModuleDigest};
 use serde_json::{json, Value};
 
 use crate::output::ForwardSettings;
-use crate::settings::RunSettings;
+use crate::settings::{GatewaySettings, RunSettings};
 
 /// The largest input file that is read.
 const FILE_BYTES_MAX: u64 = 1 << 30;
@@ -31,6 +31,8 @@ pub enum Command {
     Run(Box<RunSettings>),
     /// Forward aggregated points and answer queries of them, without aggregating.
     Forward(Box<ForwardSettings>),
+    /// Only take in points by the protocols of senders, for the aggregators that run elsewhere.
+    Gateway(Box<GatewaySettings>),
     /// Make a component of a core module.
     Componentize {
         /// The core module.
@@ -102,7 +104,9 @@ fn named_file(text: &str) -> Result<(String, PathBuf), String> {
 /// Runs a command that ends by itself, and answers its result.
 pub fn answer(command: Command) -> anyhow::Result<Value> {
     match command {
-        Command::Run(_) | Command::Forward(_) => bail!("this does not end by itself"),
+        Command::Run(_) | Command::Gateway(_) | Command::Forward(_) => {
+            bail!("a server does not end by itself")
+        }
         Command::Componentize { core, out } => componentize(&core, &out),
         Command::Check {
             what: Check::Source { file },

@@ -15,6 +15,8 @@ use crate::metrics::Exposition;
 use crate::partition::Reading;
 use crate::shared::Shared;
 
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
 /// What has to hold before messages are taken for granted.
 #[derive(Clone)]
 pub struct Readiness {
@@ -115,7 +117,6 @@ pub fn answer(missing: Vec<String>) -> Response {
 }
 
 pub async fn metrics(State(exposition): State<Arc<Exposition>>) -> Response {
-    const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     match exposition.text() {
         Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),

@@ -18,6 +18,7 @@ fn main() -> ExitCode {
     let done = match cli.command {
         Command::Run(settings) => serve(ratchet_aggregator::run(*settings)),
         Command::Forward(settings) => serve(ratchet_aggregator::forward(*settings)),
+        Command::Gateway(settings) => serve(ratchet_aggregator::gateway(*settings)),
         command => answer(command).map(|result| println!("{result}")),
     };
     match done {

@@ -23,8 +23,8 @@ use tokio::task::JoinHandle;
 
 use crate::metrics::Exposition;
 use crate::nats;
-use crate::run::Stop;
 use crate::settings::Login;
+use crate::stop::Stop;
 
 #[derive(Args, Clone, Debug)]
 pub struct OutputSettings {

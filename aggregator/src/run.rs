@@ -14,7 +14,6 @@ use parking_lot::Mutex;
 use ratchet_sandbox::{Engine, Kind, Limits};
 use ratchet_trust::{FloorStore, PrivateKey, TrustRoot};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{signal, SignalKind};
 use tokio::sync::{mpsc, watch};
 
 use crate::capture::{self, Capture, Rate, SampleQueue, SplitKey};
@@ -32,6 +31,7 @@ use crate::settings::RunSettings;
 use crate::shadow::{self, Live};
 use crate::shared::Shared;
 use crate::status::StatusBoard;
+use crate::stop::Stop;
 use crate::swap::Swapper;
 use crate::{configurations, identity, measure};
 
@@ -47,6 +47,7 @@ pub async fn run(settings: RunSettings) -> anyhow::Result<()> {
     let _lock = lock_state(&settings.state_dir)?;
     let member = identity::member(&settings.state_dir)?;
     let mut prepared = Prepared::new(&settings)?;
+    let gateway = prepared.start_gateway(&settings).await?;
     let client = prepared.connect(&settings).await?;
     let output = Output::start(&settings.output, &settings.login).await?;
     prepared
@@ -104,12 +105,19 @@ pub async fn run(settings: RunSettings) -> anyhow::Result<()> {
     });
     tracing::info!("serving");
     keeper.run(stop.wait()).await;
+    shut_down(gateway, output, &client).await;
+    Ok(())
+}
+
+async fn shut_down(gateway: Option<ratchet_ingest::Running>, output: Output, client: &Client) {
+    if let Some(gateway) = gateway {
+        gateway.stop().await;
+    }
     if let Err(error) = client.flush().await {
         tracing::warn!(%error, "not everything reached NATS");
     }
     output.stop().await;
     tracing::info!("stopped");
-    Ok(())
 }
 
 /// Starts what tells of the serving threads' work; returns the queue of promotions to be measured.
@@ -228,6 +236,20 @@ impl Prepared {
 }
 
 impl Prepared {
+    /// Points of senders are stored whether or not this process serves them yet.
+    async fn start_gateway(
+        &mut self,
+        settings: &RunSettings,
+    ) -> anyhow::Result<Option<ratchet_ingest::Running>> {
+        if settings.ingest.is_off() {
+            return Ok(None);
+        }
+        let gateway = ratchet_ingest::start(&settings.ingest, &settings.login.nats_url);
+        let gateway = gateway.await.context("gateway")?;
+        self.exposition.add(|registry| gateway.register(registry));
+        Ok(Some(gateway))
+    }
+
     async fn connect(&self, settings: &RunSettings) -> Result<Client, nats::ConnectError> {
         let shared = &self.shared;
         let (metrics, connections) = (shared.metrics.clone(), shared.connections.clone());
@@ -330,28 +352,5 @@ impl Shadow {
             },
         };
         Ok(shadow::serve(setup, self.knowledge.clone()).await?)
-    }
-}
-
-/// SIGINT or SIGTERM.
-pub(crate) struct Stop {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-}
-
-impl Stop {
-    pub(crate) fn new() -> std::io::Result<Self> {
-        let interrupt = signal(SignalKind::interrupt())?;
-        Ok(Self {
-            interrupt,
-            terminate: signal(SignalKind::terminate())?,
-        })
-    }
-
-    pub(crate) async fn wait(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
     }
 }

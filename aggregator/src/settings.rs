@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use ratchet_ingest::IngestSettings;
 use ratchet_trust::ProofPolicy;
 
 use crate::observe::ObserveSettings;
@@ -85,6 +86,21 @@ pub struct RunSettings {
     /// Captured messages of an organization per second, at most.
     #[arg(long, env = "RATCHET_CAPTURE_PER_SECOND", default_value_t = 20)]
     pub capture_per_second: u32,
+    #[command(flatten)]
+    pub ingest: IngestSettings,
+}
+
+/// What `aggregator gateway` is told.
+#[derive(Args, Clone, Debug)]
+pub struct GatewaySettings {
+    /// Address of NATS, such as nats://127.0.0.1:4222.
+    #[arg(long, env = "NATS_URL", default_value = "nats://127.0.0.1:4222")]
+    pub nats_url: String,
+    /// Where metrics and health are served.
+    #[arg(long, env = "RATCHET_GATEWAY_HTTP", default_value = "127.0.0.1:8484")]
+    pub http: SocketAddr,
+    #[command(flatten)]
+    pub ingest: IngestSettings,
 }
 
 impl RunSettings {

@@ -17,6 +17,8 @@ test('tokens of a development stack are made once and work', async () => {
   const acme = made.organizations.acme ?? '';
   assert.deepEqual(await tokens.find(acme), { org: 'acme', role: 'operator' });
   assert.equal(await tokens.find(`${acme}x`), null);
+  const producer = made.producers.acme ?? '';
+  assert.deepEqual(await tokens.find(producer), { org: 'acme', role: 'producer' });
   const stored = await readFile(file, 'utf8');
   assert.ok(!stored.includes(acme) && !stored.includes(made.token));
   for (const name of ['api-tokens.json', 'cli.json']) {
@@ -25,6 +27,7 @@ test('tokens of a development stack are made once and work', async () => {
   const again = await ensureTokens(directory, ['acme', 'initech'], 'http://127.0.0.1:2');
   assert.equal(again.token, made.token);
   assert.equal(again.organizations.acme, acme);
+  assert.equal(again.producers.acme, producer);
   assert.deepEqual(await tokens.find(again.organizations.initech ?? ''), {
     org: 'initech',
     role: 'operator',
@@ -49,4 +52,6 @@ test('roles include those before them', () => {
   assert.ok(!allows({ org: 'acme', role: 'editor' }, 'acme', 'operator'));
   assert.ok(!allows({ org: 'acme', role: 'admin' }, 'globex', 'viewer'));
   assert.ok(allows({ org: 'acme', role: 'viewer' }, null, 'viewer'));
+  assert.ok(!allows({ org: 'acme', role: 'producer' }, 'acme', 'viewer'));
+  assert.ok(!allows({ org: '*', role: 'producer' }, null, 'viewer'));
 });

@@ -5,8 +5,11 @@ import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { isOrganizationName } from '../configuration/index.ts';
 
-/** Each role may do what those before it may. */
-export const roles = ['viewer', 'editor', 'operator', 'admin'] as const;
+/**
+ * Each role may do what those before it may; but a producer only sends points, to the aggregators'
+ * gateway, and to that neither viewers nor editors may send.
+ */
+export const roles = ['producer', 'viewer', 'editor', 'operator', 'admin'] as const;
 export type Role = (typeof roles)[number];
 
 /** Whom a token speaks for; `*` is every organization. */
@@ -102,11 +105,14 @@ export interface DevelopmentTokens {
   token: string;
   /** One operator's token an organization. */
   organizations: Record<string, string>;
+  /** One token an organization that sends points and may do nothing else. */
+  producers: Record<string, string>;
 }
 
 const developmentSchema = z.object({
   token: z.string().min(20),
   organizations: z.record(z.string(), z.string().min(20)).default({}),
+  producers: z.record(z.string(), z.string().min(20)).default({}),
 });
 
 /**
@@ -120,16 +126,16 @@ export async function ensureTokens(
   api: string,
 ): Promise<DevelopmentTokens> {
   const known = developmentSchema.safeParse(await readJson(join(state, 'cli.json')));
-  const kept = known.success ? known.data : { token: newToken(), organizations: {} };
-  const tokens: DevelopmentTokens = { api, token: kept.token, organizations: {} };
+  const kept = known.success ? known.data : { token: newToken(), organizations: {}, producers: {} };
+  const tokens: DevelopmentTokens = { api, token: kept.token, organizations: {}, producers: {} };
   for (const org of organizations) {
     tokens.organizations[org] = kept.organizations[org] ?? newToken();
+    tokens.producers[org] = kept.producers[org] ?? newToken();
   }
   const entries: Entry[] = [
     { token_sha256: digest(tokens.token), org: '*', role: 'admin' },
-    ...Object.entries(tokens.organizations).map(
-      ([org, token]): Entry => ({ token_sha256: digest(token), org, role: 'operator' }),
-    ),
+    ...entriesOf(tokens.organizations, 'operator'),
+    ...entriesOf(tokens.producers, 'producer'),
   ];
   const file = join(state, 'api-tokens.json');
   const stored = fileSchema.safeParse(await readJson(file));
@@ -138,6 +144,10 @@ export async function ensureTokens(
   await writePrivate(file, [...entries, ...others]);
   await writePrivate(join(state, 'cli.json'), tokens);
   return tokens;
+}
+
+function entriesOf(tokens: Record<string, string>, role: Role): Entry[] {
+  return Object.entries(tokens).map(([org, token]) => ({ token_sha256: digest(token), org, role }));
 }
 
 function newToken(): string {

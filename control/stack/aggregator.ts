@@ -8,6 +8,14 @@ import { httpProbe, type Service, serverEnvironment, startService } from './serv
 
 export type ProofPolicy = 'attested' | 'verified';
 
+export interface IngestOptions {
+  /** Claimed ports, not 0. */
+  readonly httpPort: number;
+  readonly grpcPort: number;
+  /** Digests of the tokens that may send. */
+  readonly tokensFile: string;
+}
+
 export interface AggregatorOptions {
   readonly executable: string;
   readonly stateDir: string;
@@ -21,6 +29,8 @@ export interface AggregatorOptions {
   readonly proofPolicy: ProofPolicy;
   /** Directory of attestations. */
   readonly attestations: string;
+  /** Where it takes in points by the protocols of senders; without it they come by NATS only. */
+  readonly ingest?: IngestOptions;
   /** Names the process, its log and its state, where several run. */
   readonly name?: string;
   readonly onSpawn?: (pid: number) => void;
@@ -57,5 +67,17 @@ function aggregatorFlags(options: AggregatorOptions, directory: string): string[
     ...['--query-tokens', apiTokensFile(options.stateDir)],
     ...['--lateness', options.lateness, '--proof-policy', options.proofPolicy],
     ...['--attestations', options.attestations, '--partitions', String(partitions)],
+    ...(options.ingest === undefined ? [] : ingestFlags(options.stateDir, options.ingest)),
+  ];
+}
+
+/** The gateway has a connection of its own, whose user may publish points and nothing else. */
+function ingestFlags(stateDir: string, ingest: IngestOptions): string[] {
+  return [
+    ...['--ingest-http', `${host}:${ingest.httpPort}`],
+    ...['--ingest-grpc', `${host}:${ingest.grpcPort}`],
+    ...['--ingest-tokens', ingest.tokensFile],
+    ...['--ingest-nats-user', 'producer'],
+    ...['--ingest-nats-password-file', passwordFile(stateDir, 'producer')],
   ];
 }

@@ -17,6 +17,8 @@ const variables = {
   nats: 'RATCHET_NATS_SERVER',
   aggregator: 'RATCHET_AGGREGATOR',
   kit: 'RATCHET_KIT',
+  /** Of tests and benches only. */
+  vmagent: 'RATCHET_VMAGENT',
 } as const;
 type Name = keyof typeof variables;
 

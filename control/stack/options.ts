@@ -31,7 +31,7 @@ export interface StackOptions {
 export const portsOf: Readonly<Record<ServiceName, readonly PortName[]>> = {
   temporal: ['temporal', 'temporalUi', 'temporalMetrics'],
   nats: ['nats', 'natsMonitor'],
-  aggregator: ['aggregator', 'query'],
+  aggregator: ['aggregator', 'ingestHttp', 'ingestGrpc', 'query'],
   control: ['api'],
 };
 

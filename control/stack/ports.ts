@@ -11,6 +11,10 @@ export interface Ports {
   readonly nats: number;
   readonly natsMonitor: number;
   readonly aggregator: number;
+  /** OTLP/HTTP, remote write and native messages. */
+  readonly ingestHttp: number;
+  /** OTLP/gRPC. */
+  readonly ingestGrpc: number;
   readonly query: number;
   readonly api: number;
 }
@@ -22,9 +26,17 @@ export const defaultPorts = {
   nats: 4222,
   natsMonitor: 8222,
   aggregator: 8481,
+  ingestHttp: 4318,
+  ingestGrpc: 4317,
   query: 8482,
   api: 8480,
 } as const;
+
+/** The ports of OTLP may be those of a collector that runs here: then any other will do. */
+const preferred: Readonly<Partial<Record<PortName, number>>> = {
+  ingestHttp: defaultPorts.ingestHttp,
+  ingestGrpc: defaultPorts.ingestGrpc,
+};
 
 const variables: Record<PortName, string> = {
   temporal: 'RATCHET_TEMPORAL_PORT',
@@ -33,6 +45,8 @@ const variables: Record<PortName, string> = {
   nats: 'RATCHET_NATS_PORT',
   natsMonitor: 'RATCHET_NATS_MONITOR_PORT',
   aggregator: 'RATCHET_AGGREGATOR_PORT',
+  ingestHttp: 'RATCHET_INGEST_HTTP_PORT',
+  ingestGrpc: 'RATCHET_INGEST_GRPC_PORT',
   query: 'RATCHET_QUERY_PORT',
   api: 'RATCHET_API_PORT',
 };
@@ -47,6 +61,8 @@ export const freePorts: Ports = {
   nats: 0,
   natsMonitor: 0,
   aggregator: 0,
+  ingestHttp: 0,
+  ingestGrpc: 0,
   query: 0,
   api: 0,
 };
@@ -70,12 +86,13 @@ function parsePort(name: PortName, text: string): number {
   return port;
 }
 
-/** A configured port must be free; 0 picks one. */
+/** A configured port must be free; 0 picks one, and so does one that is only preferred. */
 export async function claimPort(name: PortName, port: number): Promise<number> {
   try {
     return await listenOnce(port);
   } catch (cause) {
     const code = (cause as NodeJS.ErrnoException).code ?? 'unknown error';
+    if (code === 'EADDRINUSE' && preferred[name] === port) return listenOnce(0);
     const why = code === 'EADDRINUSE' ? 'is taken by another process' : `cannot be used (${code})`;
     throw new StackError(
       `port ${port} (${name}) ${why}; stop what listens on ${host}:${port}, ` +

@@ -23,6 +23,10 @@ export interface Addresses {
   readonly natsMonitor: string;
   /** Base URL of /healthz and /metrics. */
   readonly aggregator: string;
+  /** Base URL of OTLP/HTTP, remote write and native messages. */
+  readonly ingest: string;
+  /** `host:port` of OTLP/gRPC. */
+  readonly ingestGrpc: string;
   /** Base URL of queries of the latest windows. */
   readonly query: string;
   readonly api: string;
@@ -129,6 +133,12 @@ class RunningStack implements Stack {
       },
       get aggregator() {
         return url('aggregator');
+      },
+      get ingest() {
+        return url('ingestHttp');
+      },
+      get ingestGrpc() {
+        return `${host}:${port('ingestGrpc')}`;
       },
       get query() {
         return url('query');
@@ -239,8 +249,9 @@ class RunningStack implements Stack {
     const linked = { ...shared, ...proof, keys: this.secrets.keys, natsUrl: natsUrl(ports) };
     if (name === 'aggregator') {
       const executable = executables.aggregator;
-      const [port, queryPort] = [ports.aggregator, ports.query];
-      return startAggregator({ ...linked, executable, port, queryPort, lateness });
+      const { ingestHttp: httpPort, ingestGrpc: grpcPort, aggregator: port, query } = ports;
+      const ingest = { httpPort, grpcPort, tokensFile: this.secrets.apiTokensFile };
+      return startAggregator({ ...linked, executable, port, queryPort: query, lateness, ingest });
     }
     return startControlPlane({
       ...linked,

@@ -132,6 +132,8 @@ function announce({ stack, screen }: Job): void {
   screen.say(`Temporal UI  ${stack.addresses.temporalUi}/namespaces/${stack.temporalNamespace}`);
   screen.say(`API          ${stack.addresses.api}/openapi.json`);
   screen.say(`Aggregator   ${stack.addresses.aggregator}/metrics`);
+  const { ingest, ingestGrpc } = stack.addresses;
+  screen.say(`Ingest       ${ingest} (OTLP, remote write), ${ingestGrpc} (OTLP/gRPC)`);
   screen.say(`Queries      ${stack.addresses.query} (Prometheus, a token of cli.json)`);
   screen.say(`Logs         ${stack.stateDir}/logs`);
 }

@@ -1,0 +1,273 @@
+//! The way of a request, whatever its protocol: who sends it, its bytes, its points, the stream.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use axum::http::HeaderMap;
+use bytes::Bytes;
+use hyper::body::Body;
+use ratchet_codec::payload::validate;
+
+use crate::access::Access;
+use crate::batch::{millis, Batch};
+use crate::body::{self, Coding};
+use crate::budget::{Budget, Reservation};
+use crate::metrics::{Metrics, ProtocolLabel};
+use crate::organization::Org;
+use crate::otlp::{self, ExportMetricsServiceRequest};
+use crate::publish::Publisher;
+use crate::refusal::Refusal;
+use crate::remote_write::{self, Written};
+use crate::series::{Doubt, Known, Series, Staged};
+use crate::settings::Limits;
+use crate::tally::Tally;
+use crate::wire::Malformed;
+
+/// Bodies larger than this are decoded where they hold up nobody else.
+const LARGE: usize = 256 * 1024;
+/// What points and messages take, as a multiple of the bytes that they are made from.
+const GROWTH: usize = 4;
+
+pub struct Gateway {
+    pub limits: Limits,
+    pub access: Access,
+    pub budget: Budget,
+    pub publisher: Publisher,
+    pub series: Series,
+    pub metrics: Metrics,
+}
+
+/// A refusal, and of whom if that was known.
+pub type Refused = (Option<Org>, Refusal);
+
+/// A request whose bytes are all there.
+struct Admitted {
+    org: Org,
+    content: Bytes,
+    held: Reservation,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RemoteWrite {
+    V1,
+    V2,
+}
+
+impl Gateway {
+    /// Takes in metrics by OTLP. `unframe` finds the content in the body, and how it is compressed.
+    pub async fn otlp<B: Body<Data = Bytes>>(
+        self: &Arc<Self>,
+        protocol: &'static str,
+        (headers, body): (&HeaderMap, B),
+        unframe: impl FnOnce(Bytes) -> Result<(Bytes, Coding), Refusal>,
+        json: bool,
+    ) -> Result<Tally, Refused> {
+        let mut admitted = self.admit(protocol, headers, body, unframe).await?;
+        let org = admitted.org.clone();
+        let of_org = |refusal| (Some(org.clone()), refusal);
+        let Admitted { content, held, .. } = &mut admitted;
+        let elements = otlp::elements(content, json).map_err(of_org)?;
+        let needed = elements.bytes() + GROWTH * content.len();
+        held.grow(needed).map_err(of_org)?;
+        let read = if json {
+            otlp::from_json
+        } else {
+            otlp::from_protobuf
+        };
+        let request = at_length(content.len(), || read(content)).map_err(of_org)?;
+        let tally = if otlp::needs_series(&request) {
+            // In a task of its own: whoever hangs up must not end it between stored and committed.
+            let (this, org) = (self.clone(), org.clone());
+            let stored =
+                tokio::spawn(async move { this.otlp_cumulative(&org, request, admitted).await });
+            let ended = |_| Refusal::Unavailable("the request was broken off".to_owned());
+            stored.await.map_err(ended).and_then(|stored| stored)
+        } else {
+            self.otlp_plain(&org, &request, content.len()).await
+        };
+        let tally = tally.map_err(of_org)?;
+        self.metrics.book(&org, protocol, &tally);
+        Ok(tally)
+    }
+
+    async fn otlp_plain(
+        &self,
+        org: &Org,
+        request: &ExportMetricsServiceRequest,
+        length: usize,
+    ) -> Result<Tally, Refusal> {
+        let mut batch = Batch::new(&self.limits, SystemTime::now());
+        let nothing = Known::new();
+        let mut staged = Staged::new(&self.series, &nothing);
+        at_length(length, || otlp::convert(request, &mut batch, &mut staged));
+        let (messages, tally) = batch.into_messages();
+        self.store(org, &messages).await?;
+        Ok(tally)
+    }
+
+    /// Cumulative points: one request of an organization at a time, from what is known of the
+    /// series until the differences are stored.
+    async fn otlp_cumulative(
+        &self,
+        org: &Org,
+        request: ExportMetricsServiceRequest,
+        admitted: Admitted,
+    ) -> Result<Tally, Refusal> {
+        let shared = self.series.of(org)?;
+        let busy = |_| Refusal::Overloaded;
+        let turn = tokio::time::timeout(self.limits.store_time, shared.lock());
+        let mut own = turn.await.map_err(busy)?;
+        if let Some(doubt) = own.doubt.take() {
+            if let Err(failed) = self.publisher.store(org, &doubt.messages, true).await {
+                own.doubt = Some(doubt);
+                return Err(Refusal::Unavailable(failed.why));
+            }
+            self.count_stored(&doubt.messages);
+            self.series.commit(&mut own, doubt.updates);
+        }
+        let mut batch = Batch::new(&self.limits, SystemTime::now());
+        let mut staged = Staged::new(&self.series, &own.known);
+        let length = admitted.content.len();
+        at_length(length, || otlp::convert(&request, &mut batch, &mut staged));
+        let updates = staged.into_updates();
+        let (messages, tally) = batch.into_messages();
+        match self.publisher.store(org, &messages, true).await {
+            Ok(()) => {
+                self.count_stored(&messages);
+                self.series.commit(&mut own, updates);
+                Ok(tally)
+            }
+            Err(failed) => {
+                if !failed.nothing {
+                    own.doubt = Some(Doubt {
+                        messages,
+                        updates,
+                        reservation: admitted.held,
+                    });
+                }
+                Err(Refusal::Unavailable(failed.why))
+            }
+        }
+    }
+
+    pub async fn remote_write<B: Body<Data = Bytes>>(
+        &self,
+        protocol: &'static str,
+        (headers, body): (&HeaderMap, B),
+        version: RemoteWrite,
+    ) -> Result<(Tally, Written), Refused> {
+        let snappy = |body| Ok((body, Coding::Snappy));
+        let mut admitted = self.admit(protocol, headers, body, snappy).await?;
+        let org = admitted.org.clone();
+        let of_org = |refusal| (Some(org.clone()), refusal);
+        let Admitted { content, held, .. } = &mut admitted;
+        held.grow(GROWTH * content.len()).map_err(of_org)?;
+        let mut batch = Batch::new(&self.limits, SystemTime::now());
+        let decode = match version {
+            RemoteWrite::V1 => remote_write::decode_v1,
+            RemoteWrite::V2 => remote_write::decode_v2,
+        };
+        let malformed = |error: Malformed| {
+            let text = format!("not a remote write request: {error}");
+            of_org(Refusal::Malformed(text))
+        };
+        let written = at_length(content.len(), || decode(content, &mut batch));
+        let written = written.map_err(malformed)?;
+        let (messages, tally) = batch.into_messages();
+        self.store(&org, &messages).await.map_err(of_org)?;
+        self.metrics.book(&org, protocol, &tally);
+        Ok((tally, written))
+    }
+
+    /// Takes in one message of Ratchet's own format, as it is.
+    pub async fn native<B: Body<Data = Bytes>>(
+        &self,
+        protocol: &'static str,
+        (headers, body): (&HeaderMap, B),
+        coding: Coding,
+    ) -> Result<(), Refused> {
+        let unframe = |body| Ok((body, coding));
+        let admitted = self.admit(protocol, headers, body, unframe).await?;
+        let org = admitted.org;
+        let of_org = |refusal| (Some(org.clone()), refusal);
+        let malformed = |error: ratchet_codec::payload::PayloadError| {
+            let text = format!("not a message ({}): {error}", error.reason());
+            of_org(Refusal::Malformed(text))
+        };
+        let header = validate(&admitted.content).map_err(malformed)?;
+        if header.max_ts > millis(SystemTime::now() + self.limits.ahead) {
+            let text = "the message has points of the future".to_owned();
+            return Err(of_org(Refusal::Malformed(text)));
+        }
+        self.store(&org, &[admitted.content])
+            .await
+            .map_err(of_org)?;
+        self.metrics
+            .book(&org, protocol, &Tally::of(header.points.into()));
+        Ok(())
+    }
+
+    async fn admit<B: Body<Data = Bytes>>(
+        &self,
+        protocol: &'static str,
+        headers: &HeaderMap,
+        body: B,
+        unframe: impl FnOnce(Bytes) -> Result<(Bytes, Coding), Refusal>,
+    ) -> Result<Admitted, Refused> {
+        let org = self
+            .access
+            .authorize(headers)
+            .map_err(|refusal| (None, refusal))?;
+        let content = self.content(protocol, body, unframe).await;
+        let (content, held) = content.map_err(|refusal| (Some(org.clone()), refusal))?;
+        Ok(Admitted { org, content, held })
+    }
+
+    async fn content<B: Body<Data = Bytes>>(
+        &self,
+        protocol: &'static str,
+        body: B,
+        unframe: impl FnOnce(Bytes) -> Result<(Bytes, Coding), Refusal>,
+    ) -> Result<(Bytes, Reservation), Refusal> {
+        let mut held = self.budget.reservation();
+        let sent = body::read(body, &self.limits, &mut held).await?;
+        let label = ProtocolLabel { protocol };
+        let metrics = &self.metrics;
+        metrics
+            .body_bytes
+            .get_or_create(&label)
+            .inc_by(sent.len() as u64);
+        let (sent, coding) = unframe(sent)?;
+        let most = self.limits.content;
+        let content = at_length(sent.len(), || {
+            body::decompress(sent, coding, most, &mut held)
+        })?;
+        metrics
+            .content_bytes
+            .get_or_create(&label)
+            .inc_by(content.len() as u64);
+        Ok((content, held))
+    }
+
+    async fn store(&self, org: &Org, messages: &[Bytes]) -> Result<(), Refusal> {
+        let stored = self.publisher.store(org, messages, false).await;
+        stored.map_err(|failed| Refusal::Unavailable(failed.why))?;
+        self.count_stored(messages);
+        Ok(())
+    }
+
+    fn count_stored(&self, messages: &[Bytes]) {
+        let bytes: usize = messages.iter().map(Bytes::len).sum();
+        self.metrics.messages.inc_by(messages.len() as u64);
+        self.metrics.message_bytes.inc_by(bytes as u64);
+    }
+}
+
+/// Does what may take long without holding up other requests.
+fn at_length<T>(length: usize, work: impl FnOnce() -> T) -> T {
+    if length > LARGE {
+        tokio::task::block_in_place(work)
+    } else {
+        work()
+    }
+}

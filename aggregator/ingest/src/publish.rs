@@ -1,0 +1,214 @@
+//! Messages into the INGEST stream: stored, or told that they are not.
+
+use std::future::IntoFuture as _;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use async_nats::connection::State;
+use async_nats::jetstream::{self, context::PublishErrorKind, ErrorCode};
+use async_nats::{Client, ConnectOptions, Event, HeaderMap};
+use bytes::Bytes;
+use futures::future::join_all;
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::metrics::Metrics;
+use crate::organization::Org;
+use crate::settings::{IngestSettings, Repeated};
+
+const RECONNECT_MAX: Duration = Duration::from_secs(2);
+
+/// Some message of a request was not stored, or nobody knows.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{why}")]
+pub struct NotStored {
+    pub why: String,
+    /// Certain that nothing was stored, so that it is as if the request had never come.
+    pub nothing: bool,
+}
+
+#[derive(Clone)]
+pub struct Publisher {
+    client: Client,
+    context: jetstream::Context,
+    repeated: Repeated,
+    timeout: Duration,
+    metrics: Metrics,
+}
+
+impl Publisher {
+    /// Connects, now or as soon as NATS is there, and reconnects for ever.
+    pub async fn connect(
+        url: &str,
+        settings: &IngestSettings,
+        metrics: Metrics,
+    ) -> anyhow::Result<Self> {
+        let told = metrics.clone();
+        let mut options = ConnectOptions::new()
+            .name("ratchet-ingest")
+            .custom_inbox_prefix(format!("_INBOX_{}", settings.nats_user))
+            .retry_on_initial_connect()
+            .max_reconnects(None)
+            .reconnect_delay_callback(|attempts| {
+                let doubled = Duration::from_millis(50 << attempts.min(10));
+                doubled.min(RECONNECT_MAX)
+            })
+            .event_callback(move |event| tell(event, told.clone()));
+        if let Some(path) = &settings.nats_password_file {
+            let password = read_password(path)?;
+            options = options.user_and_password(settings.nats_user.clone(), password);
+        }
+        let client = options.connect(url).await.context("cannot reach NATS")?;
+        let timeout = settings.limits().store_time;
+        let context = jetstream::ContextBuilder::new()
+            .ack_timeout(timeout)
+            .build(client.clone());
+        Ok(Self {
+            client,
+            context,
+            repeated: settings.repeated,
+            timeout,
+            metrics,
+        })
+    }
+
+    pub fn is_connected(&self) -> bool {
+        self.client.connection_state() == State::Connected
+    }
+
+    /// Stores messages in their order. Ends within the time that there is, and well only when
+    /// JetStream has acknowledged every one. What is `unique` is stored once, however often it
+    /// comes, whatever the settings say of repeated messages.
+    pub async fn store(
+        &self,
+        org: &Org,
+        messages: &[Bytes],
+        unique: bool,
+    ) -> Result<(), NotStored> {
+        if messages.is_empty() {
+            return Ok(());
+        }
+        // The client would keep them and send them after all, when nobody waits any more.
+        if !self.is_connected() {
+            return Err(NotStored {
+                why: "NATS is not connected".to_owned(),
+                nothing: true,
+            });
+        }
+        let began = Instant::now();
+        let named = unique || self.repeated == Repeated::Drop;
+        let stored = tokio::time::timeout(self.timeout, self.send(org, messages, named)).await;
+        self.metrics
+            .publish_seconds
+            .observe(began.elapsed().as_secs_f64());
+        stored.unwrap_or_else(|_| {
+            Err(NotStored {
+                why: "the stream did not answer in time".to_owned(),
+                nothing: false,
+            })
+        })
+    }
+
+    async fn send(&self, org: &Org, messages: &[Bytes], named: bool) -> Result<(), NotStored> {
+        let subject = format!("ingest.{org}");
+        let mut answers = Vec::with_capacity(messages.len());
+        let mut failed = None;
+        for message in messages {
+            let mut headers = HeaderMap::new();
+            if named {
+                headers.insert("Nats-Msg-Id", message_id(org, message).as_str());
+            }
+            let sent = self
+                .context
+                .publish_with_headers(subject.clone(), headers, message.clone());
+            match sent.await {
+                Ok(answer) => answers.push(answer.into_future()),
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
+            }
+        }
+        let mut stored = 0;
+        let mut doubt = false;
+        for answer in join_all(answers).await {
+            match answer {
+                Ok(answer) => {
+                    stored += 1;
+                    self.metrics
+                        .repeated_messages
+                        .inc_by(answer.duplicate.into());
+                }
+                Err(error) => {
+                    doubt |= !is_certain(&error);
+                    failed.get_or_insert(error);
+                }
+            }
+        }
+        let Some(error) = failed else {
+            return Ok(());
+        };
+        Err(NotStored {
+            why: describe(&error),
+            nothing: stored == 0 && !doubt,
+        })
+    }
+}
+
+/// A refusal that the server wrote: what it refused is not stored.
+fn is_certain(error: &jetstream::context::PublishError) -> bool {
+    match error.kind() {
+        PublishErrorKind::StreamNotFound | PublishErrorKind::MaxPayloadExceeded => true,
+        PublishErrorKind::Other => server_error(error).is_some(),
+        _ => false,
+    }
+}
+
+fn server_error(error: &jetstream::context::PublishError) -> Option<&jetstream::Error> {
+    std::error::Error::source(error)?.downcast_ref()
+}
+
+fn describe(error: &jetstream::context::PublishError) -> String {
+    let full = [
+        ErrorCode::STREAM_STORE_FAILED,
+        ErrorCode::INSUFFICIENT_RESOURCES,
+        ErrorCode::STORAGE_RESOURCES_EXCEEDED,
+        ErrorCode::MEMORY_RESOURCES_EXCEEDED,
+    ];
+    match server_error(error) {
+        Some(refused) if full.contains(&refused.error_code()) => {
+            format!("the stream is full: {refused}")
+        }
+        Some(refused) => format!("the stream refused the points: {refused}"),
+        None => match error.kind() {
+            PublishErrorKind::StreamNotFound => "there is no INGEST stream".to_owned(),
+            _ => format!("the points could not be stored: {error}"),
+        },
+    }
+}
+
+/// Names a message by what it holds, within its organization: a request that comes again, because
+/// its answer was lost, is stored once. Points of one series and one moment are one point, to
+/// OpenTelemetry and Prometheus alike, so nothing else can have the same content.
+fn message_id(org: &Org, message: &[u8]) -> String {
+    format!("{org}-{:032x}", xxh3_128(message))
+}
+
+async fn tell(event: Event, metrics: Metrics) {
+    match event {
+        Event::Connected => {
+            metrics.connected.set(1);
+            tracing::info!("the gateway is connected to NATS");
+        }
+        Event::Disconnected => {
+            metrics.connected.set(0);
+            tracing::warn!("the gateway is disconnected from NATS");
+        }
+        other => tracing::warn!(event = %other, "NATS of the gateway"),
+    }
+}
+
+fn read_password(path: &PathBuf) -> anyhow::Result<String> {
+    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    Ok(text.trim().to_owned())
+}

@@ -1,0 +1,144 @@
+//! Senders that are slow, too many or too large at a time.
+
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+
+use crate::client::{answer, begin, until_closed};
+use crate::gateway::Setup;
+use crate::prometheus::{request_v1, series, snappy};
+use crate::samples::now;
+
+const HEADERS: [(&str, &str); 3] = [
+    ("authorization", "Bearer token-of-acme"),
+    ("content-type", "application/x-protobuf"),
+    ("content-encoding", "snappy"),
+];
+
+fn body() -> Vec<u8> {
+    snappy(&request_v1(vec![series(
+        &[("__name__", "m")],
+        &[(now(), 1.0)],
+    )]))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn half_sent_requests_end() {
+    let flags = [
+        "--ingest-head-timeout-ms",
+        "300",
+        "--ingest-body-timeout-ms",
+        "300",
+    ];
+    let setup = Setup::new(&flags).await;
+    let mut silent = TcpStream::connect(setup.at).await.unwrap();
+    let mut half_head = TcpStream::connect(setup.at).await.unwrap();
+    half_head
+        .write_all(b"POST /api/v1/write HTTP/1.1\r\nhost: x\r\nauth")
+        .await
+        .unwrap();
+    let body = body();
+    let mut half_body = begin(setup.at, "/api/v1/write", &HEADERS, body.len()).await;
+    half_body.write_all(&body[..body.len() / 2]).await.unwrap();
+    assert_eq!(answer(&mut half_body).await.status, 408);
+    assert_eq!(until_closed(&mut silent).await, b"");
+    assert_eq!(until_closed(&mut half_head).await, b"");
+    let mut cut = begin(setup.at, "/api/v1/write", &HEADERS, body.len()).await;
+    cut.write_all(&body[..3]).await.unwrap();
+    cut.shutdown().await.unwrap();
+    until_closed(&mut cut).await;
+    assert_eq!(setup.send_v1(&body).await.status, 204);
+    assert_eq!(setup.stored().await.len(), 1);
+    setup.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn overload_is_refused_before_memory_grows() {
+    let setup = Setup::new(&["--ingest-memory-mib", "1"]).await;
+    let half = 400 * 1024;
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        let mut stream = begin(setup.at, "/api/v1/write", &HEADERS, 2 * half).await;
+        stream.write_all(&vec![0; half]).await.unwrap();
+        held.push(stream);
+    }
+    // Both bodies lie in memory once there is no room for a third one.
+    let refused = loop {
+        let mut third = begin(setup.at, "/api/v1/write", &HEADERS, 2 * half).await;
+        let _ = third.write_all(&vec![0; 2 * half]).await;
+        let refused = answer(&mut third).await;
+        if refused.status == 429 {
+            break refused;
+        }
+        assert_eq!(refused.status, 400, "{}", refused.text());
+    };
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    assert!(refused.text().contains("overloaded"), "{}", refused.text());
+    drop(held);
+    while setup.send_v1(&body()).await.status == 429 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(setup.send_v1(&body()).await.status, 204);
+    setup.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_beyond_the_limit_wait() {
+    let flags = [
+        "--ingest-connections-max",
+        "2",
+        "--ingest-head-timeout-ms",
+        "60000",
+    ];
+    let setup = Setup::new(&flags).await;
+    let first = TcpStream::connect(setup.at).await.unwrap();
+    let second = TcpStream::connect(setup.at).await.unwrap();
+    let body = body();
+    let mut third = Box::pin(setup.send_v1(&body));
+    let early = tokio::time::timeout(std::time::Duration::from_millis(300), &mut third).await;
+    assert!(
+        early.is_err(),
+        "the third is not served before there is a slot"
+    );
+    drop(first);
+    assert_eq!((&mut third).await.status, 204);
+    drop(third);
+    drop(second);
+    setup.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn points_beyond_the_limit_are_refused_and_told() {
+    let setup = Setup::new(&["--ingest-points-max", "10"]).await;
+    let ts = now();
+    let samples: Vec<_> = (0..15).map(|n| (ts + n, 1.0)).collect();
+    let body = snappy(&request_v1(vec![series(&[("__name__", "m")], &samples)]));
+    let answer = setup.send_v1(&body).await;
+    assert_eq!(answer.status, 400);
+    assert!(
+        answer.text().contains("too-many-points: 5"),
+        "{}",
+        answer.text()
+    );
+    assert_eq!(setup.stored_points().await.len(), 10);
+    setup.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_of_many_hours_becomes_a_message_an_hour() {
+    let setup = Setup::new(&[]).await;
+    let ts = now();
+    let samples: Vec<_> = (0..5).map(|n| (ts - n * 7_200_000, n as f64)).collect();
+    let body = snappy(&request_v1(vec![series(&[("__name__", "m")], &samples)]));
+    assert_eq!(setup.send_v1(&body).await.status, 204);
+    assert_eq!(setup.stored().await.len(), 5);
+    let many: Vec<_> = (0..60_000).map(|n| (ts - n % 1_000, n as f64)).collect();
+    let body = snappy(&request_v1(vec![series(&[("__name__", "m")], &many)]));
+    assert_eq!(setup.send_v1(&body).await.status, 204);
+    let points = setup.stored_points().await;
+    let sum: f64 = points
+        .iter()
+        .map(|(_, _, bits)| f64::from_bits(*bits))
+        .sum();
+    assert_eq!((points.len(), sum), (60_005, 59_999.0 * 30_000.0 + 10.0));
+    setup.end().await;
+}

@@ -1,0 +1,15 @@
+//! The gateway from outside: what each protocol's points become, on a real NATS server.
+
+mod client;
+mod gateway;
+mod kinds;
+mod limits;
+mod prometheus;
+mod refusals;
+mod remote_write;
+mod round_trips;
+mod samples;
+#[path = "../../../tests/live/server.rs"]
+#[expect(dead_code, reason = "the tests of the aggregator need more of it")]
+mod server;
+mod storage;
