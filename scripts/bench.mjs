@@ -1,9 +1,12 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { bootstrap } from './bootstrap.mjs';
+import { bootstrap, withPeers } from './bootstrap.mjs';
 import { exec } from './lib/exec.mjs';
 import { runAsMain } from './lib/main.mjs';
 import { root } from './lib/paths.mjs';
+
+/** Benches that run a server of others side by side. */
+const measuredWithPeers = new Set(['peer']);
 
 await runAsMain(import.meta.url, 'bench', async ([name, ...rest]) => {
   const known = benches();
@@ -16,7 +19,12 @@ await runAsMain(import.meta.url, 'bench', async ([name, ...rest]) => {
     process.stderr.write(`bench: no bench "${name}"; there are: ${list}\n`);
     return 2;
   }
-  return exec(join('bench', `${name}.ts`), rest, await bootstrap());
+  const env = await bootstrap();
+  return exec(
+    join('bench', `${name}.ts`),
+    rest,
+    measuredWithPeers.has(name) ? await withPeers(env) : env,
+  );
 });
 
 /** Every TypeScript file right below bench/ is one. */

@@ -7,7 +7,7 @@ import { ensureNpmDependencies } from './lib/npm.mjs';
 import { cacheDirectory, root } from './lib/paths.mjs';
 import { checkPrerequisites } from './lib/prerequisites.mjs';
 import { duration, step } from './lib/steps.mjs';
-import { ensureTool, natsServer, temporalCli } from './lib/tools.mjs';
+import { ensureTool, natsServer, temporalCli, vmagent } from './lib/tools.mjs';
 
 /**
  * Makes everything that the other commands need. A step already done costs nothing.
@@ -27,6 +27,28 @@ export async function bootstrap({ log = (line) => process.stderr.write(`${line}\
     RATCHET_NATS_SERVER: made.nats,
     RATCHET_TEMPORAL: made.temporal,
   };
+}
+
+/**
+ * Makes the servers of others that some tests and benches need, and that nothing else does.
+ * Resolves with the environment in which they are found as well. With `optional`, one that cannot
+ * be had is no failure: `RATCHET_VMAGENT_MISSING` says why, and the tests that need it are skipped.
+ */
+export async function withPeers(
+  env,
+  { log = (line) => process.stderr.write(`${line}\n`), optional = false } = {},
+) {
+  const cacheDir = cacheDirectory();
+  const lock = join(cacheDir, 'bootstrap.lock');
+  const make = () => step(log, 'vmagent', (report) => ensureTool(vmagent, cacheDir, report));
+  try {
+    return { ...env, RATCHET_VMAGENT: await withLock(lock, make, { log }) };
+  } catch (error) {
+    // A path that somebody gave is meant.
+    if (!optional || env.RATCHET_VMAGENT || process.env.RATCHET_VMAGENT) throw error;
+    log(`tests with vmagent are skipped: ${error.message}`);
+    return { ...env, RATCHET_VMAGENT_MISSING: error.message };
+  }
 }
 
 async function makeAll(log, cacheDir) {

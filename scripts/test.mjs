@@ -1,4 +1,4 @@
-import { bootstrap } from './bootstrap.mjs';
+import { bootstrap, withPeers } from './bootstrap.mjs';
 import { runAsMain } from './lib/main.mjs';
 import { root } from './lib/paths.mjs';
 import { describeEnd, endAll, run } from './lib/run.mjs';
@@ -41,6 +41,9 @@ async function runAll({ suites: wanted, filter }) {
   let env;
   try {
     env = withoutModels(await bootstrap({ log: say }));
+    if (wanted.some((suite) => suite.peers)) {
+      env = await withPeers(env, { log: say, optional: true });
+    }
   } catch (error) {
     const failed = [{ name: 'what the tests need', detail: error.message }];
     return [{ suite: { name: 'bootstrap' }, passed: 0, failed, skipped: [] }];

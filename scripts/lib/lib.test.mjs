@@ -22,7 +22,7 @@ import { atLeast, cacheDirectory, pinnedVersion, versionIn } from './paths.mjs';
 import { checkVersion } from './prerequisites.mjs';
 import { run, runOrFail } from './run.mjs';
 import { cargoParser, checkParser, nodeParser } from './runners.mjs';
-import { ensureTool, natsServer, temporalCli } from './tools.mjs';
+import { ensureTool, natsServer, temporalCli, vmagent } from './tools.mjs';
 
 const scratch = mkdtempSync(join(tmpdir(), 'ratchet-scripts-'));
 after(() => rmSync(scratch, { recursive: true, force: true }));
@@ -45,9 +45,10 @@ describe('versions', () => {
     assert.deepEqual(checkVersion('rustc', 'rustc 1.96.0', [1, 95, 0], 'help'), []);
   });
 
-  test('tools/go.mod pins both tools', () => {
+  test('every tool is pinned', () => {
     assert.match(pinnedVersion(natsServer.module), /^v2\./);
     assert.match(pinnedVersion(temporalCli.module), /^v1\./);
+    assert.equal(pinnedVersion(vmagent.module, vmagent.folder), 'v1.130.0');
     assert.throws(() => pinnedVersion('example.org/none'), /pins no version of example/);
   });
 
@@ -59,6 +60,8 @@ describe('versions', () => {
       [temporalCli, 'temporal version 1.5.1 (Server 1.29.1, UI 2.42.1)', true],
       [temporalCli, 'temporal version 1.1.0 (Server 1.25.0, UI 2.30.3)', false],
       [temporalCli, 'tctl version 1.18', false],
+      [vmagent, 'vmagent-v1.130.0', true],
+      [vmagent, 'vmagent-v1.130.1', false],
     ]) {
       assert.equal(tool.compatible(text), expected, text);
     }

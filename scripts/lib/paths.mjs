@@ -16,13 +16,14 @@ export function targetDirectory(env = process.env) {
   return env.CARGO_TARGET_DIR ? resolve(env.CARGO_TARGET_DIR) : join(cacheDirectory(env), 'target');
 }
 
-/** The version of a tool that tools/go.mod pins, such as `v1.5.1`. */
-export function pinnedVersion(module, goMod = readFileSync(join(root, 'tools', 'go.mod'), 'utf8')) {
+/** The version of a tool that the go.mod of a folder pins, such as `v1.5.1`. */
+export function pinnedVersion(module, folder = 'tools') {
+  const goMod = readFileSync(join(root, folder, 'go.mod'), 'utf8');
   for (const line of goMod.split('\n')) {
     const [name, version] = line.trim().split(/\s+/);
     if (name === module && version?.startsWith('v')) return version;
   }
-  throw new Error(`tools/go.mod pins no version of ${module}`);
+  throw new Error(`${folder}/go.mod pins no version of ${module}`);
 }
 
 /** True when `version` is at least `least`; both are lists of numbers. */

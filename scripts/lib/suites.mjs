@@ -10,6 +10,7 @@ const reporter = join(root, 'scripts', 'lib', 'reporter.mjs');
 /**
  * In the order in which they run: cheap and telling ones first.
  *   filters   the suite can run a part of its tests
+ *   peers     it needs servers of others, which the bootstrap alone does not make
  *   command   [program, args] for a filter (null: everything), or null when there is nothing to run
  */
 export const suites = [
@@ -72,6 +73,7 @@ export const suites = [
     about: 'the whole system on real servers',
     limitMs: 90 * minute,
     filters: true,
+    peers: true,
     parser: () => nodeParser(shortPath),
     command: (filter) => nodeTests(testFiles('test/e2e'), filter, ['--test-concurrency=1']),
   },

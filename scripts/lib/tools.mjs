@@ -58,12 +58,34 @@ export const temporalCli = {
   }),
 };
 
+/** A Prometheus-compatible agent: for tests as a sender, for benches as a peer. */
+export const vmagent = {
+  name: 'vmagent',
+  variable: 'RATCHET_VMAGENT',
+  /** A module of its own: what it needs must not change the builds of the other tools. */
+  folder: 'tools/vmagent',
+  module: 'github.com/VictoriaMetrics/VictoriaMetrics',
+  package: 'github.com/VictoriaMetrics/VictoriaMetrics/app/vmagent',
+  linkerFlags: (version) =>
+    '-s -w -X github.com/VictoriaMetrics/VictoriaMetrics/lib/buildinfo.Version=' +
+    `vmagent-${version}`,
+  /** What is measured against it holds for one version. */
+  compatible: (text) => /\bv1\.130\.0\b/.test(text),
+  release: (version, os, arch) => ({
+    base: `https://github.com/VictoriaMetrics/VictoriaMetrics/releases/download/${version}`,
+    archive: `vmutils-${os}-${arch}-${version}.tar.gz`,
+    member: 'vmagent-prod',
+    sums: `vmutils-${os}-${arch}-${version}_checksums.txt`,
+    pinned: {},
+  }),
+};
+
 /**
- * Finds or makes a tool: the path in its variable, PATH, the cache, a build with Go from
- * tools/go.mod, the official release.
+ * Finds or makes a tool: the path in its variable, PATH, the cache, a build with Go from the go.mod
+ * of its folder, the official release.
  */
 export async function ensureTool(tool, cacheDir, report, env = process.env) {
-  const version = pinnedVersion(tool.module);
+  const version = pinnedVersion(tool.module, tool.folder);
   const given = env[tool.variable];
   if (given) return explicit(tool, resolve(given));
   const onPath = await findOnPath(tool, env);
@@ -110,12 +132,13 @@ async function usableGo() {
 
 async function buildWithGo(tool, version, target, report) {
   const draft = `${target}.${process.pid}.draft`;
-  report(`building ${version} with Go from tools/go.mod (minutes, once)`);
+  const folder = tool.folder ?? 'tools';
+  report(`building ${version} with Go from ${folder}/go.mod (minutes, once)`);
   const stop = heartbeat(report, 'building');
   const flags = ['-mod=readonly', '-trimpath', '-ldflags', tool.linkerFlags(version)];
   try {
     await runOrFail(`building ${tool.name}`, 'go', ['build', ...flags, '-o', draft, tool.package], {
-      cwd: join(root, 'tools'),
+      cwd: join(root, folder),
       env: { ...process.env, CGO_ENABLED: '0' },
       timeoutMs: 30 * 60_000,
     });
