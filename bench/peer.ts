@@ -1,0 +1,202 @@
+/**
+ * `npm run bench -- peer`: the same remote-write bodies into Ratchet and into vmagent, and the CPU
+ * time of every process on their way, from the first request to the last emitted aggregate.
+ */
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { findExecutable } from '../control/stack/executables.ts';
+import { makeBodies, SERIES_PER_BODY, WINDOW_MS } from './peer/bodies.ts';
+import { Books } from './peer/books.ts';
+import { evolve, ORGS, Ratchet } from './peer/ratchet.ts';
+import { type Cost, metricsOf, type Round, table } from './peer/report.ts';
+import { filterRules, groupRules, measureVmagent, mergedRule, type Peer } from './peer/vmagent.ts';
+import { type Workload, workloadA, workloadB } from './workloads/workloads.ts';
+
+const help = `Usage: npm run bench -- peer [--json] [OPTIONS]
+
+Sends the same remote-write bodies (1,000 series each, 10,000 in all, 12 tags at most) into Ratchet
+and into vmagent v1.130.0, by workload A (100 filters on a service) and B (100 group-bys), and
+compares the CPU seconds of all processes on the way: the aggregator with its gateway and
+nats-server on one side, vmagent on the other. The sums that both emit are compared with what was
+sent, bit by bit.
+
+First it lets Ratchet evolve its modules, as npm start -- --once does. Prints a table on standard
+error.
+
+  --json           the last line of standard output is one JSON object with the metrics
+  --rounds N       1 to 9; the ratios are those of the middle round; default 1
+  --samples-a N    thousands of samples of workload A, 10 to 5000; default 1000
+  --samples-b N    thousands of samples of workload B, 10 to 2000; default 200
+  --state DIR      of an earlier npm start or of this bench: its modules are used as they are
+  --baseline       do not evolve: the baseline module serves
+  --minutes N      the most that evolution may take, 1 to 240; default 30
+  --seed N         of series and values; default 7
+  --help           this text
+
+Metrics: a_vs_vmagent, a_vs_vmagent_merged (one rule by service, as an expert would merge the 100)
+and b_vs_vmagent, how many times more CPU vmagent takes; sums_equal, whether both emitted what was
+sent.
+`;
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  process.stderr.write(`bench peer: ${error instanceof Error ? error.stack : error}\n`);
+  process.exitCode = 1;
+}
+
+async function main(args: string[]): Promise<number> {
+  const options = optionsOf(args);
+  if (options === null) {
+    process.stdout.write(help);
+    return 0;
+  }
+  const scratch = mkdtempSync(join(tmpdir(), 'ratchet-bench-peer-'));
+  try {
+    const rounds = await measure(options, scratch);
+    process.stderr.write(table(rounds));
+    const result = { bench: 'peer', metrics: metricsOf(rounds) };
+    if (options.json) process.stdout.write(`${JSON.stringify(result)}\n`);
+    return result.metrics.sums_equal ? 0 : 1;
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+async function measure(options: Options, scratch: string): Promise<Round[]> {
+  const state = options.state ?? join(scratch, 'state');
+  if (!options.baseline && !existsSync(state)) {
+    say('evolving the modules of both workloads');
+    await evolve(state, options.minutes, options.seed);
+  }
+  const ratchet = await Ratchet.start(state);
+  try {
+    if (options.baseline) await ratchet.configure(workloads(options.seed));
+    const rounds: Round[] = [];
+    for (let round = 0; round < options.rounds; round++) {
+      rounds.push(await oneRound(ratchet, options, scratch, round));
+    }
+    return rounds;
+  } finally {
+    await ratchet.stop();
+  }
+}
+
+function workloads(seed: number): Record<'a' | 'b', Workload> {
+  return { a: workloadA(seed), b: workloadB(seed) };
+}
+
+async function oneRound(
+  ratchet: Ratchet,
+  options: Options,
+  scratch: string,
+  round: number,
+): Promise<Round> {
+  const { a, b } = workloads(options.seed);
+  const seed = options.seed + round;
+  const first = await side(ratchet, 'a', a, options.samplesA, seed, scratch, {
+    a: filterRules(a),
+    merged: mergedRule(a),
+  });
+  const second = await side(ratchet, 'b', b, options.samplesB, seed, scratch, {
+    b: groupRules(b),
+  });
+  return {
+    ratchet: { a: first.ours, b: second.ours },
+    vmagent: { ...first.theirs, ...second.theirs } as Round['vmagent'],
+    differences: [...first.differences, ...second.differences],
+  };
+}
+
+/** The same bodies into Ratchet, then into a vmagent with each of the lists of rules. */
+async function side(
+  ratchet: Ratchet,
+  name: 'a' | 'b',
+  workload: Workload,
+  samples: number,
+  seed: number,
+  scratch: string,
+  peers: Record<string, Peer>,
+): Promise<{ ours: Cost; theirs: Record<string, Cost>; differences: string[] }> {
+  const books = new Books(workload);
+  const count = samples / SERIES_PER_BODY;
+  // Made in the meantime, so that no sample is late.
+  const windowMs = Math.ceil((Date.now() + WINDOW_MS / 2) / WINDOW_MS) * WINDOW_MS;
+  const bodies = makeBodies(workload, { count, windowMs, seed }, books);
+  say(`${workload.name}: ${samples} samples into Ratchet`);
+  const differences: string[] = [];
+  const check = (who: string, found: string[]) =>
+    differences.push(...found.map((text) => `${workload.name} ${who}: ${text}`));
+  const sheet = books.sheet();
+  const ours = await ratchet.measure(ORGS[name], bodies, samples, sheet);
+  check('ratchet', sheet.differences());
+  say(`${workload.name}: served by ${JSON.stringify(await ratchet.serving(ORGS[name]))}`);
+  const theirs: Record<string, Cost> = {};
+  for (const [list, peer] of Object.entries(peers)) {
+    const rules = peer.aggregations.length;
+    say(`${workload.name}: ${samples} samples into vmagent with ${rules} rules`);
+    const emitted = books.sheet();
+    theirs[list] = await measureVmagent({
+      executable: findExecutable('vmagent'),
+      directory: join(scratch, 'vmagent'),
+      peer,
+      bodies,
+      samples,
+      sheet: emitted,
+    });
+    check(`vmagent ${list}`, emitted.differences());
+  }
+  return { ours, theirs, differences };
+}
+
+function say(text: string): void {
+  process.stderr.write(`${new Date().toISOString()} ${text}\n`);
+}
+
+interface Options {
+  json: boolean;
+  rounds: number;
+  samplesA: number;
+  samplesB: number;
+  state: string | undefined;
+  baseline: boolean;
+  minutes: number;
+  seed: number;
+}
+
+/** Null when help is wanted. */
+function optionsOf(args: string[]): Options | null {
+  const { values } = parseArgs({
+    args,
+    options: {
+      json: { type: 'boolean', default: false },
+      rounds: { type: 'string', default: '1' },
+      'samples-a': { type: 'string', default: '1000' },
+      'samples-b': { type: 'string', default: '200' },
+      state: { type: 'string' },
+      baseline: { type: 'boolean', default: false },
+      minutes: { type: 'string', default: '30' },
+      seed: { type: 'string', default: '7' },
+      help: { type: 'boolean', short: 'h' },
+    },
+  });
+  if (values.help) return null;
+  return {
+    json: values.json,
+    rounds: integer('--rounds', values.rounds, 1, 9),
+    samplesA: 1_000 * integer('--samples-a', values['samples-a'], 10, 5_000),
+    samplesB: 1_000 * integer('--samples-b', values['samples-b'], 10, 2_000),
+    state: values.state === undefined ? undefined : resolve(values.state),
+    baseline: values.baseline,
+    minutes: integer('--minutes', values.minutes, 1, 240),
+    seed: integer('--seed', values.seed, 0, 0xffff_ffff),
+  };
+}
+
+function integer(name: string, text: string, least: number, most: number): number {
+  const value = Number(text);
+  if (Number.isInteger(value) && value >= least && value <= most) return value;
+  throw new Error(`${name} must be a whole number from ${least} to ${most}, not "${text}"`);
+}

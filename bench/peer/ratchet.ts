@@ -1,0 +1,166 @@
+/** Ratchet's side: modules that passed every gate, then the same bodies, and what they cost. */
+import { spawn } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { NatsConnection } from '@nats-io/transport-node';
+import { type DevelopmentTokens, ensureTokens } from '../../control/api/tokens.ts';
+import { compileConfiguration } from '../../control/configuration/index.ts';
+import {
+  connectNats,
+  freePorts,
+  repositoryRoot,
+  type Stack,
+  startStack,
+} from '../../control/stack/index.ts';
+import { ConfigurationTable } from '../../control/tables.ts';
+import { decodeMessage } from '../workloads/payload.ts';
+import type { Workload } from '../workloads/workloads.ts';
+import type { Sheet } from './books.ts';
+import { cpuSeconds, peakBytes } from './cpu.ts';
+import type { Cost } from './report.ts';
+import { sendAll } from './sender.ts';
+
+/** The organizations of `npm start` whose rules are workloads A and B. */
+export const ORGS = { a: 'acme', b: 'globex' } as const;
+/** Windows wait no longer than vmagent's: all is sent before a window ends. */
+const LATENESS = '1s';
+const EMIT_LIMIT_MS = 120_000;
+
+/**
+ * `npm start -- --once` on a state of its own: it ends when every organization has a module that
+ * passed every gate, or none that is better than the baseline.
+ */
+export async function evolve(state: string, minutes: number, seed: number): Promise<void> {
+  const free = Object.fromEntries(
+    ['TEMPORAL', 'TEMPORAL_UI', 'TEMPORAL_METRICS', 'NATS', 'NATS_MONITOR', 'AGGREGATOR']
+      .concat(['INGEST_HTTP', 'INGEST_GRPC', 'API'])
+      .map((name) => [`RATCHET_${name}_PORT`, '0']),
+  );
+  const main = join('control', 'start', 'main.ts');
+  const args = ['--once', '--state', state, '--minutes', String(minutes), '--seed', String(seed)];
+  const child = spawn(process.execPath, ['--import', 'tsx', main, ...args], {
+    cwd: repositoryRoot,
+    env: { ...process.env, ...free },
+    stdio: ['ignore', 2, 2],
+  });
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('exit', resolve);
+  });
+  if (code !== 0) process.stderr.write(`evolution ended with status ${code}\n`);
+}
+
+export interface Serving {
+  level: string;
+  version: number;
+  module: string | null;
+}
+
+const NOTHING: Serving = { level: 'none', version: 0, module: null };
+
+export class Ratchet {
+  private readonly stack: Stack;
+  private readonly operator: NatsConnection;
+  private readonly tokens: Readonly<Record<string, string>>;
+
+  private constructor(stack: Stack, operator: NatsConnection, tokens: Record<string, string>) {
+    this.stack = stack;
+    this.operator = operator;
+    this.tokens = tokens;
+  }
+
+  /** NATS and one aggregator; nothing else is on the path of a sample. */
+  static async start(state: string): Promise<Ratchet> {
+    const stack = await startStack({
+      stateDir: state,
+      services: ['nats', 'aggregator'],
+      ports: freePorts,
+      lateness: LATENESS,
+      log: (line) => process.stderr.write(`${line}\n`),
+    });
+    const password = stack.secrets.password('operator');
+    const operator = await connectNats(stack.addresses.nats, 'operator', password);
+    return new Ratchet(stack, operator, await producersOf(stack));
+  }
+
+  /** Stores the rules of both workloads; what serves them is the baseline. */
+  async configure(workloads: Record<keyof typeof ORGS, Workload>): Promise<void> {
+    const password = this.stack.secrets.password('control');
+    const control = await connectNats(this.stack.addresses.nats, 'control', password);
+    try {
+      const table = await ConfigurationTable.open(control);
+      for (const name of ['a', 'b'] as const) {
+        const configuration = compileConfiguration(ORGS[name], workloads[name].rules);
+        const { stored } = await table.put(configuration, Date.now());
+        await sleep(Math.max(0, stored.effectiveFromMs - Date.now()));
+      }
+    } finally {
+      await control.close();
+    }
+  }
+
+  /** What serves an organization; known once it had a message. */
+  async serving(org: string): Promise<Serving> {
+    const response = await fetch(`${this.stack.addresses.aggregator}/status`);
+    const status = (await response.json()) as { organizations: Record<string, Serving> };
+    const { level, version, module } = status.organizations[org] ?? NOTHING;
+    return { level, version, module };
+  }
+
+  /** Sends the bodies and waits for all that is emitted. */
+  async measure(
+    org: string,
+    bodies: readonly Uint8Array[],
+    samples: number,
+    sheet: Sheet,
+  ): Promise<Cost> {
+    const subscription = this.operator.subscribe(`aggregates.${org}`);
+    const reading = (async () => {
+      for await (const { data } of subscription) {
+        const { sets, points } = decodeMessage(data);
+        for (const { set, value } of points) {
+          const { metric = '', tags = [] } = sets[set] ?? {};
+          sheet.add(metric, tags, value);
+        }
+      }
+    })();
+    await this.operator.flush();
+    const pids = {
+      aggregator: this.stack.service('aggregator').pid,
+      nats: this.stack.service('nats').pid,
+    };
+    const seconds = () =>
+      Object.entries(pids).map(([name, pid]) => [name, cpuSeconds(pid)] as const);
+    const before = new Map(seconds());
+    const url = `${this.stack.addresses.ingest}/api/v1/write`;
+    await sendAll({ url, token: this.tokens[org] }, bodies);
+    const end = performance.now() + EMIT_LIMIT_MS;
+    while (!sheet.complete && performance.now() < end) await sleep(200);
+    const processes = Object.fromEntries(
+      seconds().map(([name, now]) => {
+        const spent = now - (before.get(name) ?? 0);
+        return [name, { seconds: spent, peakBytes: peakBytes(pids[name as keyof typeof pids]) }];
+      }),
+    );
+    subscription.unsubscribe();
+    await reading;
+    return { samples, processes };
+  }
+
+  async stop(): Promise<void> {
+    await this.operator.close();
+    await this.stack.stop();
+  }
+}
+
+/** Tokens of senders: those that are there, so that a state that is used again keeps its own. */
+async function producersOf(stack: Stack): Promise<Record<string, string>> {
+  const file = join(stack.stateDir, 'cli.json');
+  if (existsSync(file)) {
+    const { producers } = JSON.parse(readFileSync(file, 'utf8')) as Partial<DevelopmentTokens>;
+    if (producers !== undefined) return producers;
+  }
+  const tokens = await ensureTokens(stack.stateDir, Object.values(ORGS), 'http://127.0.0.1:8480');
+  return tokens.producers;
+}

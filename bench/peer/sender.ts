@@ -1,0 +1,69 @@
+/** Sends bodies by remote write over a few connections, each as fast as it is answered. */
+import { Agent, request } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+export const CONNECTIONS = 4;
+const TRIES_MAX = 30;
+
+export interface Receiver {
+  /** Of remote write 1.0. */
+  url: string;
+  token?: string | undefined;
+}
+
+/** Throws when a body is refused for good. */
+export async function sendAll(receiver: Receiver, bodies: readonly Uint8Array[]): Promise<void> {
+  const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS });
+  let next = 0;
+  const connection = async () => {
+    while (next < bodies.length) {
+      const body = bodies[next++];
+      if (body !== undefined) await send(receiver, agent, body);
+    }
+  };
+  try {
+    await Promise.all(Array.from({ length: CONNECTIONS }, connection));
+  } finally {
+    agent.destroy();
+  }
+}
+
+/** As every sender does: what is refused for now comes again. */
+async function send(receiver: Receiver, agent: Agent, body: Uint8Array): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    const { status, text, retryAfter } = await post(receiver, agent, body);
+    if (status >= 200 && status < 300) return;
+    const temporary = status === 429 || status >= 500;
+    if (!temporary || tries === TRIES_MAX) throw new Error(`${receiver.url}: ${status} ${text}`);
+    await sleep(1_000 * (Number(retryAfter) || 1));
+  }
+}
+
+interface Answer {
+  status: number;
+  text: string;
+  retryAfter: string | undefined;
+}
+
+function post(receiver: Receiver, agent: Agent, body: Uint8Array): Promise<Answer> {
+  const headers: Record<string, string> = {
+    'content-type': 'application/x-protobuf',
+    'content-encoding': 'snappy',
+    'x-prometheus-remote-write-version': '0.1.0',
+  };
+  if (receiver.token !== undefined) headers.authorization = `Bearer ${receiver.token}`;
+  return new Promise((resolve, reject) => {
+    const sent = request(receiver.url, { method: 'POST', agent, headers }, (response) => {
+      const parts: Buffer[] = [];
+      response.on('data', (part: Buffer) => parts.push(part));
+      response.once('error', reject);
+      response.once('end', () => {
+        const text = Buffer.concat(parts).toString();
+        const retryAfter = response.headers['retry-after'];
+        resolve({ status: response.statusCode ?? 0, text, retryAfter });
+      });
+    });
+    sent.once('error', reject);
+    sent.end(body);
+  });
+}
