@@ -99,6 +99,7 @@ test('SIGTERM drains; after a restart everything is as it was', async () => {
   const log = first.logTail(1_000);
   assert.equal((await first.exited).code, 0, log);
   assert.match(log, /"msg":"stopped"/);
+  assert.match(log, /ANTHROPIC_API_KEY is not set: the built-in search alone proposes/);
   assert.doesNotMatch(log, /"level":[56]0/, 'an error was logged');
   assert.notEqual(stack.service('control').pid, first.pid);
   const shown = JSON.parse((await ratchet('status acme')).out);
