@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { within } from '../within.ts';
 import { hasCode, messageOf, StackError } from './errors.ts';
 import { logSize, openLog, tail } from './logs.ts';
 
@@ -144,7 +145,7 @@ async function untilHealthy(options: ServiceOptions, service: Service): Promise<
   while (performance.now() < deadline) {
     if (exit !== undefined) throw startFailure(service, `ended at once (${describeExit(exit)})`);
     try {
-      await probeOnce(options);
+      await within(probeTimeoutMs, options.probe);
       return;
     } catch (error) {
       last = messageOf(error);
@@ -153,15 +154,6 @@ async function untilHealthy(options: ServiceOptions, service: Service): Promise<
   }
   const seconds = options.readyWithinMs / 1_000;
   throw startFailure(service, `was not healthy within ${seconds} s (${last})`);
-}
-
-async function probeOnce(options: ServiceOptions): Promise<void> {
-  const signal = AbortSignal.timeout(probeTimeoutMs);
-  const late = sleep(probeTimeoutMs, null, { ref: false }).then(() => {
-    throw new Error(`no answer within ${probeTimeoutMs} ms`);
-  });
-  late.catch(() => undefined);
-  await Promise.race([options.probe(signal), late]);
 }
 
 function startFailure(service: Service, what: string): StackError {

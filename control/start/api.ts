@@ -2,6 +2,7 @@
 import type { GainSplit } from '../../evolver/gain.ts';
 import type { OrganizationStatus } from '../../workflows/messages.ts';
 import type { RuleInput } from '../configuration/index.ts';
+import { within } from '../within.ts';
 import type { Progress } from './model.ts';
 
 export interface Configured {
@@ -56,14 +57,16 @@ export class ApiClient {
   }
 
   private async request(method: string, path: string, body?: unknown): Promise<unknown> {
-    const response = await fetch(this.base + path, {
-      method,
-      headers: { authorization: `Bearer ${this.token}`, 'content-type': 'application/json' },
-      signal: AbortSignal.timeout(TIMEOUT_MS),
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    return await within(TIMEOUT_MS, async (signal) => {
+      const response = await fetch(this.base + path, {
+        method,
+        headers: { authorization: `Bearer ${this.token}`, 'content-type': 'application/json' },
+        signal,
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      });
+      const text = await response.text();
+      if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
+      return JSON.parse(text);
     });
-    const text = await response.text();
-    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
-    return JSON.parse(text);
   }
 }

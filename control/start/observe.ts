@@ -5,6 +5,7 @@
 import { type JsMsg, jetstream, jetstreamManager } from '@nats-io/jetstream';
 import type { Msg, NatsConnection } from '@nats-io/transport-node';
 import type { Ledger } from '../../bench/oracle/ledger.ts';
+import { within } from '../within.ts';
 import type { ApiClient } from './api.ts';
 import type { Measured, OrganizationModel, Swapped } from './model.ts';
 
@@ -101,8 +102,9 @@ export async function poll(
 
 async function aggregatorStatus(url: string): Promise<AggregatorStatus | null> {
   try {
-    const signal = AbortSignal.timeout(STATUS_TIMEOUT_MS);
-    return (await (await fetch(`${url}/status`, { signal })).json()) as AggregatorStatus;
+    return await within(STATUS_TIMEOUT_MS, async (signal) => {
+      return (await (await fetch(`${url}/status`, { signal })).json()) as AggregatorStatus;
+    });
   } catch {
     return null;
   }

@@ -3,6 +3,7 @@
  * NATS and the aggregator and cut into messages as an agent would send them.
  */
 import { encodeMessage, type Point, type TagSet } from '../../bench/workloads/payload.ts';
+import { within } from '../within.ts';
 import { parseExposition, type Sample } from './exposition.ts';
 
 export interface ScrapeTargets {
@@ -56,12 +57,12 @@ export function messagesOf(samples: readonly Sample[], ts: number): SelfMessage[
 }
 
 async function scrapeText(url: string): Promise<Sample[]> {
-  return parseExposition(await (await get(url)).text(), SAMPLES_MAX);
+  return parseExposition(await get(url), SAMPLES_MAX);
 }
 
 async function scrapeNats(url: string): Promise<Sample[]> {
-  const server = (await (await get(`${url}/varz`)).json()) as Record<string, unknown>;
-  const streams = (await (await get(`${url}/jsz?streams=true`)).json()) as JetStreamReport;
+  const server = JSON.parse(await get(`${url}/varz`)) as Record<string, unknown>;
+  const streams = JSON.parse(await get(`${url}/jsz?streams=true`)) as JetStreamReport;
   const samples = numbers(server, 'nats_', []);
   for (const account of streams.account_details ?? []) {
     for (const { name, state } of account.stream_detail ?? []) {
@@ -86,10 +87,13 @@ function numbers(
   });
 }
 
-async function get(url: string): Promise<Response> {
-  const response = await fetch(url, { signal: AbortSignal.timeout(TIMEOUT_MS) });
-  if (!response.ok) throw new Error(`${url} answered ${response.status}`);
-  return response;
+async function get(url: string): Promise<string> {
+  return await within(TIMEOUT_MS, async (signal) => {
+    const response = await fetch(url, { signal });
+    const text = await response.text();
+    if (!response.ok) throw new Error(`${url} answered ${response.status}`);
+    return text;
+  });
 }
 
 function withLabel(sample: Sample, name: string, value: string): Sample {
