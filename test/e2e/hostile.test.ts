@@ -48,7 +48,11 @@ test('every hostile candidate is stopped at its gate', { timeout: 400_000 }, asy
   const gateway = temporalGateway({
     client,
     evolverHost: settings.host,
-    settings: { ...DEFAULT_SETTINGS, candidates: 8, benchmark_seconds: 2, training_min: 24 },
+    settings: {
+      ...{ ...DEFAULT_SETTINGS, benchmark_seconds: 2, training_min: 24 },
+      // Nothing honest beside them: a better one would be promoted before they are asked about.
+      candidates: hostiles.length,
+    },
     budget: { ...DEFAULT_BUDGET, generations: 2 },
   });
   const workload = workloadA(3);
