@@ -124,8 +124,14 @@ impl Board {
         let owners = self.owners(&alive);
         let planned = plan(&alive, &owners, self.partitions);
         let mine = planned.into_iter().filter(|(_, owner)| *owner == self.me);
+        let mine: BTreeSet<u32> = mine.map(|(partition, _)| partition).collect();
+        let named = owners.iter().filter(|(_, owner)| **owner == self.me);
+        let named = named.map(|(partition, _)| *partition);
         Decision {
-            mine: mine.map(|(partition, _)| partition).collect(),
+            surplus: named
+                .filter(|partition| !mine.contains(partition))
+                .collect(),
+            mine,
             owners,
         }
     }
@@ -134,6 +140,8 @@ impl Board {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
     pub mine: BTreeSet<u32>,
+    /// Partitions that others should have, and wait for: their leases name this process.
+    pub surplus: BTreeSet<u32>,
     pub owners: BTreeMap<u32, String>,
 }
 
@@ -179,6 +187,21 @@ mod tests {
         board.listen(seconds(start, 100));
         assert_eq!(board.decide(seconds(start, 100)).owners.len(), 2);
         assert!(board.forgotten(seconds(start, 100)).is_empty());
+    }
+
+    /// A process that was started again finds the leases of the one before it under its name.
+    #[test]
+    fn what_others_should_have_is_surplus() {
+        let start = Instant::now();
+        let mut board = Board::new("me".to_owned(), TTL, 2, start);
+        for partition in 0..2 {
+            board.lease(partition, Lease::new(Some("me".to_owned()), 1), 2);
+        }
+        assert!(board.decide(start).surplus.is_empty());
+        board.member("other".to_owned(), 1, start);
+        let Decision { mine, surplus, .. } = board.decide(start);
+        assert_eq!((mine.len(), surplus.len()), (1, 1));
+        assert!(mine.is_disjoint(&surplus));
     }
 
     #[test]

@@ -235,6 +235,8 @@ impl Keeper {
             }
             Some(Slot::Held(held)) => self.start_release(number, held),
             None if wanted && self.is_free(number, decision) => self.start_acquire(number),
+            // Of the process before this one, by the same name: others wait for it.
+            None if decision.surplus.contains(&number) => self.start_give_back(number),
             None => {}
         }
     }
@@ -276,6 +278,20 @@ impl Keeper {
         let (setup, done) = (self.setup.clone(), self.done.clone());
         tokio::spawn(async move {
             setup.release(number, held).await;
+            let _ = done.send(Done::Idle(number));
+        });
+    }
+
+    /// Gives a lease back that is not served.
+    fn start_give_back(&mut self, number: u32) {
+        let (Some(lease), revision) = self.board.lease_of(number) else {
+            return;
+        };
+        let epoch = lease.epoch;
+        self.slots.insert(number, Slot::Busy);
+        let (setup, done) = (self.setup.clone(), self.done.clone());
+        tokio::spawn(async move {
+            setup.give_back(number, epoch, revision).await;
             let _ = done.send(Done::Idle(number));
         });
     }
@@ -359,13 +375,17 @@ impl Setup {
     /// Stops serving, and gives the lease back once the checkpoint is saved.
     async fn release(&self, number: u32, held: Held) {
         held.partition.stop().await;
-        let lease = Lease::new(None, held.epoch);
+        self.give_back(number, held.epoch, held.revision).await;
+    }
+
+    async fn give_back(&self, number: u32, epoch: u64, revision: u64) {
+        let lease = Lease::new(None, epoch);
         let Ok(json) = serde_json::to_vec(&lease) else {
             return;
         };
         let given = self
             .leases
-            .update(partition_key(number), json.into(), held.revision);
+            .update(partition_key(number), json.into(), revision);
         match tokio::time::timeout(GOODBYE_WITHIN, given).await {
             Ok(Ok(_)) => tracing::info!(number, "the partition is given back"),
             // Then it runs out.
