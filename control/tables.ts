@@ -16,6 +16,8 @@ export interface StoredConfiguration {
   digest: string;
   effectiveFromMs: number;
   blob: Uint8Array;
+  /** Over how many partitions its series are spread. */
+  spread: number;
   revision: number;
 }
 
@@ -31,6 +33,7 @@ const entrySchema = z.object({
   digest: z.string().regex(/^[0-9a-f]{64}$/),
   effective_from_ms: z.int().nonnegative(),
   rules: z.base64(),
+  spread: z.int().positive().default(1),
 });
 
 export class ConfigurationTable {
@@ -58,9 +61,9 @@ export class ConfigurationTable {
    * meanwhile.
    */
   async put(configuration: Configuration, nowMs: number): Promise<ConfigurationPut> {
-    const { org, digest, blob } = configuration;
+    const { org, digest, blob, spread } = configuration;
     const before = await this.#revision(org);
-    if (before.stored?.digest === digest) {
+    if (before.stored?.digest === digest && before.stored.spread === spread) {
       return { stored: before.stored, changed: false, before: before.stored };
     }
     const from = effectiveFromMs(nowMs);
@@ -70,11 +73,12 @@ export class ConfigurationTable {
       digest,
       effective_from_ms: from,
       rules: Buffer.from(blob).toString('base64'),
+      spread,
     };
     const revision = await guardNats(`storing the configuration of ${org}`, () =>
       this.#bucket.put(org, JSON.stringify(entry), { previousSeq: before.revision }),
     );
-    const stored = { org, digest, effectiveFromMs: from, blob, revision };
+    const stored = { org, digest, effectiveFromMs: from, blob, spread, revision };
     return { stored, changed: true, before: before.stored };
   }
 
@@ -102,12 +106,12 @@ function decodeEntry(org: string, value: Uint8Array, revision: number): StoredCo
   if (!parsed.success || parsed.data.org !== org) {
     throw new NatsFault('invalid', `the stored configuration of ${org} is malformed`);
   }
-  const { digest, effective_from_ms, rules } = parsed.data;
+  const { digest, effective_from_ms, rules, spread } = parsed.data;
   const blob = new Uint8Array(Buffer.from(rules, 'base64'));
   if (digestBlob(blob) !== digest) {
     throw new NatsFault('invalid', `the stored configuration of ${org} has another digest`);
   }
-  return { org, digest, effectiveFromMs: effective_from_ms, blob, revision };
+  return { org, digest, effectiveFromMs: effective_from_ms, blob, spread, revision };
 }
 
 /** An entry of the bucket `active`; the envelope's signatures are checked by aggregators. */

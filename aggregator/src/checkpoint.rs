@@ -31,6 +31,9 @@ pub struct Checkpoint {
     pub tick_ms: Option<i64>,
     /// How far an organization's own messages brought its time, where that is beyond the tick.
     pub times_ms: BTreeMap<String, i64>,
+    /// How far the parts of an organization had come that its home folds, by partition.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parts_ms: BTreeMap<String, BTreeMap<u32, i64>>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +67,7 @@ impl Checkpoint {
             head: 0,
             tick_ms: None,
             times_ms: BTreeMap::new(),
+            parts_ms: BTreeMap::new(),
         }
     }
 

@@ -8,6 +8,9 @@
 
 use std::sync::Arc;
 
+use ratchet_trust::{ConfigurationDigest, Sha256Digest};
+
+use crate::configuration::{Configuration, MeaningfulRule};
 use crate::timeline::{Entry, Timeline};
 
 /// So long a revision has to reach every aggregator before it counts. A new configuration is stored
@@ -67,6 +70,15 @@ impl Chronicle {
             .last()
             .map_or(i64::MIN, |(counts_ms, _)| *counts_ms);
         let counts_ms = before.max(revision.stored_ms.saturating_add(VISIBLE_AFTER_MS));
+        let mut revision = revision;
+        let entry = &mut revision.entry;
+        if !self
+            .newest
+            .has_spread(entry.spread, entry.effective_from_ms)
+        {
+            // All partitions must see a window the same way when it closes.
+            entry.effective_from_ms = entry.effective_from_ms.max(counts_ms);
+        }
         let newest = self.newest.with(revision.number, revision.entry.clone());
         revisions.push((counts_ms, revision));
         let surplus = revisions.len().saturating_sub(REVISIONS_MAX);
@@ -75,6 +87,26 @@ impl Chronicle {
             revisions,
             newest: Arc::new(newest),
         }
+    }
+
+    /// A configuration that was ever in a revision that is known.
+    pub fn find(&self, digest: &ConfigurationDigest) -> Option<&Arc<Configuration>> {
+        let newest_first = self.revisions.iter().rev();
+        let mut known = newest_first.filter_map(|(_, r)| r.entry.configuration.as_ref());
+        known.find(|configuration| configuration.digest == *digest)
+    }
+
+    /// A rule that was ever in a revision that is known.
+    pub fn rule(&self, meaning: &Sha256Digest) -> Option<&Arc<MeaningfulRule>> {
+        let newest_first = self.revisions.iter().rev();
+        let mut known = newest_first.filter_map(|(_, r)| r.entry.configuration.as_ref());
+        known.find_map(|configuration| configuration.rule(meaning))
+    }
+
+    /// The widest spread of any revision.
+    pub fn spread_max(&self) -> u32 {
+        let spreads = self.revisions.iter().map(|(_, r)| r.entry.spread);
+        spreads.max().unwrap_or(1)
     }
 
     /// What a message is served by that the server received at a moment.
@@ -109,6 +141,7 @@ mod tests {
                 entry: Entry {
                     effective_from_ms: *effective_from_ms,
                     configuration: None,
+                    spread: 1,
                 },
             })
         };
@@ -151,5 +184,27 @@ mod tests {
         assert_eq!((known.revision(), known.revisions.len()), (3, 1));
         let many: Vec<_> = (1..200).map(|n| (n, n as i64, 0)).collect();
         assert_eq!(chronicle(&many).revisions.len(), REVISIONS_MAX);
+    }
+
+    #[test]
+    fn a_spread_begins_when_everybody_knows() {
+        let spread = |spread, effective_from_ms| Revision {
+            number: 4,
+            stored_ms: 20_000,
+            entry: Entry {
+                effective_from_ms,
+                configuration: None,
+                spread,
+            },
+        };
+        let check = |revision: Revision, expected: [u32; 3]| {
+            let known = chronicle(&[(3, 10_000, 0)]).with(revision);
+            let timeline = known.at(30_000).timeline;
+            let spreads = [20_999, 21_000, 25_000].map(|start_ms| timeline.spread_at(start_ms));
+            assert_eq!(spreads, expected);
+        };
+        check(spread(4, 0), [1, 4, 4]);
+        check(spread(4, 25_000), [1, 1, 4]);
+        check(spread(1, 0), [1, 1, 1]);
     }
 }

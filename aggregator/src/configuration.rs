@@ -1,5 +1,6 @@
 //! A configuration as the aggregator uses it: the rules blob and the meaning of each rule.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -24,6 +25,7 @@ pub struct Configuration {
     pub rules: Vec<Arc<MeaningfulRule>>,
     /// The distinct window lengths, ascending.
     windows_ms: Vec<i64>,
+    by_meaning: HashMap<Sha256Digest, usize>,
 }
 
 impl Configuration {
@@ -39,13 +41,20 @@ impl Configuration {
         let mut windows_ms: Vec<i64> = rules.iter().map(|r| i64::from(r.rule.window_ms)).collect();
         windows_ms.sort_unstable();
         windows_ms.dedup();
+        let meanings = rules.iter().map(|rule| rule.meaning);
+        let by_meaning = meanings.zip(0..).collect();
         Ok(Self {
             org,
             digest: ConfigurationDigest::of(&blob),
             blob,
             rules,
             windows_ms,
+            by_meaning,
         })
+    }
+
+    pub fn rule(&self, meaning: &Sha256Digest) -> Option<&Arc<MeaningfulRule>> {
+        self.rules.get(*self.by_meaning.get(meaning)?)
     }
 
     /// The earliest start of a window that a point at `ts` belongs to.

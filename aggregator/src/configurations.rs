@@ -182,6 +182,7 @@ fn read(org: &Org, entry: &BucketEntry) -> Result<Entry, EntryError> {
         Operation::Delete | Operation::Purge => Ok(Entry {
             effective_from_ms: stored_ms(entry).saturating_add(VISIBLE_AFTER_MS),
             configuration: None,
+            spread: 1,
         }),
     }
 }

@@ -14,6 +14,7 @@ use crate::chronicle::{Chronicle, Revision};
 use crate::complete::Completeness;
 use crate::configuration::Configuration;
 use crate::identity::Org;
+use crate::settings::PARTITIONS_MAX;
 use crate::timeline::{Entry, Timeline};
 
 /// Organizations that one aggregator knows.
@@ -30,6 +31,8 @@ pub enum EntryError {
     Organization { key: String, org: String },
     #[error("effective from {0} ms, which is no moment since 1970")]
     Moment(i64),
+    #[error("spread over {0} partitions, not 1 to {PARTITIONS_MAX}")]
+    Spread(u32),
     #[error("the rules blob is not base64: {0}")]
     Base64(String),
     #[error("the rules blob has the digest {found}, not {expected}")]
@@ -51,6 +54,13 @@ struct WireEntry {
     digest: ConfigurationDigest,
     effective_from_ms: i64,
     rules: String,
+    /// Over how many partitions the series are spread; one when it is not said.
+    #[serde(default = "unspread")]
+    spread: u32,
+}
+
+fn unspread() -> u32 {
+    1
 }
 
 /// Reads one value of the bucket.
@@ -69,6 +79,9 @@ pub fn parse_entry(org: &Org, value: &[u8]) -> Result<Entry, EntryError> {
     if wire.effective_from_ms < 0 {
         return Err(EntryError::Moment(wire.effective_from_ms));
     }
+    if !(1..=PARTITIONS_MAX).contains(&wire.spread) {
+        return Err(EntryError::Spread(wire.spread));
+    }
     let blob = STANDARD
         .decode(&wire.rules)
         .map_err(|e| EntryError::Base64(e.to_string()))?;
@@ -84,6 +97,7 @@ pub fn parse_entry(org: &Org, value: &[u8]) -> Result<Entry, EntryError> {
     Ok(Entry {
         effective_from_ms: wire.effective_from_ms,
         configuration: Some(Arc::new(configuration)),
+        spread: wire.spread,
     })
 }
 
@@ -92,6 +106,8 @@ pub struct Directory {
     chronicles: RwLock<HashMap<Org, Arc<Chronicle>>>,
     /// Rises with every change.
     generation: AtomicU64,
+    /// Organizations that are, or were, spread over several partitions.
+    spread: RwLock<Vec<Org>>,
     /// How far it reaches.
     pub completeness: Completeness,
 }
@@ -118,6 +134,11 @@ impl Directory {
             .collect()
     }
 
+    /// Organizations that are, or were, spread over several partitions.
+    pub fn spread_organizations(&self) -> Vec<Org> {
+        self.spread.read().clone()
+    }
+
     /// Takes one revision in; true when it is new.
     pub fn apply(&self, org: &Org, revision: Revision) -> Result<bool, EntryError> {
         let mut chronicles = self.chronicles.write();
@@ -128,8 +149,14 @@ impl Directory {
         if revision.number <= chronicle.revision() {
             return Ok(false);
         }
+        let spread = revision.entry.spread > 1;
         *chronicle = Arc::new(chronicle.with(revision));
         drop(chronicles);
+        let mut known = self.spread.write();
+        if spread && !known.contains(org) {
+            known.push(org.clone());
+        }
+        drop(known);
         self.generation.fetch_add(1, Ordering::AcqRel);
         Ok(true)
     }
@@ -165,6 +192,8 @@ mod tests {
         check("schema", 2.into(), "schema 2");
         check("org", "globex".into(), "about `globex`");
         check("effective_from_ms", (-1).into(), "-1 ms");
+        check("spread", 0.into(), "spread over 0");
+        check("spread", 65.into(), "spread over 65");
         check("rules", "?".into(), "base64");
         check("rules", STANDARD.encode(b"x").into(), "digest");
         check(
@@ -189,6 +218,7 @@ mod tests {
             let entry = Entry {
                 effective_from_ms,
                 configuration: None,
+                spread: 1,
             };
             let revision = Revision {
                 number,

@@ -6,13 +6,12 @@
 
 use std::collections::BTreeSet;
 
+use async_nats::HeaderMap;
 use bytes::Bytes;
 use ratchet_codec::payload::write::{BuildError, MessageBuilder};
 use ratchet_trust::ConfigurationDigest;
 
-use crate::identity::Org;
 use crate::merge::{group_values, ClosedGroup, ClosedWindow};
-use crate::timeline::Timeline;
 
 /// Points in one message.
 pub const POINTS_MAX: usize = 4096;
@@ -20,6 +19,8 @@ pub const POINTS_MAX: usize = 4096;
 const KEYS_MAX: usize = 256;
 /// Bytes of tags and ids in one message; keeps it far below the limit of a payload.
 const TEXT_BYTES_MAX: usize = 512 * 1024;
+/// A digest as text.
+const MEANING_BYTES: usize = 64;
 
 /// One message of the AGGREGATES stream.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,10 +33,39 @@ pub struct EmittedMessage {
     pub body: Bytes,
 }
 
+/// Which configuration the windows of a message are of, and how long and when they are.
+pub const CONFIGURATION: &str = "Ratchet-Configuration";
+pub const WINDOW: &str = "Ratchet-Window";
+pub const WINDOW_END: &str = "Ratchet-Window-End";
+
+impl EmittedMessage {
+    pub fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        let end_ms = self.start_ms + i64::from(self.window_ms);
+        headers.insert(WINDOW_END, end_ms.to_string());
+        headers.insert(WINDOW, self.window_ms.to_string());
+        if let Some(digest) = self.configuration {
+            headers.insert(CONFIGURATION, digest.to_string());
+        }
+        headers
+    }
+}
+
+/// What of a window is emitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Its values.
+    Values,
+    /// What a second merge folds with the same windows of other partitions; the metric is the
+    /// digest of the rule's meaning.
+    Partials,
+}
+
 /// Encodes closed windows, ordered as [`crate::merge::Merger::close`] gives them.
 pub fn encode(
-    org: &Org,
-    timeline: &Timeline,
+    subject: &str,
+    form: Form,
+    configuration_of: impl Fn(&ClosedWindow) -> Option<ConfigurationDigest>,
     windows: &[ClosedWindow],
 ) -> Result<Vec<EmittedMessage>, BuildError> {
     let mut out = Vec::new();
@@ -43,9 +73,8 @@ pub fn encode(
         (a.start_ms, a.rule.rule.window_ms) == (b.start_ms, b.rule.rule.window_ms)
     };
     for batch in windows.chunk_by(same) {
-        let start_ms = batch[0].start_ms;
-        let configuration = timeline.serving(start_ms).map(|c| c.digest);
-        let mut chunk = Chunk::new(org, configuration, batch[0].rule.rule.window_ms, start_ms);
+        let first = &batch[0];
+        let mut chunk = Chunk::new(subject, form, configuration_of(first), first);
         for window in batch {
             chunk.keys_of(window, &mut out)?;
             for group in &window.groups {
@@ -60,6 +89,7 @@ pub fn encode(
 /// The message being filled.
 struct Chunk {
     subject: String,
+    form: Form,
     start_ms: i64,
     window_ms: u32,
     configuration: Option<ConfigurationDigest>,
@@ -70,15 +100,16 @@ struct Chunk {
 
 impl Chunk {
     fn new(
-        org: &Org,
+        subject: &str,
+        form: Form,
         configuration: Option<ConfigurationDigest>,
-        window_ms: u32,
-        start_ms: i64,
+        window: &ClosedWindow,
     ) -> Self {
         Self {
-            subject: format!("aggregates.{org}"),
-            start_ms,
-            window_ms,
+            subject: subject.to_owned(),
+            form,
+            start_ms: window.start_ms,
+            window_ms: window.rule.rule.window_ms,
             configuration,
             builder: MessageBuilder::new(),
             keys: BTreeSet::new(),
@@ -108,7 +139,7 @@ impl Chunk {
         out: &mut Vec<EmittedMessage>,
     ) -> Result<(), BuildError> {
         let rule = &window.rule.rule;
-        let text_bytes = rule.id.len() + group.key.len();
+        let text_bytes = rule.id.len().max(MEANING_BYTES) + group.key.len();
         let full =
             self.builder.len() >= POINTS_MAX || self.text_bytes + text_bytes > TEXT_BYTES_MAX;
         if full {
@@ -121,8 +152,15 @@ impl Chunk {
             .map(|key| &**key)
             .zip(group_values(&group.key))
             .collect();
-        self.builder
-            .point_with_count(&rule.id, &tags, window.start_ms, group.value, group.count)
+        let (start_ms, count) = (window.start_ms, group.count);
+        let builder = &mut self.builder;
+        match self.form {
+            Form::Values => builder.point_with_count(&rule.id, &tags, start_ms, group.value, count),
+            Form::Partials => {
+                let meaning = window.rule.meaning.to_string();
+                builder.point_with_count(meaning, &tags, start_ms, group.partial, count)
+            }
+        }
     }
 
     fn flush(&mut self, out: &mut Vec<EmittedMessage>) -> Result<(), BuildError> {
@@ -152,7 +190,6 @@ mod tests {
 
     use super::*;
     use crate::configuration::tests::{of_rules, rule};
-    use crate::timeline::Entry;
 
     fn group(host: &str, value: f64, count: u32) -> ClosedGroup {
         let mut key = (host.len() as u16).to_le_bytes().to_vec();
@@ -160,6 +197,7 @@ mod tests {
         ClosedGroup {
             key: key.into(),
             value,
+            partial: 2.0 * value,
             count,
         }
     }
@@ -171,11 +209,6 @@ mod tests {
             rule("b", "cpu", Aggregate::Sum, 60, &["host"]),
             rule("c", "cpu", Aggregate::Sum, 60, &["host"]),
         ]);
-        let entry = Entry {
-            effective_from_ms: 0,
-            configuration: Some(configuration.clone()),
-        };
-        let timeline = Timeline::default().with(1, entry);
         let window = |rule: usize, start_ms, groups: Vec<ClosedGroup>| ClosedWindow {
             rule: Arc::clone(&configuration.rules[rule]),
             start_ms,
@@ -189,7 +222,9 @@ mod tests {
             window(1, 60_000, many),
             window(2, 60_000, vec![group("x", f64::NAN, u32::MAX)]),
         ];
-        let messages = encode(&configuration.org, &timeline, &windows).unwrap();
+        let digest = Some(configuration.digest);
+        let encode = |form| encode("aggregates.acme", form, |_| digest, &windows).unwrap();
+        let messages = encode(Form::Values);
         let shapes: Vec<_> = messages
             .iter()
             .map(|m| (m.window_ms, m.start_ms, m.points))
@@ -216,9 +251,9 @@ mod tests {
         decoded.counts(&mut counts).unwrap();
         decoded.values(&mut values).unwrap();
         assert_eq!((counts, values), (vec![3], vec![0.5]));
-        assert_eq!(
-            encode(&configuration.org, &timeline, &windows).unwrap(),
-            messages
-        );
+        assert_eq!(encode(Form::Values), messages);
+        let partials = encode(Form::Partials);
+        assert_eq!(partials.len(), messages.len());
+        assert_ne!(partials, messages);
     }
 }

@@ -79,8 +79,12 @@ async fn publish_once(
 }
 
 pub fn now_ms() -> i64 {
+    now_us() / 1_000
+}
+
+pub fn now_us() -> i64 {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or(Duration::ZERO);
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }

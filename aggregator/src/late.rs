@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::configuration::Configuration;
 use crate::identity::Org;
 use crate::merge::LatePoints;
+use crate::spread::Place;
 
 pub const STREAM: &str = "LATE";
 const WINDOWS: &str = "Ratchet-Late";
@@ -31,8 +32,13 @@ struct Told<'a> {
     omitted: usize,
 }
 
-pub fn subject(org: &Org) -> String {
-    format!("late.{org}")
+/// Each partition of an organization writes its own subject.
+pub fn subject(org: &Org, place: Place) -> String {
+    if place.is_home(org) {
+        format!("late.{org}")
+    } else {
+        format!("late.{org}.{}", place.partition)
+    }
 }
 
 /// Names what a message missed, one entry a rule and window.
@@ -71,6 +77,9 @@ pub fn late_headers(windows: &[LateWindow]) -> HeaderMap {
     headers.insert(WINDOWS, text.as_str());
     headers
 }
+
+/// A message with points of windows that have no part in the partition it was published to.
+pub const MISROUTED: &str = "misrouted";
 
 pub fn refused_headers(reason: &str) -> HeaderMap {
     let mut headers = HeaderMap::new();

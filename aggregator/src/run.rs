@@ -218,6 +218,7 @@ impl Prepared {
             events,
             status: StatusBoard::default(),
             lateness: settings.lateness(),
+            partitions: settings.partitions,
             // A configuration may hold two: its module's and the baseline's. Any partition may
             // come to this process.
             instances_max: ((INSTANCES_MAX - INSTANCES_SPARE) / (2 * settings.partitions)) as usize,

@@ -22,6 +22,8 @@ pub struct Shared {
     pub events: Events,
     pub status: StatusBoard,
     pub lateness: Lateness,
+    /// How many partitions the INGEST stream has.
+    pub partitions: u32,
     /// Configurations of a partition that may hold instances at a time.
     pub instances_max: usize,
     /// Changes with every connection to NATS: consumers of the one before may be gone.

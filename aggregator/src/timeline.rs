@@ -19,6 +19,8 @@ pub const ENTRIES_MAX: usize = 32;
 pub struct Entry {
     pub effective_from_ms: i64,
     pub configuration: Option<Arc<Configuration>>,
+    /// Over how many partitions the organization's series are spread.
+    pub spread: u32,
 }
 
 /// The half-open range of window starts that one configuration serves.
@@ -26,6 +28,13 @@ pub struct Entry {
 pub struct Span {
     pub from_ms: i64,
     pub until_ms: i64,
+}
+
+/// A configuration that has windows for a message.
+pub struct Run<'a> {
+    pub configuration: &'a Arc<Configuration>,
+    pub span: Span,
+    pub spread: u32,
 }
 
 impl Span {
@@ -61,16 +70,33 @@ impl Timeline {
     }
 
     /// The configurations that can have windows for points in `min_ts..=max_ts`.
-    pub fn runs(
-        &self,
-        min_ts: i64,
-        max_ts: i64,
-    ) -> impl Iterator<Item = (&Arc<Configuration>, Span)> {
-        self.spans().filter(move |(configuration, span)| {
-            let earliest = configuration.earliest_window_start_ms(min_ts);
-            let latest = configuration.latest_window_start_ms(max_ts);
-            earliest < span.until_ms && latest >= span.from_ms
+    pub fn runs(&self, min_ts: i64, max_ts: i64) -> impl Iterator<Item = Run<'_>> {
+        self.spans().filter(move |run| {
+            let earliest = run.configuration.earliest_window_start_ms(min_ts);
+            let latest = run.configuration.latest_window_start_ms(max_ts);
+            earliest < run.span.until_ms && latest >= run.span.from_ms
         })
+    }
+
+    /// Over how many partitions windows starting at `start_ms` are spread.
+    pub fn spread_at(&self, start_ms: i64) -> u32 {
+        let mut newest_first = self.entries.iter().rev();
+        let entry = newest_first.find(|e| e.effective_from_ms <= start_ms);
+        entry.map_or(1, |entry| entry.spread)
+    }
+
+    /// Whether all windows that start at `from_ms` or later are spread so.
+    pub fn has_spread(&self, spread: u32, from_ms: i64) -> bool {
+        let later = self
+            .entries
+            .iter()
+            .filter(|e| e.effective_from_ms > from_ms);
+        self.spread_at(from_ms) == spread && later.into_iter().all(|e| e.spread == spread)
+    }
+
+    /// The widest spread of any window.
+    pub fn spread_max(&self) -> u32 {
+        self.entries.iter().map(|e| e.spread).max().unwrap_or(1)
     }
 
     /// The configuration that serves windows starting at `start_ms`.
@@ -111,7 +137,7 @@ impl Timeline {
         }
     }
 
-    fn spans(&self) -> impl Iterator<Item = (&Arc<Configuration>, Span)> {
+    fn spans(&self) -> impl Iterator<Item = Run<'_>> {
         self.entries.iter().enumerate().filter_map(|(i, entry)| {
             let until_ms = self
                 .entries
@@ -121,7 +147,11 @@ impl Timeline {
                 from_ms: entry.effective_from_ms,
                 until_ms,
             };
-            entry.configuration.as_ref().map(|c| (c, span))
+            Some(Run {
+                configuration: entry.configuration.as_ref()?,
+                span,
+                spread: entry.spread,
+            })
         })
     }
 }
@@ -139,6 +169,7 @@ mod tests {
             let entry = Entry {
                 effective_from_ms: *effective_from_ms,
                 configuration,
+                spread: 1,
             };
             timeline = timeline.with(i as u64 + 1, entry);
         }
@@ -158,7 +189,7 @@ mod tests {
         let timeline = timeline(entries);
         let actual: Vec<_> = timeline
             .runs(points.0, points.1)
-            .map(|(c, span)| (name(c), span.from_ms, span.until_ms))
+            .map(|run| (name(run.configuration), run.span.from_ms, run.span.until_ms))
             .collect();
         let expected: Vec<_> = expected
             .iter()
@@ -219,6 +250,7 @@ mod tests {
         let stale = Entry {
             effective_from_ms: 5,
             configuration: None,
+            spread: 1,
         };
         assert_eq!(timeline.with(2, stale).configurations().count(), 2);
         assert_eq!(timeline.revision(), 2);

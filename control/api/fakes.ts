@@ -50,11 +50,11 @@ export function makeFakes(directory: string, records: GenerationRecords = noReco
       configurations: {
         read: async (org) => configurations.get(org) ?? null,
         organizations: async () => [...configurations.keys()].sort(),
-        put: async ({ org, digest, blob }, nowMs) => {
+        put: async ({ org, digest, blob, spread }, nowMs) => {
           const before = configurations.get(org) ?? null;
           if (before?.digest === digest) return { stored: before, changed: false, before };
           const from = effectiveFromMs(nowMs);
-          const stored = { org, digest, blob, effectiveFromMs: from, revision: 1 };
+          const stored = { org, digest, blob, spread, effectiveFromMs: from, revision: 1 };
           configurations.set(org, stored);
           return { stored, changed: true, before };
         },
@@ -83,8 +83,8 @@ export const noRecords: GenerationRecords = {
 };
 
 export function storedConfiguration(org: string): StoredConfiguration {
-  const { blob, digest } = compileConfiguration(org, [rule]);
-  return { org, digest, blob, effectiveFromMs: 30_000, revision: 1 };
+  const { blob, digest, spread } = compileConfiguration(org, [rule]);
+  return { org, digest, blob, spread, effectiveFromMs: 30_000, revision: 1 };
 }
 
 function fakeGateway(fakes: Fakes): OrganizationGateway {

@@ -1,15 +1,22 @@
 /** The shapes of requests and answers: handlers are checked against them and OpenAPI shows them. */
 import { z } from 'zod';
-import { ruleSchema } from '../configuration/index.ts';
+import { limits, ruleSchema } from '../configuration/index.ts';
 
 const digest = z.string().describe('SHA-256, lowercase hexadecimal');
 const milliseconds = z.number().describe('Milliseconds since 1970');
 const nullable = <T extends z.ZodType>(schema: T) => schema.nullable();
 
+const spread = z
+  .int()
+  .min(1)
+  .max(limits.spread)
+  .describe('Over how many partitions the series of the organization are spread; 1 if left out');
+
 export const configurationBody = z
   .strictObject({
     org: z.string().optional().describe('May be left out; must be the organization of the path'),
     rules: z.array(ruleSchema).min(1),
+    spread: spread.optional(),
   })
   .describe('The rules of an organization, as JSON or YAML');
 
@@ -37,6 +44,7 @@ export const configurationView = z.object({
   org: z.string(),
   digest,
   effective_from_ms: milliseconds,
+  spread,
   rules: z.array(
     z.object({
       id: z.string(),

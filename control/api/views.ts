@@ -20,8 +20,8 @@ export function showConfiguration(stored: StoredConfiguration): z.output<typeof 
     aggregate: rule.aggregate,
     window: printWindow(rule.windowMs),
   }));
-  const { org, digest, effectiveFromMs: effective_from_ms } = stored;
-  return { org, digest, effective_from_ms, rules };
+  const { org, digest, effectiveFromMs: effective_from_ms, spread } = stored;
+  return { org, digest, effective_from_ms, spread, rules };
 }
 
 export function showChanges(put: ConfigurationPut): z.output<typeof configurationReply>['changes'] {

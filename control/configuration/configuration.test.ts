@@ -56,6 +56,21 @@ test('filter and group_by may be left out', () => {
   assert.deepEqual(compiled.rules[0]?.groupBy, []);
 });
 
+test('the spread is no part of the digest', () => {
+  const check = (spread: unknown, expected: number) => {
+    const compiled = compileBody({ org: 'acme', rules: [rule], spread });
+    assert.equal(compiled.spread, expected);
+    assert.equal(compiled.digest, compileConfiguration('acme', [rule]).digest);
+  };
+  check(undefined, 1);
+  check(4, 4);
+  check(64, 64);
+  for (const spread of [0, 65, 1.5, '4', null]) {
+    const run = () => compileBody({ org: 'acme', rules: [rule], spread });
+    checkProblems(run, [`|spread|is ${JSON.stringify(spread)}, not a number of partitions`]);
+  }
+});
+
 test('every problem is listed, not only the first', () => {
   const first = { ...rule, filter: 'service=checkout', window: '90', aggregate: 'median' };
   const second = { ...rule, metric: '', group_by: ['a', 'a'], extra: 1, priority: 2 };

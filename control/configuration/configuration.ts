@@ -10,6 +10,8 @@ export interface Configuration {
   rules: Rule[];
   blob: Uint8Array;
   digest: string;
+  /** Over how many partitions its series are spread; no part of the blob. */
+  spread: number;
 }
 
 /** Validates and encodes rules; throws `ConfigurationError` with every problem found. */
@@ -18,9 +20,9 @@ export function compileConfiguration(org: string, rules: readonly RuleInput[]): 
 }
 
 /** The same for values of unknown shape, such as a request body. */
-export function compileUnknown(org: unknown, inputs: unknown): Configuration {
-  const named = organizationProblem(org);
-  const problems: Problem[] = named === null ? [] : [named];
+export function compileUnknown(org: unknown, inputs: unknown, spread: unknown = 1): Configuration {
+  const found = [organizationProblem(org), spreadProblem(spread)];
+  const problems = found.filter((problem) => problem !== null);
   if (!Array.isArray(inputs)) {
     throw new ConfigurationError([...problems, topProblem('must be a list of rules')]);
   }
@@ -33,7 +35,16 @@ export function compileUnknown(org: unknown, inputs: unknown): Configuration {
   if (problems.length > 0) throw new ConfigurationError(problems);
   const blob = encode(rules);
   const sorted = [...rules].sort((a, b) => (a.id < b.id ? -1 : 1));
-  return { org: String(org), rules: sorted, blob, digest: digestBlob(blob) };
+  const digest = digestBlob(blob);
+  return { org: String(org), rules: sorted, blob, digest, spread: Number(spread) };
+}
+
+function spreadProblem(spread: unknown): Problem | null {
+  const whole = typeof spread === 'number' && Number.isInteger(spread);
+  if (whole && spread >= 1 && spread <= limits.spread) return null;
+  const shown = JSON.stringify(spread);
+  const message = `is ${shown}, not a number of partitions from 1 to ${limits.spread}`;
+  return { rule: '', field: 'spread', message };
 }
 
 function compileRules(inputs: readonly unknown[], problems: Problem[]): Rule[] {

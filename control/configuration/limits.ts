@@ -10,6 +10,8 @@ export const limits = {
   filterCharacters: 16_384,
   windowMsMin: 1_000,
   windowMsMax: 3_600_000,
+  /** As many partitions as an aggregator serves at most. */
+  spread: 64,
 } as const;
 
 export const idPattern = /^[a-z0-9][a-z0-9._-]{0,99}$/;

@@ -2,7 +2,7 @@ import { parseDocument } from 'yaml';
 import { type Configuration, compileUnknown } from './configuration.ts';
 import { ConfigurationError, type Problem } from './errors.ts';
 
-/** Compiles `org:` and `rules:` from YAML (or JSON, which is YAML). */
+/** Compiles `org:`, `rules:` and `spread:` from YAML (or JSON, which is YAML). */
 export function parseConfiguration(text: string, expectedOrg?: string): Configuration {
   return compileBody(parseDocumentText(text), expectedOrg);
 }
@@ -12,14 +12,14 @@ export function compileBody(body: unknown, expectedOrg?: string): Configuration 
   if (typeof body !== 'object' || body === null || Array.isArray(body)) {
     throw new ConfigurationError([problem('document', 'must be a mapping with org and rules')]);
   }
-  const { org = expectedOrg, rules, ...rest } = body as Record<string, unknown>;
+  const { org = expectedOrg, rules, spread, ...rest } = body as Record<string, unknown>;
   const problems = Object.keys(rest).map((key) => problem(key, 'is not a key of a configuration'));
   if (expectedOrg !== undefined && org !== expectedOrg) {
     problems.push(problem('org', `is ${JSON.stringify(org)}, expected "${expectedOrg}"`));
   }
-  if (problems.length === 0) return compileUnknown(org, rules);
+  if (problems.length === 0) return compileUnknown(org, rules, spread);
   try {
-    compileUnknown(org, rules);
+    compileUnknown(org, rules, spread);
   } catch (error) {
     if (!(error instanceof ConfigurationError)) throw error;
     problems.push(...error.problems);

@@ -111,6 +111,25 @@ describe('partitions', () => {
     }
   });
 
+  test('a message of a spread organization goes to the partition that is named', async () => {
+    const js = jetstream(connections.producer);
+    await js.publish('ingest.3.vast', 'x');
+    const manager = await jetstreamManager(connections.admin);
+    const query = { subjects_filter: 'ingest.3.vast' };
+    const { state: stored } = await manager.streams.info('INGEST', query);
+    assert.deepEqual(stored.subjects, { 'ingest.3.vast': 1 });
+    // Nobody reads a fifth.
+    await assert.rejects(async () => js.publish('ingest.4.vast', 'x', { timeout: 1_000 }));
+  });
+
+  test('parts of windows are stored for the home, and only aggregators send them', async () => {
+    const subject = 'parts.1.vast.2';
+    await jetstream(connections.aggregator).publish(subject, 'x');
+    const sent = async () =>
+      jetstream(connections.producer).publish(subject, 'x', { timeout: 1_000 });
+    await assert.rejects(sent);
+  });
+
   test('a repeated message id is stored once', async () => {
     const js = jetstream(connections.producer);
     assert.equal((await js.publish('ingest.acme', 'x', { msgID: 'one' })).duplicate, false);

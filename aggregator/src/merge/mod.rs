@@ -5,7 +5,7 @@
 //! accumulator and checks it, and only then changes accumulators: records that are refused leave
 //! nothing behind.
 
-mod cell;
+pub mod cell;
 mod memo;
 mod message;
 mod pass;

@@ -14,6 +14,8 @@ const UNKNOWN: u32 = u32::MAX;
 pub struct ClosedGroup {
     pub key: Arc<[u8]>,
     pub value: f64,
+    /// What another merge folds on: the sum where the value is an average.
+    pub partial: f64,
     pub count: u32,
 }
 
@@ -149,6 +151,7 @@ impl RuleTable {
         let closed = |(group, cell): (usize, &Cell)| ClosedGroup {
             key: self.keys[group].clone(),
             value: cell.finish(aggregate),
+            partial: cell.value,
             count: cell.count,
         };
         let mut contents: Vec<_> = cells.map(closed).collect();

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! INGEST ─► reader (task) ─bounded─► worker (OS thread) ─bounded─► publisher (task) ─► AGGREGATES
-//!           from the checkpoint      messages in stream order     acks, then saves     LATE
+//!           from the checkpoint      messages in stream order     acks, then saves    LATE, INGEST
 //! ```
 //!
 //! Exactly once: a window's values are a function of the stream, every emission has a place in the
@@ -16,6 +16,7 @@ mod instances;
 mod lane;
 mod lanes;
 mod org;
+mod outbox;
 mod publisher;
 mod reader;
 mod worker;
@@ -49,10 +50,18 @@ const STOP_WITHIN: Duration = Duration::from_secs(10);
 pub(crate) enum Input {
     Message {
         sequence: u64,
-        received_ms: i64,
+        /// When the server stored it, in microseconds.
+        received_us: i64,
         subject: Subject,
         payload: Bytes,
         /// Keeps the bytes counted until the message is done.
+        permit: OwnedSemaphorePermit,
+    },
+    /// What another partition, or this one, has of an organization whose home is here.
+    Part {
+        sequence: u64,
+        received_ms: i64,
+        message: async_nats::Message,
         permit: OwnedSemaphorePermit,
     },
     Tick {
@@ -68,9 +77,8 @@ impl Input {
     /// When the stream stored it, if it is of the stream.
     fn stored_ms(&self) -> Option<i64> {
         match self {
-            Self::Message { received_ms, .. } | Self::Tick { received_ms, .. } => {
-                Some(*received_ms)
-            }
+            Self::Message { received_us, .. } => Some(received_us.div_euclid(1_000)),
+            Self::Part { received_ms, .. } | Self::Tick { received_ms, .. } => Some(*received_ms),
             Self::Refresh(_) | Self::Stop => None,
         }
     }

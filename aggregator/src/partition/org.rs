@@ -1,20 +1,24 @@
 //! One organization within a partition: its configurations, their modules, its open windows.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use ratchet_sandbox::Runner;
+use ratchet_trust::Sha256Digest;
 
 use crate::capture::Budget;
 use crate::chronicle::View;
 use crate::configuration::Configuration;
-use crate::emit::{self, EmittedMessage};
+use crate::emit::{self, EmittedMessage, Form};
 use crate::events::now_ms;
 use crate::identity::Org;
 use crate::merge::{Binding, ClosedWindow, Limits, Merger, Tally};
 use crate::metrics::{OrgMetrics, RuleMetrics};
+use crate::parts::{self, Gather, Part};
 use crate::registry::{Installed, Level};
 use crate::shared::Shared;
+use crate::spread::{self, Place};
 use crate::status::{OrgStatus, Serving};
 use crate::timeline::{Span, Timeline};
 use crate::watermark::Watermark;
@@ -39,12 +43,42 @@ pub struct Served {
     pub last_used: u64,
 }
 
+/// The configurations that a message runs on.
+#[derive(Default)]
+pub struct Runs {
+    /// As indexes of `served`.
+    pub here: Vec<(usize, Span)>,
+    /// Whether it has points of windows that have no part in this partition.
+    pub elsewhere: bool,
+}
+
+/// What closed at a time.
+#[derive(Default)]
+pub struct Closed {
+    /// Windows that this partition alone has.
+    pub whole: Vec<EmittedMessage>,
+    /// This partition's parts of windows that are spread.
+    pub parts: Vec<EmittedMessage>,
+    /// How far time has come here, where others wait for it.
+    pub time_ms: Option<i64>,
+}
+
+/// Where an organization starts.
+pub struct Start {
+    pub watermark: Watermark,
+    /// How far each partition's parts of it had come.
+    pub parts_ms: BTreeMap<u32, i64>,
+}
+
 pub struct OrgState {
     pub org: Org,
+    place: Place,
     /// What serves the message at hand.
     view: View,
     pub merger: Merger,
     pub watermark: Watermark,
+    /// At the organization's home: parts of windows that are spread.
+    gather: Gather,
     pub served: Vec<Served>,
     pub metrics: OrgMetrics,
     pub status: Arc<OrgStatus>,
@@ -56,11 +90,13 @@ pub struct OrgState {
 }
 
 impl OrgState {
-    pub fn new(shared: &Shared, org: Org, watermark: Watermark) -> Self {
+    pub fn new(shared: &Shared, org: Org, place: Place, start: Start) -> Self {
         Self {
+            place,
+            gather: Gather::new(shared.lateness, start.parts_ms),
             view: View::default(),
             merger: Merger::new(Limits::default(), shared.lateness),
-            watermark,
+            watermark: start.watermark,
             served: Vec::new(),
             metrics: OrgMetrics::new(&shared.metrics, &org),
             status: shared.status.of(&org),
@@ -139,35 +175,137 @@ impl OrgState {
         &self.view.timeline
     }
 
-    /// The configurations that a message runs on, as indexes of `served`.
-    pub fn runs(&self, min_ts: i64, max_ts: i64) -> Vec<(usize, Span)> {
-        let runs = self.view.timeline.runs(min_ts, max_ts);
-        let index = |c: &Arc<Configuration>| {
-            self.served
-                .iter()
-                .position(|s| s.configuration.digest == c.digest)
+    /// The configurations that a message runs on here.
+    pub fn runs(&self, min_ts: i64, max_ts: i64) -> Runs {
+        let mut runs = Runs::default();
+        for run in self.view.timeline.runs(min_ts, max_ts) {
+            let digest = run.configuration.digest;
+            let mut served = self.served.iter();
+            let Some(index) = served.position(|s| s.configuration.digest == digest) else {
+                continue;
+            };
+            if self.place.serves(&self.org, run.spread) {
+                runs.here.push((index, run.span));
+            } else {
+                runs.elsewhere = true;
+            }
+        }
+        runs
+    }
+
+    /// Whether some windows have parts in several partitions, one of them here.
+    fn is_spread_here(&self) -> bool {
+        let spread = self.view.timeline.spread_max();
+        spread > 1 && self.place.serves(&self.org, spread)
+    }
+
+    /// The same, with how far time has come where other partitions wait for it.
+    pub fn close_and_tell(&mut self) -> Closed {
+        let time_ms = self.is_spread_here().then_some(self.watermark.ms());
+        Closed {
+            time_ms,
+            ..self.close()
+        }
+    }
+
+    /// Takes in what a partition says of this organization, at its home; returns what that
+    /// completes. An error is a reason to count it by.
+    pub fn part(
+        &mut self,
+        shared: &Shared,
+        source: u32,
+        sequence: u64,
+        part: Part,
+    ) -> Result<Closed, &'static str> {
+        let Self {
+            org,
+            place,
+            view,
+            gather,
+            ..
+        } = self;
+        let sources = |window: parts::Window| {
+            let spread = view.timeline.spread_at(window.start_ms);
+            spread::sources(org, spread, place.partitions)
         };
-        runs.filter_map(|(c, span)| Some((index(c)?, span)))
-            .collect()
+        match part {
+            Part::Time(time_ms) => gather.time(source, time_ms),
+            Part::Window(window, body) => {
+                gather.part(source, sequence, (window, &sources(window)), body)?;
+            }
+        }
+        let complete = gather.complete(sources);
+        if complete.is_empty() {
+            return Ok(Closed::default());
+        }
+        let chronicle = shared.directory.chronicle(org).ok_or("unconfigured")?;
+        let rule_of = |meaning: &Sha256Digest| chronicle.rule(meaning).cloned();
+        let mut windows = Vec::new();
+        for complete in complete {
+            match complete.fold(rule_of) {
+                Ok(folded) => windows.extend(folded),
+                Err(reason) => {
+                    tracing::error!(%org, reason, "a spread window is lost");
+                    shared.metrics.refuse(org.as_str(), reason);
+                }
+            }
+        }
+        let whole = self.encode(&self.values_subject(), Form::Values, &windows);
+        self.count_emitted(&windows);
+        Ok(Closed {
+            whole,
+            ..Closed::default()
+        })
+    }
+
+    /// The oldest message that an open window needs.
+    pub fn first_sequence(&self) -> Option<u64> {
+        let waiting = self.gather.first_sequence();
+        self.merger
+            .first_sequence()
+            .into_iter()
+            .chain(waiting)
+            .min()
+    }
+
+    /// How far each partition's parts have come.
+    pub fn parts_ms(&self) -> &BTreeMap<u32, i64> {
+        self.gather.times_ms()
     }
 
     /// Takes out what closes as time has come.
-    pub fn close(&mut self) -> Vec<EmittedMessage> {
+    pub fn close(&mut self) -> Closed {
         let windows = self.merger.close(self.watermark.ms());
         self.status.set_open_windows(self.merger.open_windows());
         if windows.is_empty() {
-            return Vec::new();
+            return Closed::default();
         }
-        match emit::encode(&self.org, &self.view.timeline, &windows) {
-            Ok(messages) => {
-                self.count_emitted(&windows);
-                messages
-            }
-            Err(error) => {
-                tracing::error!(org = %self.org, %error, "closed windows cannot be encoded");
-                Vec::new()
-            }
-        }
+        let timeline = &self.view.timeline;
+        let is_whole = |window: &ClosedWindow| timeline.spread_at(window.start_ms) == 1;
+        let (whole, parts): (Vec<_>, Vec<_>) = windows.into_iter().partition(is_whole);
+        let to_home = parts::subject(&self.org, self.place);
+        let closed = Closed {
+            whole: self.encode(&self.values_subject(), Form::Values, &whole),
+            parts: self.encode(&to_home, Form::Partials, &parts),
+            time_ms: None,
+        };
+        self.count_emitted(&whole);
+        closed
+    }
+
+    fn values_subject(&self) -> String {
+        format!("aggregates.{}", self.org)
+    }
+
+    fn encode(&self, subject: &str, form: Form, windows: &[ClosedWindow]) -> Vec<EmittedMessage> {
+        let serving = |window: &ClosedWindow| {
+            let configuration = self.view.timeline.serving(window.start_ms)?;
+            Some(configuration.digest)
+        };
+        emit::encode(subject, form, serving, windows).unwrap_or_else(|error| {
+            tracing::error!(org = %self.org, %error, "closed windows cannot be encoded");
+            Vec::new()
+        })
     }
 
     fn count_emitted(&self, windows: &[ClosedWindow]) {

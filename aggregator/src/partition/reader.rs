@@ -13,6 +13,7 @@ use super::{Input, Reading};
 use crate::chronicle::VISIBLE_AFTER_MS;
 use crate::metrics::PartitionLabel;
 use crate::nats::reconnected;
+use crate::parts;
 use crate::shared::Shared;
 
 const TICK_EVERY: Duration = Duration::from_secs(1);
@@ -82,7 +83,11 @@ impl Reader {
         let known = &self.shared.directory.completeness;
         known.see(i64::try_from(last_ms).unwrap_or(0));
         let config = OrderedConfig {
-            filter_subjects: vec![format!("ingest.{p}.*"), format!("tick.{p}")],
+            filter_subjects: vec![
+                format!("ingest.{p}.*"),
+                format!("tick.{p}"),
+                parts::filter(p),
+            ],
             deliver_policy: DeliverPolicy::ByStartSequence {
                 start_sequence: self.next,
             },
@@ -130,13 +135,13 @@ impl Reader {
                 return;
             };
             let sequence = info.stream_sequence;
-            let received_ms = (info.published.unix_timestamp_nanos() / 1_000_000) as i64;
+            let received_us = (info.published.unix_timestamp_nanos() / 1_000) as i64;
             lag.set(i64::try_from(info.pending).unwrap_or(i64::MAX));
             if sequence < self.next {
                 continue;
             }
             if self
-                .hand_over(message.message, sequence, received_ms)
+                .hand_over(message.message, sequence, received_us)
                 .await
                 .is_none()
             {
@@ -152,8 +157,9 @@ impl Reader {
         &self,
         message: async_nats::Message,
         sequence: u64,
-        received_ms: i64,
+        received_us: i64,
     ) -> Option<()> {
+        let received_ms = received_us.div_euclid(1_000);
         // What counts for this message must be known before it is served.
         let known = &self.shared.directory.completeness;
         known
@@ -168,13 +174,22 @@ impl Reader {
             let kib = u32::try_from(message.payload.len().div_ceil(1024)).unwrap_or(u32::MAX);
             let kib = kib.clamp(1, super::INPUT_KIB_MAX as u32);
             let permit = self.bytes.clone().acquire_many_owned(kib).await.ok()?;
-            let (subject, payload) = (message.subject, message.payload);
-            Input::Message {
-                sequence,
-                received_ms,
-                subject,
-                payload,
-                permit,
+            if message.subject.starts_with(parts::PREFIX) {
+                Input::Part {
+                    sequence,
+                    received_ms,
+                    message,
+                    permit,
+                }
+            } else {
+                let (subject, payload) = (message.subject, message.payload);
+                Input::Message {
+                    sequence,
+                    received_us,
+                    subject,
+                    payload,
+                    permit,
+                }
             }
         };
         self.inputs.send(input).await.ok()

@@ -3,36 +3,31 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use async_nats::HeaderMap;
 use bytes::Bytes;
 use ratchet_codec::payload::{validate, Header};
 use tokio::sync::mpsc;
 
 use super::fallback::{self, Arrival};
 use super::instances::make_room;
-use super::lane::Outgoing;
-use super::org::OrgState;
+use super::org::{OrgState, Runs, Start};
+use super::outbox::{Gone, Outbox};
 use super::publisher::Output;
 use super::Input;
 use crate::capture::Offer;
 use crate::checkpoint::Checkpoint;
-use crate::emit::EmittedMessage;
 use crate::identity::Org;
 use crate::late::{self, LateWindow};
 use crate::merge::Tally;
 use crate::metrics::{PartitionLag, UNKNOWN_ORG};
-use crate::position::Position;
+use crate::parts;
 use crate::shared::Shared;
+use crate::spread::Place;
 use crate::watermark::{refuse_time, Watermark};
 
-const AGGREGATES: &str = "AGGREGATES";
 /// Refusals that are about time; their messages are offered on the side stream.
 const OUT_OF_REACH: [&str; 2] = ["future", "ancient"];
 /// Stream time between two saves when nothing was emitted.
 const SAVE_EVERY_MS: i64 = 5_000;
-
-/// The publisher is gone: nothing more can be emitted.
-struct Gone;
 
 pub struct Worker {
     shared: Arc<Shared>,
@@ -45,10 +40,9 @@ pub struct Worker {
     taken: u64,
     head: u64,
     tick_ms: Option<i64>,
-    emitted_since_save: bool,
     last_save_ms: i64,
-    outputs: mpsc::Sender<Output>,
-    partition: u32,
+    place: Place,
+    outbox: Outbox,
     lag: PartitionLag,
 }
 
@@ -59,6 +53,10 @@ impl Worker {
         saved: Checkpoint,
         outputs: mpsc::Sender<Output>,
     ) -> Self {
+        let place = Place {
+            partition,
+            partitions: shared.partitions,
+        };
         Self {
             lag: shared.metrics.lag.of(partition, saved.tick_ms),
             shared,
@@ -67,11 +65,15 @@ impl Worker {
             taken: saved.position - 1,
             head: saved.head,
             tick_ms: saved.tick_ms,
-            emitted_since_save: false,
             last_save_ms: 0,
+            place,
+            outbox: Outbox {
+                outputs,
+                origin_ms: saved.origin_ms,
+                place,
+                unsaved: false,
+            },
             saved,
-            outputs,
-            partition,
         }
     }
 
@@ -82,12 +84,26 @@ impl Worker {
             let served = match input {
                 Input::Message {
                     sequence,
-                    received_ms,
+                    received_us,
                     subject,
                     payload,
                     permit,
                 } => {
+                    let received_ms = received_us.div_euclid(1_000);
                     let served = self.message(sequence, received_ms, &subject, payload);
+                    drop(permit);
+                    if sequence > self.replay_until {
+                        self.shared.metrics.latency_since(received_us);
+                    }
+                    served
+                }
+                Input::Part {
+                    sequence,
+                    received_ms,
+                    message,
+                    permit,
+                } => {
+                    let served = self.part(sequence, received_ms, message);
                     drop(permit);
                     served
                 }
@@ -104,7 +120,7 @@ impl Worker {
                 Input::Stop => break,
             };
             if served.is_err() {
-                tracing::error!(partition = self.partition, "the publisher is gone");
+                tracing::error!(partition = self.place.partition, "the publisher is gone");
                 return;
             }
             if let Some(stored_ms) = stored_ms {
@@ -112,7 +128,7 @@ impl Worker {
             }
         }
         // A stop saves what is settled, so that the next owner reads as little as it can.
-        let _ = self.save();
+        let _ = self.outbox.save(self.snapshot());
     }
 
     fn message(
@@ -144,10 +160,13 @@ impl Worker {
             replayed,
         };
         org.replaying = replayed;
-        let (ran, late) = self.serve(&mut org, &arrival);
+        let (runs, late) = self.serve(&mut org, &arrival);
+        let ran = !runs.here.is_empty();
         if !replayed {
             self.capture(&mut org, &arrival, received_ms);
-            if !ran {
+            if runs.elsewhere {
+                self.refuse(name, late::MISROUTED);
+            } else if !ran {
                 self.refuse(name, "unconfigured");
             }
         }
@@ -155,10 +174,16 @@ impl Worker {
             org.watermark.message(header.max_ts, received_ms);
         }
         let closed = org.close();
-        let mut emitted = self.emit(&org, sequence, closed);
-        if !late.is_empty() {
-            let headers = late::late_headers(&late);
-            emitted = emitted.and_then(|()| self.offer_late(&org.org, sequence, headers, payload));
+        let mut emitted = self.outbox.emit(&org, sequence, closed);
+        let offered = if !late.is_empty() {
+            Some(late::late_headers(&late))
+        } else if runs.elsewhere && !replayed {
+            Some(late::refused_headers(late::MISROUTED))
+        } else {
+            None
+        };
+        if let Some(headers) = offered {
+            emitted = emitted.and_then(|()| self.outbox.late(&org.org, sequence, headers, payload));
         }
         self.orgs.insert(org.org.clone(), org);
         emitted
@@ -175,41 +200,11 @@ impl Worker {
         let out_of_reach = self.orgs.contains_key(name) && OUT_OF_REACH.contains(&reason);
         match Org::parse(name) {
             Ok(org) if out_of_reach => {
-                self.offer_late(&org, sequence, late::refused_headers(reason), payload)
+                let headers = late::refused_headers(reason);
+                self.outbox.late(&org, sequence, headers, payload)
             }
             _ => Ok(()),
         }
-    }
-
-    fn offer_late(
-        &mut self,
-        org: &Org,
-        sequence: u64,
-        headers: HeaderMap,
-        body: Bytes,
-    ) -> Result<(), Gone> {
-        self.send(Outgoing {
-            stream: late::STREAM,
-            subject: late::subject(org),
-            position: self.position(sequence, 0),
-            headers,
-            body,
-        })
-    }
-
-    fn position(&self, cause: u64, part: u32) -> Position {
-        Position {
-            origin_ms: self.saved.origin_ms,
-            cause,
-            part,
-        }
-    }
-
-    fn send(&mut self, outgoing: Outgoing) -> Result<(), Gone> {
-        self.emitted_since_save = true;
-        self.outputs
-            .blocking_send(Output::Emit(outgoing))
-            .map_err(|_| Gone)
     }
 
     /// Checks a message, and makes its organization ready to serve it. What it refuses comes with
@@ -245,17 +240,21 @@ impl Worker {
 
     fn add_org(&mut self, org: Org) {
         let saved_ms = self.saved.times_ms.remove(org.as_str());
-        let watermark = Watermark::start(saved_ms, self.tick_ms);
-        let state = OrgState::new(&self.shared, org.clone(), watermark);
+        let parts_ms = self.saved.parts_ms.remove(org.as_str());
+        let start = Start {
+            watermark: Watermark::start(saved_ms, self.tick_ms),
+            parts_ms: parts_ms.unwrap_or_default(),
+        };
+        let state = OrgState::new(&self.shared, org.clone(), self.place, start);
         self.orgs.insert(org, state);
     }
 
-    /// Runs a message on every configuration that it concerns: whether there is one, and the closed
-    /// windows that it missed.
-    fn serve(&mut self, org: &mut OrgState, arrival: &Arrival<'_>) -> (bool, Vec<LateWindow>) {
+    /// Runs a message on every configuration that it concerns; with them, the closed windows that
+    /// it missed.
+    fn serve(&mut self, org: &mut OrgState, arrival: &Arrival<'_>) -> (Runs, Vec<LateWindow>) {
         let runs = org.runs(arrival.header.min_ts, arrival.header.max_ts);
         let mut late = Vec::new();
-        for (index, span) in &runs {
+        for (index, span) in &runs.here {
             self.claim_instances(org, *index, arrival.sequence);
             match fallback::serve(&self.shared, org, *index, *span, arrival) {
                 Ok(tally) if !arrival.replayed => late.extend(self.count(org, *index, &tally)),
@@ -266,11 +265,11 @@ impl Worker {
                 }
             }
         }
-        if !arrival.replayed && !runs.is_empty() {
+        if !arrival.replayed && !runs.here.is_empty() {
             org.metrics.messages.inc();
             org.metrics.points.inc_by(u64::from(arrival.header.points));
         }
-        (!runs.is_empty(), late)
+        (runs, late)
     }
 
     /// Notes that a configuration is in use; idle ones make room for it if they must.
@@ -306,6 +305,46 @@ impl Worker {
         self.shared.capture.offer(&offer, &mut org.budget);
     }
 
+    /// Takes in what a partition says of an organization whose home is here.
+    fn part(
+        &mut self,
+        sequence: u64,
+        received_ms: i64,
+        message: async_nats::Message,
+    ) -> Result<(), Gone> {
+        let replayed = sequence <= self.replay_until;
+        self.taken = sequence;
+        self.head = self.head.max(sequence);
+        let Some((name, source)) = parts::sender(&message.subject) else {
+            return Ok(());
+        };
+        if !self.orgs.contains_key(name) {
+            match Org::parse(name) {
+                Ok(org) => self.add_org(org),
+                Err(_) => return Ok(()),
+            }
+        }
+        let Some(mut org) = self.orgs.remove(name) else {
+            return Ok(());
+        };
+        org.refresh(&self.shared, received_ms);
+        org.replaying = replayed;
+        let told = parts::read(message.headers.as_ref(), message.payload)
+            .and_then(|part| org.part(&self.shared, source, sequence, part));
+        let emitted = match told {
+            Ok(closed) => self.outbox.emit(&org, sequence, closed),
+            // Read again, what was folded before comes late.
+            Err(_) if replayed => Ok(()),
+            Err(reason) => {
+                tracing::error!(org = %org.org, source, reason, "a part of a window is left out");
+                self.refuse(org.org.as_str(), reason);
+                Ok(())
+            }
+        };
+        self.orgs.insert(org.org.clone(), org);
+        emitted
+    }
+
     fn tick(&mut self, sequence: u64, received_ms: i64) -> Result<(), Gone> {
         self.taken = sequence;
         self.head = self.head.max(sequence);
@@ -313,61 +352,36 @@ impl Worker {
             self.tick_ms
                 .map_or(received_ms, |tick| tick.max(received_ms)),
         );
+        self.add_spread_orgs();
         let mut orgs = std::mem::take(&mut self.orgs);
         let mut emitted = Ok(());
         for org in orgs.values_mut() {
             org.refresh(&self.shared, received_ms);
             org.watermark.tick(received_ms);
             org.replaying = sequence <= self.replay_until;
-            let closed = org.close();
+            let closed = org.close_and_tell();
             org.tell_state();
-            emitted = emitted.and_then(|()| self.emit(org, sequence, closed));
+            emitted = emitted.and_then(|()| self.outbox.emit(org, sequence, closed));
         }
         self.orgs = orgs;
         emitted?;
         let due = received_ms.saturating_sub(self.last_save_ms) >= SAVE_EVERY_MS;
-        if self.emitted_since_save || due {
+        if self.outbox.unsaved || due {
             self.last_save_ms = received_ms;
-            self.emitted_since_save = false;
-            self.save()?;
+            self.outbox.save(self.snapshot())?;
         }
         Ok(())
     }
 
-    /// Emits what one input closed for one organization.
-    fn emit(
-        &mut self,
-        org: &OrgState,
-        cause: u64,
-        messages: Vec<EmittedMessage>,
-    ) -> Result<(), Gone> {
-        for (part, message) in (0u32..).zip(messages) {
-            let mut headers = HeaderMap::new();
-            let end_ms = message.start_ms + i64::from(message.window_ms);
-            headers.insert("Ratchet-Window-End", end_ms.to_string());
-            headers.insert("Ratchet-Window", message.window_ms.to_string());
-            if let Some(digest) = message.configuration {
-                headers.insert("Ratchet-Configuration", digest.to_string());
+    /// A part of an organization tells its time also when it never had a message.
+    fn add_spread_orgs(&mut self) {
+        for org in self.shared.directory.spread_organizations() {
+            let chronicle = self.shared.directory.chronicle(&org);
+            let spread = chronicle.map_or(1, |chronicle| chronicle.spread_max());
+            if !self.orgs.contains_key(org.as_str()) && self.place.serves(&org, spread) {
+                self.add_org(org);
             }
-            if let Some(installed) = org.installed(message.configuration) {
-                headers.insert("Ratchet-Module", installed.module.digest());
-                headers.insert("Ratchet-Version", installed.version.to_string());
-            }
-            self.send(Outgoing {
-                stream: AGGREGATES,
-                subject: message.subject,
-                position: self.position(cause, part),
-                headers,
-                body: message.body,
-            })?;
         }
-        Ok(())
-    }
-
-    fn save(&self) -> Result<(), Gone> {
-        self.outputs
-            .blocking_send(Output::Save(self.snapshot()))
-            .map_err(|_| Gone)
     }
 
     /// Where reading would have to start again, and what is closed by then.
@@ -375,7 +389,7 @@ impl Worker {
         let open = self
             .orgs
             .values()
-            .filter_map(|org| org.merger.first_sequence())
+            .filter_map(OrgState::first_sequence)
             .min();
         let mut times_ms: BTreeMap<String, i64> = self.saved.times_ms.clone();
         let live = self
@@ -385,11 +399,16 @@ impl Worker {
         times_ms.extend(live);
         // The tick alone puts an organization there.
         times_ms.retain(|_, time_ms| Some(*time_ms) > self.tick_ms);
+        let mut parts_ms = self.saved.parts_ms.clone();
+        let gathered = self.orgs.values();
+        let gathered = gathered.map(|org| (org.org.to_string(), org.parts_ms().clone()));
+        parts_ms.extend(gathered.filter(|(_, parts_ms)| !parts_ms.is_empty()));
         Checkpoint {
             position: open.unwrap_or(self.taken + 1),
             head: self.head,
             tick_ms: self.tick_ms,
             times_ms,
+            parts_ms,
             ..self.saved.clone()
         }
     }

@@ -53,7 +53,7 @@ async fn killing_anything_at_any_time_changes_no_value() {
     eprintln!("chaos: {seconds} s, RATCHET_CHAOS_SEED={seed}");
     let mut random = Random(seed | 1);
     let mut stage = Stage::with_lateness(LATENESS).await;
-    Load::configure(&stage).await;
+    let configured = Load::configure(&stage).await;
     let mut cast = Cast {
         names: ["first", "second"],
         running: [
@@ -61,7 +61,7 @@ async fn killing_anything_at_any_time_changes_no_value() {
             Some(stage.aggregator_in("second").await),
         ],
     };
-    let load = Load::start(&stage.context, 20);
+    let load = Load::start(&stage.context, configured, 20);
     let (started, mut kills) = (Instant::now(), [0; 3]);
     while started.elapsed() < Duration::from_secs(seconds) {
         tokio::time::sleep(Duration::from_millis(200 + random.below(3_000))).await;

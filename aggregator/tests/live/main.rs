@@ -15,6 +15,7 @@ mod reconnect;
 mod refusal;
 mod restart;
 mod server;
+mod spread;
 mod stage;
 mod swap;
 mod takeover;

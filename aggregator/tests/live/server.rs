@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use async_nats::jetstream::{self, kv, object_store, stream};
 use tokio::process::{Child, Command};
 
+use crate::process::free_port;
+
 const VERSION: &str = "v2.15.2";
 
 pub struct Server {
@@ -41,7 +43,7 @@ fn cache() -> PathBuf {
 
 impl Server {
     pub async fn start(directory: &Path) -> Self {
-        Self::start_at(directory, "-1").await
+        Self::start_at(directory, &free_port().to_string()).await
     }
 
     /// SIGKILL, and another one at the same address with the same streams.
@@ -109,7 +111,10 @@ pub async fn provision(context: &jetstream::Context) {
             source: "ingest.*".to_owned(),
             destination: "ingest.{{partition(4,1)}}.{{wildcard(1)}}".to_owned(),
         }),
-        ..plain("INGEST", &["ingest.*", "tick.*"])
+        ..plain(
+            "INGEST",
+            &["ingest.*", "ingest.*.*", "parts.*.*.*", "tick.*"],
+        )
     };
     let captured = |name: &str, subject: &str| stream::Config {
         max_messages_per_subject: 512,
@@ -120,7 +125,7 @@ pub async fn provision(context: &jetstream::Context) {
         captured("TRAINING", "training.*.*"),
         captured("VALIDATION", "validation.*.*"),
         plain("AGGREGATES", &["aggregates.*"]),
-        plain("LATE", &["late.*"]),
+        plain("LATE", &["late.*", "late.*.*"]),
         plain("EVENTS", &["evt.*.*"]),
     ] {
         context.create_stream(config).await.unwrap();

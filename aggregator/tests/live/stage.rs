@@ -93,12 +93,26 @@ impl Stage {
     }
 
     pub async fn configure(&self, org: &str, from_ms: i64, rules: &[Rule]) -> ConfigurationDigest {
+        self.configure_spread(org, from_ms, rules, 1).await
+    }
+
+    /// The same, with the organization's series in several partitions.
+    pub async fn configure_spread(
+        &self,
+        org: &str,
+        from_ms: i64,
+        rules: &[Rule],
+        spread: u32,
+    ) -> ConfigurationDigest {
         let blob = ratchet_rules::encode(rules);
         let digest = ConfigurationDigest::of(&blob);
-        let entry = json!({
+        let mut entry = json!({
             "schema": 1, "org": org, "digest": digest, "effective_from_ms": from_ms,
             "rules": ratchet_trust::dsse::encode(&blob),
         });
+        if spread > 1 {
+            entry["spread"] = spread.into();
+        }
         self.configurations
             .put(org, entry.to_string().into())
             .await

@@ -72,8 +72,13 @@ pub struct Oracle {
 
 impl Oracle {
     pub fn new(rules: &[Rule]) -> Self {
+        Self::from(0, rules)
+    }
+
+    /// For windows that start at a moment or later.
+    pub fn from(from_ms: i64, rules: &[Rule]) -> Self {
         Self {
-            spans: vec![(0, rules.to_vec())],
+            spans: vec![(from_ms, rules.to_vec())],
             cells: BTreeMap::new(),
         }
     }
@@ -134,6 +139,15 @@ impl Oracle {
         }
     }
 
+    /// Folds what another partition has of the same windows; it is the next in order.
+    pub fn fold(&mut self, other: &Self) {
+        for (key, (aggregate, cell)) in &other.cells {
+            let old = self.cells.get(key).map(|(_, cell)| *cell);
+            let folded = Cell::fold(old, *cell, *aggregate);
+            self.cells.insert(key.clone(), (*aggregate, folded));
+        }
+    }
+
     pub fn outcomes(&self) -> BTreeMap<Key, Outcome> {
         let finish = |(aggregate, cell): &(Aggregate, Cell)| match aggregate {
             Aggregate::Avg => cell.value / cell.count as f64,
@@ -151,6 +165,7 @@ impl Oracle {
 pub struct Publisher {
     context: jetstream::Context,
     pub org: String,
+    subject: String,
     random: u64,
     pub oracle: Oracle,
     pub messages: u64,
@@ -168,11 +183,18 @@ impl Publisher {
         Self {
             context,
             org: org.to_owned(),
+            subject: format!("ingest.{org}"),
             random: seed,
             oracle,
             messages: 0,
             skew_ms: 0,
         }
+    }
+
+    /// Of an organization that is spread: all its messages go to one partition.
+    pub fn into_partition(self, partition: u32) -> Self {
+        let subject = format!("ingest.{partition}.{}", self.org);
+        Self { subject, ..self }
     }
 
     fn next(&mut self) -> u64 {
@@ -224,9 +246,8 @@ impl Publisher {
                 .unwrap();
         }
         let body = builder.finish().unwrap();
-        let subject = format!("ingest.{}", self.org);
-        let id = format!("{}-{}", self.org, self.messages);
-        while !self.send(&subject, &id, body.clone()).await {
+        let id = format!("{}-{}", self.subject, self.messages);
+        while !self.send(&id, body.clone()).await {
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         }
         self.messages += 1;
@@ -234,12 +255,12 @@ impl Publisher {
     }
 
     /// Whether the message is in the stream; repeated, it has the same id.
-    async fn send(&self, subject: &str, id: &str, body: Vec<u8>) -> bool {
+    async fn send(&self, id: &str, body: Vec<u8>) -> bool {
         let mut headers = async_nats::HeaderMap::new();
         headers.insert("Nats-Msg-Id", id);
         let sent = self
             .context
-            .publish_with_headers(subject.to_owned(), headers, body.into());
+            .publish_with_headers(self.subject.clone(), headers, body.into());
         // What a server was sent before it died is never answered.
         let answer = async { sent.await?.await };
         matches!(tokio::time::timeout(ANSWER_WITHIN, answer).await, Ok(Ok(_)))

@@ -80,7 +80,8 @@ const aggregator: Permissions = {
     ...[...buckets, ...duties, ...objectStores].flatMap(reads),
     ...['INGEST', 'TRAINING', 'VALIDATION', 'AGGREGATES', 'LATE'].flatMap(reads),
     ...['EVENTS', 'MEASURED'].flatMap(info),
-    ...['tick.*', 'training.*.*', 'validation.*.*', 'aggregates.*', 'late.*', 'evt.*.*'],
+    ...['tick.*', 'parts.*.*.*', 'training.*.*', 'validation.*.*', 'evt.*.*'],
+    ...['aggregates.*', 'late.*', 'late.*.*'],
     ...['$KV.leases.>', '$KV.checkpoints.>', unpin],
   ],
   subscribe: [`${inboxPrefix('aggregator')}.>`, 'shadow.>', '$SRV.>'],
@@ -95,7 +96,7 @@ const forwarder: Permissions = {
 };
 
 const producer: Permissions = {
-  publish: ['ingest.*'],
+  publish: ['ingest.*', 'ingest.*.*'],
   subscribe: [`${inboxPrefix('producer')}.>`],
 };
 
@@ -105,7 +106,7 @@ const operator: Permissions = {
     ...[...buckets, ...duties, 'AGGREGATES', 'LATE', 'EVENTS', 'MEASURED'].flatMap(reads),
     ...['INGEST', 'TRAINING', 'VALIDATION'].flatMap(info),
   ],
-  subscribe: [`${inboxPrefix('operator')}.>`, 'aggregates.*', 'late.*', 'evt.*.*'],
+  subscribe: [`${inboxPrefix('operator')}.>`, 'aggregates.*', 'late.>', 'evt.*.*'],
 };
 
 export const permissions: Readonly<Record<NatsUser, Permissions>> = {

@@ -55,8 +55,9 @@ export const streams: readonly StreamSpec[] = [
   {
     ...common,
     name: 'INGEST',
-    description: 'Messages of points, partitioned by organization, and the ticks of time',
-    subjects: ['ingest.*', 'tick.*'],
+    description:
+      'Messages of points, partitioned by organization; the ticks of time; parts of windows',
+    subjects: ['ingest.*', ...everyPartition('ingest'), 'tick.*', ...everyPartition('parts', '*')],
     subject_transform: {
       src: 'ingest.*',
       dest: `ingest.{{partition(${partitions},1)}}.{{wildcard(1)}}`,
@@ -90,7 +91,7 @@ export const streams: readonly StreamSpec[] = [
     ...common,
     name: 'LATE',
     description: 'Messages whose points came too late for a window, with what they missed',
-    subjects: ['late.*'],
+    subjects: ['late.*', 'late.*.*'],
     max_bytes: 256 * mib,
     max_msg_size: messageBytes,
     duplicate_window: 2 * minute,
@@ -126,6 +127,12 @@ export const streams: readonly StreamSpec[] = [
   objects('modules', 'Components by their SHA-256', gib),
   objects('evidence', 'What histories and rows refer to, by SHA-256', 2 * gib),
 ];
+
+/** A message to a partition that nobody reads is refused. */
+function everyPartition(prefix: string, ...more: string[]): string[] {
+  const numbers = Array.from({ length: partitions }, (_, partition) => partition);
+  return numbers.map((partition) => [prefix, partition, '*', ...more].join('.'));
+}
 
 /** A key-value bucket is a stream of a certain shape; spelling it out makes it comparable. */
 function bucket(name: string, description: string, bytes: number, valueBytes: number): StreamSpec {
