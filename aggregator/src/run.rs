@@ -84,7 +84,7 @@ pub async fn run(settings: RunSettings) -> anyhow::Result<()> {
     });
     let shadow = Shadow::new(&settings, &client, &context, &modules, knowledge);
     let policy = settings.proof_policy.into();
-    let swapper = Swapper::new(shared.clone(), modules, trust, floors, policy, jobs);
+    let swapper = Swapper::new(shared.clone(), modules, trust, floors, policy, jobs)?;
     let pokes = swapper.pokes.clone();
     tokio::select! {
         () = progress.list(&shared, configurations, swapper, active) => {}

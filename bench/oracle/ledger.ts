@@ -33,10 +33,10 @@ export class Ledger {
     this.fromMs = fromMs;
   }
 
-  published(set: TagSet, ts: number): void {
+  published(set: TagSet, ts: number, points = 1): void {
     for (const rule of this.matching(set)) {
       const start = ts - (ts % rule.windowMs);
-      if (start >= this.fromMs) this.row(rule.id, start).expected += 1;
+      if (start >= this.fromMs) this.row(rule.id, start).expected += points;
     }
   }
 

@@ -148,7 +148,8 @@ impl Swapper {
         Ok(())
     }
 
-    /// Fetches and compiles; a module that serves already is taken as it is.
+    /// Fetches and compiles; a module that serves already, or that a rollback finds kept, is taken
+    /// as it is: it has this very digest.
     async fn prepare(
         &self,
         owner: &Owner,
@@ -164,11 +165,20 @@ impl Swapper {
                 });
             }
         }
+        let rollback = accepted.kind() == Kind::Rollback;
+        if let Some(module) = self.workshop.kept(digest).filter(|_| rollback) {
+            return Ok(Prepared {
+                module,
+                bytes: None,
+            });
+        }
         let bytes = self.fetch(digest).await?;
         check_module_bytes(accepted, &bytes)?;
         let engine = self.shared.engine.clone();
         let compile = move || (engine.compile(&bytes), bytes);
-        let (compiled, bytes) = tokio::task::spawn_blocking(compile)
+        let (compiled, bytes) = self
+            .workshop
+            .run(compile)
             .await
             .map_err(|error| compile_refusal(digest, error.to_string()))?;
         let module = compiled.map_err(|error| match error {
@@ -178,6 +188,7 @@ impl Swapper {
             },
             error => compile_refusal(digest, error.to_string()),
         })?;
+        self.workshop.keep(digest, module.clone());
         Ok(Prepared {
             module,
             bytes: Some(bytes),

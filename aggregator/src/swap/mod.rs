@@ -5,6 +5,7 @@
 mod install;
 mod poke;
 mod smoke;
+mod workshop;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use crate::measure::Job;
 use crate::nats::reconnected;
 use crate::shared::Shared;
 pub use poke::Pokes;
+use workshop::Workshop;
 
 /// The bucket is asked anew so often: a silent watch cannot hide a change, and what was refused for
 /// a passing reason is tried again.
@@ -79,6 +81,7 @@ pub struct Swapper {
     pub proof_policy: ProofPolicy,
     pub pokes: Pokes,
     pub measure: mpsc::Sender<Job>,
+    workshop: Workshop,
     /// Revision of each key that needs no further look, and what the last refusal was.
     seen: HashMap<String, Seen>,
 }
@@ -98,9 +101,10 @@ impl Swapper {
         floors: Arc<Mutex<FloorStore>>,
         proof_policy: ProofPolicy,
         measure: mpsc::Sender<Job>,
-    ) -> Self {
+    ) -> anyhow::Result<Self> {
+        let workshop = Workshop::new()?;
         let (pokes, seen) = (Pokes::default(), HashMap::new());
-        Self {
+        Ok(Self {
             shared,
             modules,
             trust,
@@ -108,8 +112,9 @@ impl Swapper {
             proof_policy,
             pokes,
             measure,
+            workshop,
             seen,
-        }
+        })
     }
 
     /// Follows the bucket for ever; `listed` becomes true once its present content is dealt with.

@@ -1,0 +1,220 @@
+/**
+ * `npm run bench -- swap`: what swapping modules costs the messages of a loaded organization, and
+ * that it loses and misplaces none of their points.
+ */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { jetstream } from '@nats-io/jetstream';
+import type { NatsConnection, Subscription } from '@nats-io/transport-node';
+import { ensureTokens } from '../control/api/tokens.ts';
+import { compileConfiguration } from '../control/configuration/index.ts';
+import { connectNats, freePorts, type Stack, startStack } from '../control/stack/index.ts';
+import { ApiClient } from '../control/start/api.ts';
+import { newModel } from '../control/start/model.ts';
+import { bookAggregates, type Tracked } from '../control/start/observe.ts';
+import { syntheticSource, Traffic } from '../control/start/traffic.ts';
+import { Ledger } from './oracle/ledger.ts';
+import { type Contest, contest, type Plan } from './swap/contest.ts';
+import { quantileMs, total } from './swap/latency.ts';
+import { twoModules } from './swap/modules.ts';
+import { Swapper } from './swap/swapper.ts';
+import { Templates } from './swap/templates.ts';
+import { workloadA } from './workloads/workloads.ts';
+
+const help = `Usage: npm run bench -- swap [--json] [OPTIONS]
+
+Evolves two modules of workload A on a stack of its own, each through every gate; measures what the
+servers bear; then sends 70 % of that, and swaps between the two in every other slice of the time.
+Latency is that from the server's storing a message to its being merged.
+
+  --json        the last line of standard output is one JSON object with the metrics
+  --swaps N     swaps, 1 to 10000; default 200
+  --seconds N   of the time with swaps, and as much without, 6 to 3600; default 60
+  --seed N      of the messages; default 7
+  --help        this text
+
+Metrics: swaps; points_lost and points_misplaced, over every rule and window; added_latency_p999_ms,
+the difference of the 99.9th percentiles; and the load, with what else was measured.
+`;
+
+const ORG = 'acme';
+const SLICES = 6;
+const SHARE = 0.7;
+const TEMPLATES = 128;
+/** Messages a second while the modules evolve. */
+const RATE = 40;
+const LATENESS_S = 10;
+const MEASURED_WITHIN_MS = 60_000;
+const EMITTED_WITHIN_MS = 150_000;
+const EVOLUTION = {
+  candidates: 2,
+  benchmark_seconds: 3,
+  capture_poll_ms: 500,
+  capture_poll_ms_max: 2_000,
+  budget: { generations: 1, seconds: 3_600, stagnation: 100 },
+};
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  process.stderr.write(`bench swap: ${error instanceof Error ? error.stack : error}\n`);
+  process.exitCode = 1;
+}
+
+async function main(args: string[]): Promise<number> {
+  const options = optionsOf(args);
+  if (options === null) {
+    process.stdout.write(help);
+    return 0;
+  }
+  const stateDir = await mkdtemp(join(tmpdir(), 'ratchet-bench-swap-'));
+  const stack = await startStack({
+    stateDir,
+    ports: freePorts,
+    lateness: `${LATENESS_S}s`,
+    controlEnvironment: { RATCHET_EVOLUTION: JSON.stringify(EVOLUTION) },
+    log: say,
+  });
+  try {
+    const metrics = await measure(stack, options);
+    for (const [name, value] of Object.entries(metrics)) say(`${name} ${value}`);
+    const result = { bench: 'swap', metrics };
+    if (options.json) process.stdout.write(`${JSON.stringify(result)}\n`);
+  } finally {
+    await stack.stop();
+    await rm(stateDir, { recursive: true, force: true });
+  }
+  return 0;
+}
+
+function say(line: string): void {
+  process.stderr.write(`# ${line}\n`);
+}
+
+interface Options {
+  json: boolean;
+  swaps: number;
+  seconds: number;
+  seed: number;
+}
+
+/** Null when help is wanted. */
+function optionsOf(args: string[]): Options | null {
+  const { values } = parseArgs({
+    args,
+    options: {
+      json: { type: 'boolean', default: false },
+      swaps: { type: 'string', default: '200' },
+      seconds: { type: 'string', default: '60' },
+      seed: { type: 'string', default: '7' },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  });
+  if (values.help) return null;
+  return {
+    json: values.json,
+    swaps: integer('--swaps', values.swaps, 1, 10_000),
+    seconds: integer('--seconds', values.seconds, SLICES, 3_600),
+    seed: integer('--seed', values.seed, 0, 0xffff_ffff),
+  };
+}
+
+function integer(name: string, text: string, least: number, most: number): number {
+  const value = Number(text);
+  if (Number.isInteger(value) && value >= least && value <= most) return value;
+  throw new Error(`${name} must be a whole number from ${least} to ${most}, not "${text}"`);
+}
+
+async function measure(stack: Stack, options: Options): Promise<Record<string, number>> {
+  const connect = (user: 'operator' | 'producer' | 'control') =>
+    connectNats(stack.addresses.nats, user, stack.secrets.password(user));
+  const operator = await connect('operator');
+  const [producer, control] = [await connect('producer'), await connect('control')];
+  try {
+    return await measureOn(stack, { operator, producer, control }, options);
+  } finally {
+    await Promise.allSettled([operator, producer, control].map((each) => each.close()));
+  }
+}
+
+interface Connections {
+  operator: NatsConnection;
+  producer: NatsConnection;
+  control: NatsConnection;
+}
+
+async function measureOn(
+  stack: Stack,
+  { operator, producer, control }: Connections,
+  { swaps, seconds, seed }: Options,
+): Promise<Record<string, number>> {
+  const workload = workloadA(seed);
+  const { rules } = compileConfiguration(ORG, workload.rules);
+  const tokens = await ensureTokens(stack.stateDir, [ORG], stack.addresses.api);
+  const api = new ApiClient(tokens.api, tokens.token);
+  const { digest: configuration, effectiveFromMs } = await api.configure(ORG, workload.rules);
+  const ledger = new Ledger(rules, effectiveFromMs);
+  const tracked = new Map<string, Tracked>([[ORG, { model: newModel(ORG), ledger }]]);
+  bookAggregates(operator, tracked).catch((error: unknown) => say(`booking: ${error}`));
+  const js = jetstream(producer);
+  const traffic = new Traffic(js, syntheticSource(ORG, workload, RATE, seed), ledger);
+  const figures = operator.subscribe(`evt.${ORG}.measured`, { max: 2 });
+  const statements = await twoModules(tokens, ORG, say).finally(() => traffic.stop());
+  await taken(figures);
+  // From here on nothing evolves: the servers of the loop would only take processor time.
+  await stack.halt('control');
+  await stack.halt('temporal');
+  const swapper = await Swapper.open(stack, control, { org: ORG, configuration, statements });
+  const templates = new Templates(workload, TEMPLATES, seed);
+  const aggregator = stack.addresses.aggregator;
+  const plan: Plan = { slices: SLICES, sliceMs: (1_000 * seconds) / SLICES, swaps, share: SHARE };
+  const done = await contest(
+    { jetstream: js, org: ORG, aggregator, templates, swapper, say },
+    plan,
+  );
+  swapper.close();
+  templates.book(ledger);
+  await emitted(ledger);
+  return metricsOf(done, ledger, swapper.pausesUs);
+}
+
+/** The aggregator times what was promoted; that must not run beside the measurement. */
+async function taken(figures: Subscription): Promise<void> {
+  await Promise.race([figures.closed, sleep(MEASURED_WITHIN_MS, undefined, { ref: false })]);
+}
+
+/** Waits until every window is closed and booked; what is missing then is lost. */
+async function emitted(ledger: Ledger): Promise<void> {
+  const deadline = performance.now() + EMITTED_WITHIN_MS;
+  while (ledger.balance().lost > 0 && performance.now() < deadline) await sleep(1_000);
+}
+
+function metricsOf(
+  done: Contest,
+  ledger: Ledger,
+  pausesUs: readonly number[],
+): Record<string, number> {
+  const { lost, surplus, expected } = ledger.balance();
+  const p999 = { quiet: quantileMs(done.quiet, 0.999), swapping: quantileMs(done.swapping, 0.999) };
+  const round = (value: number) => Math.round(1_000 * value) / 1_000;
+  return {
+    swaps: done.swaps,
+    points_lost: lost,
+    points_misplaced: surplus,
+    added_latency_p999_ms: round(p999.swapping - p999.quiet),
+    latency_p999_ms: round(p999.quiet),
+    latency_p999_swapping_ms: round(p999.swapping),
+    latency_p50_ms: round(quantileMs(done.quiet, 0.5)),
+    latency_p50_swapping_ms: round(quantileMs(done.swapping, 0.5)),
+    swap_pause_max_us: Math.max(...pausesUs),
+    capacity_messages_per_s: Math.round(done.capacity),
+    load_messages_per_s: done.perSecond,
+    messages: total(done.quiet) + total(done.swapping),
+    messages_failed: done.failed,
+    messages_skipped: done.skipped,
+    points_booked: expected,
+  };
+}

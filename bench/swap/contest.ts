@@ -1,0 +1,119 @@
+/** The measurement: slices of one load with and without swaps, in turns. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { JetStreamClient } from '@nats-io/jetstream';
+import { type Histogram, quantileMs, readHistogram, since, sum, total } from './latency.ts';
+import { Load } from './load.ts';
+import type { Swapper } from './swapper.ts';
+import type { Templates } from './templates.ts';
+
+export interface Plan {
+  readonly slices: number;
+  readonly sliceMs: number;
+  readonly swaps: number;
+  /** Part of the capacity. */
+  readonly share: number;
+}
+
+export interface Contest {
+  readonly capacity: number;
+  readonly perSecond: number;
+  readonly swaps: number;
+  readonly quiet: Histogram;
+  readonly swapping: Histogram;
+  readonly failed: number;
+  readonly skipped: number;
+}
+
+export interface Bench {
+  readonly jetstream: JetStreamClient;
+  readonly org: string;
+  readonly aggregator: string;
+  readonly templates: Templates;
+  readonly swapper: Pick<Swapper, 'swap'>;
+  readonly say: (line: string) => void;
+}
+
+const FLOOD_WARMUP_MS = 3_000;
+const FLOOD_MS = 8_000;
+/** How long a load runs before it is measured, and how long what it left may take. */
+const SETTLE_MS = 2_000;
+const DRAIN_MS = 60_000;
+
+export async function contest(bench: Bench, plan: Plan): Promise<Contest> {
+  const capacity = await capacityOf(bench);
+  const perSecond = Math.max(1, Math.floor(capacity * plan.share));
+  bench.say(`capacity ${capacity.toFixed(0)} messages/s; the load is ${perSecond}`);
+  const load = new Load(bench.jetstream, bench.org, bench.templates, perSecond);
+  await sleep(SETTLE_MS);
+  const [quiet, swapping]: [Histogram[], Histogram[]] = [[], []];
+  let swaps = 0;
+  for (let slice = 0; slice < plan.slices; slice++) {
+    quiet.push(await during(bench, () => sleep(plan.sliceMs)));
+    const due = Math.round(((slice + 1) * plan.swaps) / plan.slices) - swaps;
+    swapping.push(await during(bench, () => swapEvenly(bench.swapper, due, plan.sliceMs)));
+    swaps += due;
+    bench.say(
+      `slice ${slice + 1}: p99.9 ${p999(quiet.at(-1))} ms without, ` +
+        `${p999(swapping.at(-1))} ms with ${due} swaps`,
+    );
+  }
+  const { failed, skipped } = await load.stop();
+  await drained(bench);
+  return {
+    ...{ capacity, perSecond, swaps, failed, skipped },
+    quiet: sum(quiet),
+    swapping: sum(swapping),
+  };
+}
+
+function p999(histogram: Histogram | undefined): string {
+  return histogram === undefined ? '' : quantileMs(histogram, 0.999).toFixed(2);
+}
+
+/** Messages a second when as many are under way as the servers bear. */
+async function capacityOf(bench: Bench): Promise<number> {
+  const load = new Load(bench.jetstream, bench.org, bench.templates, null);
+  await sleep(FLOOD_WARMUP_MS);
+  const [before, from] = [total(await reading(bench)), performance.now()];
+  await sleep(FLOOD_MS);
+  const [after, until] = [total(await reading(bench)), performance.now()];
+  await load.stop();
+  await drained(bench);
+  return (1_000 * (after - before)) / (until - from);
+}
+
+async function during(bench: Bench, act: () => Promise<unknown>): Promise<Histogram> {
+  const before = await reading(bench);
+  await act();
+  return since(before, await reading(bench));
+}
+
+async function swapEvenly(
+  swapper: Pick<Swapper, 'swap'>,
+  swaps: number,
+  withinMs: number,
+): Promise<void> {
+  const started = performance.now();
+  for (let i = 0; i < swaps; i++) {
+    const due = started + (i * withinMs) / swaps;
+    await sleep(Math.max(0, due - performance.now()));
+    await swapper.swap();
+  }
+  await sleep(Math.max(0, started + withinMs - performance.now()));
+}
+
+/** Waits until nothing more is processed. */
+async function drained(bench: Bench): Promise<void> {
+  const deadline = performance.now() + DRAIN_MS;
+  for (let last = -1; performance.now() < deadline; await sleep(500)) {
+    const now = total(await reading(bench));
+    if (now === last) return;
+    last = now;
+  }
+  throw new Error(`messages are still being processed after ${DRAIN_MS / 1_000} s`);
+}
+
+async function reading(bench: Bench): Promise<Histogram> {
+  const answer = await fetch(`${bench.aggregator}/metrics`);
+  return readHistogram(await answer.text());
+}
