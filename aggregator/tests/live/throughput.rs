@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use ratchet_aggregator::checkpoint::{Checkpoint, Checkpoints, Origin};
 use ratchet_codec::payload::write::MessageBuilder;
 use ratchet_rules::{Aggregate, Filter, Rule};
 
@@ -79,21 +80,13 @@ fn message(n: u32) -> Vec<u8> {
     builder.finish().unwrap()
 }
 
-async fn measure(name: &str, rules: Vec<Rule>) {
-    let stage = Stage::new().await;
-    stage.configure("acme", now_ms() - 60_000, &rules).await;
-    let mut bytes = 0;
+/// Stores messages, a bounded number at a time; how long that took.
+async fn publish(stage: &Stage, bodies: Vec<Vec<u8>>) -> Duration {
+    let started = Instant::now();
     let mut acks = Vec::new();
-    for n in 0..MESSAGES {
-        let body = message(n);
-        bytes += body.len();
-        acks.push(
-            stage
-                .context
-                .publish("ingest.acme", body.into())
-                .await
-                .unwrap(),
-        );
+    for body in bodies {
+        let sent = stage.context.publish("ingest.acme", body.into()).await;
+        acks.push(sent.unwrap());
         if acks.len() >= 256 {
             for ack in acks.drain(..) {
                 ack.await.unwrap();
@@ -103,6 +96,15 @@ async fn measure(name: &str, rules: Vec<Rule>) {
     for ack in acks {
         ack.await.unwrap();
     }
+    started.elapsed()
+}
+
+async fn measure(name: &str, rules: Vec<Rule>) {
+    let stage = Stage::new().await;
+    stage.configure("acme", now_ms() - 60_000, &rules).await;
+    let bodies: Vec<Vec<u8>> = (0..MESSAGES).map(message).collect();
+    let bytes: usize = bodies.iter().map(Vec::len).sum();
+    let published = publish(&stage, bodies).await.as_secs_f64();
     let aggregator = stage.aggregator().await;
     let done = || aggregator.metric("ratchet_messages_total{org=\"acme\"}");
     let cpu = || aggregator.metric("ratchet_process_cpu_seconds_total");
@@ -120,9 +122,11 @@ async fn measure(name: &str, rules: Vec<Rule>) {
         .await;
     eprintln!(
         "{name}: {messages} messages of {} bytes, {:.0} records a message; µs a message: \
-         {wall:.1} wall, {process:.1} CPU of the process, {} in the guest (baseline)",
-        bytes as u32 / MESSAGES,
+         {:.1} to store it, then {wall:.1} wall, {process:.1} CPU of the process, {} in the guest \
+         (baseline)",
+        bytes / MESSAGES as usize,
         records / f64::from(MESSAGES),
+        1e6 * published / f64::from(MESSAGES),
         status["us_per_message"],
     );
     aggregator.kill().await;
@@ -133,4 +137,40 @@ async fn measure(name: &str, rules: Vec<Rule>) {
 async fn throughput_of_a_and_b() {
     measure("A", services()).await;
     measure("B", combinations()).await;
+}
+
+/// How large the checkpoint of a partition is, and how long saving it takes, when every one of so
+/// many organizations has a time of its own and parts of four partitions.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement"]
+async fn checkpoints_of_many_organizations() {
+    const SAVES: usize = 200;
+    let stage = Stage::new().await;
+    let bucket = stage.context.get_key_value("checkpoints").await.unwrap();
+    let checkpoints = Checkpoints::new(bucket);
+    for (partition, organizations) in (0..).zip([0, 100, 2_500, 5_000]) {
+        let origin = Origin {
+            stream: "INGEST".to_owned(),
+            created_ms: now_ms(),
+            last_sequence: 1,
+        };
+        let mut checkpoint = Checkpoint::new(&origin);
+        for n in 0..organizations {
+            let org = format!("organization-{n}");
+            checkpoint.times_ms.insert(org.clone(), now_ms());
+            let parts = (0..4).map(|partition| (partition, now_ms())).collect();
+            checkpoint.parts_ms.insert(org, parts);
+        }
+        let bytes = serde_json::to_vec(&checkpoint).unwrap().len();
+        let (mut revision, mut times) = (0, Vec::new());
+        for _ in 0..SAVES {
+            let started = Instant::now();
+            let saved = checkpoints.save(partition, &checkpoint, revision).await;
+            revision = saved.unwrap();
+            times.push(started.elapsed());
+        }
+        times.sort();
+        let (median, p99) = (times[SAVES / 2], times[SAVES * 99 / 100]);
+        eprintln!("{organizations} organizations: {bytes} bytes, saved in {median:?}, p99 {p99:?}");
+    }
 }
