@@ -2,13 +2,14 @@
 
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
+
+use crate::server::free_port;
 
 const READY_WITHIN: Duration = Duration::from_secs(60);
 /// Short, so that tests see many take-overs.
@@ -21,20 +22,6 @@ pub struct Aggregator {
 
 pub fn free_address() -> String {
     format!("127.0.0.1:{}", free_port())
-}
-
-/// A port that nobody listens on, below those that the kernel gives to connections: whoever starts
-/// later, or again, still finds it free.
-pub fn free_port() -> u16 {
-    static TRIED: AtomicU16 = AtomicU16::new(0);
-    let first = std::process::id() as u16;
-    loop {
-        let tried = TRIED.fetch_add(1, Ordering::Relaxed);
-        let port = 20_000 + first.wrapping_mul(97).wrapping_add(tried) % 12_000;
-        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
 }
 
 impl Aggregator {

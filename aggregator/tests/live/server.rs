@@ -2,12 +2,11 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream::{self, kv, object_store, stream};
 use tokio::process::{Child, Command};
-
-use crate::process::free_port;
 
 const VERSION: &str = "v2.15.2";
 
@@ -39,6 +38,20 @@ fn cache() -> PathBuf {
             .map_or_else(home, PathBuf::from)
             .join("ratchet")
     })
+}
+
+/// A port that nobody listens on, below those that the kernel gives to connections: whoever starts
+/// later, or again, still finds it free.
+pub fn free_port() -> u16 {
+    static TRIED: AtomicU16 = AtomicU16::new(0);
+    let first = std::process::id() as u16;
+    loop {
+        let tried = TRIED.fetch_add(1, Ordering::Relaxed);
+        let port = 20_000 + first.wrapping_mul(97).wrapping_add(tried) % 12_000;
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 impl Server {
