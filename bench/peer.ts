@@ -127,8 +127,9 @@ async function side(
   const bodies = makeBodies(workload, { count, windowMs, seed }, books);
   say(`${workload.name}: ${samples} samples into Ratchet`);
   const differences: string[] = [];
-  const check = (who: string, found: string[]) =>
-    differences.push(...found.map((text) => `${workload.name} ${who}: ${text}`));
+  const check = (who: string, found: string[]) => {
+    for (const text of found) differences.push(`${workload.name} ${who}: ${text}`);
+  };
   const sheet = books.sheet();
   const ours = await ratchet.measure(ORGS[name], bodies, samples, sheet);
   check('ratchet', sheet.differences());
