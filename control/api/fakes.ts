@@ -35,7 +35,8 @@ export interface Fakes {
 
 /** Tokens are `<org>-<role>`, with `all` for every organization. */
 function principalOf(token: string): Principal | null {
-  const [, org = '', role = ''] = /^([a-z]+)-(viewer|editor|operator|admin)$/.exec(token) ?? [];
+  const [, org = '', role = ''] =
+    /^([a-z]+)-(producer|viewer|editor|operator|admin)$/.exec(token) ?? [];
   return role === '' ? null : { org: org === 'all' ? '*' : org, role: role as Role };
 }
 
