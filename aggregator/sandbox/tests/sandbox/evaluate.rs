@@ -172,8 +172,11 @@ fn speed_decides_among_the_right() {
     let baseline = componentize(BASELINE).expect("a guest");
     let per_point = componentize(PER_POINT).expect("a guest");
     let same = evaluate(&baseline, Incumbent::Baseline, &messages()).expect("a verdict");
-    let Verdict::Fail(Failure::Slow { ratio, .. }) = same.verdict else {
-        panic!("the baseline is no improvement on itself: {same:?}");
+    // On a busy machine it may seem faster than itself; never twice as fast.
+    let ratio = match (&same.verdict, &same.ratio) {
+        (Verdict::Fail(Failure::Slow { ratio, .. }), _) => *ratio,
+        (Verdict::Pass, Some(measured)) => measured.ratio,
+        _ => panic!("the baseline is right, and was timed: {same:?}"),
     };
     assert!(ratio > 0.5 && ratio < 2.0, "{ratio}");
     let incumbent = Incumbent::Component(&per_point);
