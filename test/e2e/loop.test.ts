@@ -50,7 +50,7 @@ test('a configuration with a mistake names the rule and the column', async () =>
 });
 
 test('a module is promoted under traffic, though servers die on the way', {
-  timeout: 420_000,
+  timeout: 780_000,
 }, async () => {
   await ratchet(['configure', org, await file('acme.yaml', workload.rules)]);
   const { effectiveFromMs } = await api.configure(org, workload.rules);
@@ -61,7 +61,7 @@ test('a module is promoted under traffic, though servers die on the way', {
   await atStage(['shadow', 'sign', 'publish'], async () => {
     await rig.stack.restart('nats', { downMs: 1_500 });
   });
-  await until('a version is active', 300_000, async () => {
+  await until('a version is active', 600_000, async () => {
     const progress = await api.progress(org);
     assert.notEqual(progress.stage, 'settled', JSON.stringify(progress.outcomes));
     return progress.activeVersion !== null;
