@@ -36,7 +36,7 @@ export const QUICK_EVOLUTION = {
   held_back_min: 24,
   capture_poll_ms: 500,
   capture_poll_ms_max: 2_000,
-  budget: { generations: 4, seconds: 600, stagnation: 1 },
+  budget: { generations: 16, seconds: 600, stagnation: 1 },
 };
 
 export async function startRig(
