@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { findExecutable } from '../control/stack/executables.ts';
-import { makeBodies, SERIES_PER_BODY, WINDOW_MS } from './peer/bodies.ts';
+import { makeBodies, SERIES_PER_BODY } from './peer/bodies.ts';
 import { Books } from './peer/books.ts';
 import { evolve, ORGS, Ratchet } from './peer/ratchet.ts';
 import { type Cost, metricsOf, type Round, table } from './peer/report.ts';
@@ -122,16 +122,14 @@ async function side(
 ): Promise<{ ours: Cost; theirs: Record<string, Cost>; differences: string[] }> {
   const books = new Books(workload);
   const count = samples / SERIES_PER_BODY;
-  // Made in the meantime, so that no sample is late.
-  const windowMs = Math.ceil((Date.now() + WINDOW_MS / 2) / WINDOW_MS) * WINDOW_MS;
-  const bodies = makeBodies(workload, { count, windowMs, seed }, books);
+  const bodies = makeBodies(workload, { count, seed }, books);
   say(`${workload.name}: ${samples} samples into Ratchet`);
   const differences: string[] = [];
   const check = (who: string, found: string[]) => {
     for (const text of found) differences.push(`${workload.name} ${who}: ${text}`);
   };
   const sheet = books.sheet();
-  const ours = await ratchet.measure(ORGS[name], bodies, samples, sheet);
+  const { cost, sent } = await ratchet.measure(ORGS[name], bodies, samples, sheet);
   check('ratchet', sheet.differences());
   say(`${workload.name}: served by ${JSON.stringify(await ratchet.serving(ORGS[name]))}`);
   const theirs: Record<string, Cost> = {};
@@ -143,13 +141,13 @@ async function side(
       executable: findExecutable('vmagent'),
       directory: join(scratch, 'vmagent'),
       peer,
-      bodies,
+      bodies: sent,
       samples,
       sheet: emitted,
     });
     check(`vmagent ${list}`, emitted.differences());
   }
-  return { ours, theirs, differences };
+  return { ours: cost, theirs, differences };
 }
 
 function say(text: string): void {

@@ -10,35 +10,32 @@ import type { Workload } from '../workloads/workloads.ts';
 import type { Books } from './books.ts';
 
 export const SERIES_PER_BODY = 1_000;
-/** The window of every rule of the workloads. */
-export const WINDOW_MS = 30_000;
-/** Timestamps leave the end of the window free, whatever the jitter. */
-const SPREAD_MS = WINDOW_MS - 2_000;
-const JITTER_MS = 1_000;
+/** A scrape of many targets takes a while. */
+export const JITTER_MS = 1_000;
 /** A sample's message: a double, a time of six bytes, and their tags. */
 const SAMPLE_BYTES = 16;
 
-/** `count` bodies whose samples lie in the window that starts at `windowMs`; each is booked. */
-export function makeBodies(
+/** `count` bodies, each made when it is asked for, with the time of that moment, and booked. */
+export function* makeBodies(
   workload: Workload,
-  { count, windowMs, seed }: { count: number; windowMs: number; seed: number },
+  { count, seed }: { count: number; seed: number },
   books: Books,
-): Uint8Array[] {
+): Generator<Uint8Array> {
   const random = seededRandom(seed);
   const labels = workload.series.map(labelsOf);
-  return Array.from({ length: count }, (_, index) => {
+  for (let index = 0; index < count; index++) {
     const first = (index * SERIES_PER_BODY) % workload.series.length;
-    const ts = windowMs + Math.floor((index / count) * SPREAD_MS);
+    const now = Date.now();
     const parts: Uint8Array[] = [];
     for (let series = first; series < first + SERIES_PER_BODY; series++) {
       const value = random.below(2 ** 31) / 2 ** 11;
       books.sent(series, value);
-      const sample = sampleOf(value, ts + random.below(JITTER_MS));
+      const sample = sampleOf(value, now - random.below(JITTER_MS));
       const own = labels[series] ?? new Uint8Array(0);
       parts.push(head(0x0a, own.length + sample.length), own, sample);
     }
-    return compress(new Uint8Array(Buffer.concat(parts)));
-  });
+    yield compress(new Uint8Array(Buffer.concat(parts)));
+  }
 }
 
 /** The labels of a time series, in the order of their names. */

@@ -67,38 +67,31 @@ export class Books {
 export class Sheet {
   private readonly expected: ReadonlyMap<string, Group>;
   private readonly received = new Map<string, Received>();
-  /** Groups of sums that do not come to what was sent. */
-  private open: number;
 
   constructor(expected: ReadonlyMap<string, Group>) {
     this.expected = expected;
-    this.open = [...expected.values()].filter(
-      ({ rule, sent }) => isSum(rule) && sent.count > 0,
-    ).length;
   }
 
   add(rule: string, tags: Iterable<readonly [string, string]>, value: number): void {
     const key = groupKey(rule, tags);
-    const known = this.received.get(key) ?? {
-      sum: 0,
-      max: Number.NEGATIVE_INFINITY,
-      last: 0,
-      times: 0,
-    };
-    const group = this.expected.get(key);
-    const counted = group !== undefined && isSum(group.rule);
-    if (counted && known.times > 0 && known.sum === group.sent.sum) this.open += 1;
+    const known = this.received.get(key);
+    if (known === undefined) {
+      this.received.set(key, { sum: value, max: value, last: value, times: 1 });
+      return;
+    }
     known.sum += value;
     known.max = Math.max(known.max, value);
     known.last = value;
     known.times += 1;
-    if (counted && known.sum === group.sent.sum) this.open -= 1;
-    this.received.set(key, known);
   }
 
-  /** Whether every sum has come to what was sent. */
+  /** Whether every sum has come to what was sent; to be asked when all is sent. */
   get complete(): boolean {
-    return this.open === 0;
+    for (const [key, { rule, sent }] of this.expected) {
+      const open = rule.aggregate === 'sum' && sent.count > 0;
+      if (open && this.received.get(key)?.sum !== sent.sum) return false;
+    }
+    return true;
   }
 
   /** What differs, the first few of it; nothing when both are equal to the last bit. */
@@ -124,10 +117,6 @@ function differenceOf(rule: Rule, sent: Total, received: Received | undefined): 
   if (rule.aggregate === 'max') return told(received.max, sent.max);
   // Averages of several windows do not tell the average of all.
   return received.times === 1 ? told(received.last, sent.sum / sent.count) : null;
-}
-
-function isSum(rule: Rule): boolean {
-  return rule.aggregate === 'sum';
 }
 
 /** A group's name; an empty value is as good as none. */

@@ -11,14 +11,18 @@ export interface Receiver {
   token?: string | undefined;
 }
 
-/** Throws when a body is refused for good. */
-export async function sendAll(receiver: Receiver, bodies: readonly Uint8Array[]): Promise<void> {
+/** Returns what was sent. Throws when a body is refused for good. */
+export async function sendAll(
+  receiver: Receiver,
+  bodies: Iterable<Uint8Array>,
+): Promise<Uint8Array[]> {
   const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS });
-  let next = 0;
+  const next = bodies[Symbol.iterator]();
+  const sent: Uint8Array[] = [];
   const connection = async () => {
-    while (next < bodies.length) {
-      const body = bodies[next++];
-      if (body !== undefined) await send(receiver, agent, body);
+    for (let one = next.next(); one.done !== true; one = next.next()) {
+      sent.push(one.value);
+      await send(receiver, agent, one.value);
     }
   };
   try {
@@ -26,6 +30,7 @@ export async function sendAll(receiver: Receiver, bodies: readonly Uint8Array[])
   } finally {
     agent.destroy();
   }
+  return sent;
 }
 
 /** As every sender does: what is refused for now comes again. */
