@@ -50,6 +50,11 @@ export function shuffled<T>(items: readonly T[], random: Random): T[] {
   return out;
 }
 
+/** A rank below `count`, the first ones most often: the n-th about 1 / n times as often. */
+export function popular(count: number, random: Random): number {
+  return Math.min(count - 1, Math.floor((count + 1) ** random.unit()) - 1);
+}
+
 function fillState(seed: number): [number, number, number, number] {
   let z = seed;
   const word = () => {
