@@ -15,6 +15,7 @@ use ratchet_sandbox::{Engine, Kind, Limits};
 use ratchet_trust::{FloorStore, PrivateKey, TrustRoot};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
 
 use crate::capture::{self, Capture, Rate, SampleQueue, SplitKey};
 use crate::demotions::Demotions;
@@ -39,6 +40,9 @@ use crate::{configurations, identity, measure};
 const INSTANCES_MAX: u32 = 1024;
 /// Those that are not for the partitions: swaps try modules before they serve.
 const INSTANCES_SPARE: u32 = 64;
+/// How long a stop waits for the server to have what was said, and for the forwarder to end.
+const FLUSH_WITHIN: Duration = Duration::from_secs(2);
+const OUTPUT_WITHIN: Duration = Duration::from_secs(5);
 
 /// Serves until the process is told to stop.
 pub async fn run(settings: RunSettings) -> anyhow::Result<()> {
@@ -113,10 +117,15 @@ async fn shut_down(gateway: Option<ratchet_ingest::Running>, output: Output, cli
     if let Some(gateway) = gateway {
         gateway.stop().await;
     }
-    if let Err(error) = client.flush().await {
-        tracing::warn!(%error, "not everything reached NATS");
+    // Without a server a flush waits for one for ever.
+    match timeout(FLUSH_WITHIN, client.flush()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "not everything reached NATS"),
+        Err(_) => tracing::warn!("not everything reached NATS: no answer from it"),
     }
-    output.stop().await;
+    if timeout(OUTPUT_WITHIN, output.stop()).await.is_err() {
+        tracing::warn!("the forwarder did not end in time; it goes on where it was");
+    }
     tracing::info!("stopped");
 }
 

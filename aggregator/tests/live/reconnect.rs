@@ -34,3 +34,15 @@ async fn a_server_restart_loses_nothing() {
     eprintln!("all of it {:?} after the restart", restarted.elapsed());
     assert_eq!(aggregator.terminate().await, Some(0));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_server_a_stop_still_ends() {
+    let mut stage = Stage::new().await;
+    let rules = [rule("sum", Aggregate::Sum, 1, &["host"])];
+    stage.configure("acme", now_ms() - 60_000, &rules).await;
+    let aggregator = stage.aggregator().await;
+    let mut publisher = Publisher::new(stage.context.clone(), "acme", 37, Oracle::new(&rules));
+    publisher.publish_for(Duration::from_secs(2), 50).await;
+    stage.server.kill().await;
+    assert_eq!(aggregator.terminate().await, Some(0));
+}
