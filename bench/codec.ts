@@ -5,9 +5,9 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { buildContest, race } from './codec/contest.ts';
 import { metricsOf, table } from './codec/report.ts';
+import { integer, type Outcome, runBench } from './command/index.ts';
 import { seededRandom } from './workloads/random.ts';
 import { generateMessage, workloadA } from './workloads/workloads.ts';
 
@@ -29,66 +29,40 @@ columns_vs_unverified_reader, the same for all columns of a message.
 
 const WORKLOAD_BEGINS = 1_700_000_000_000;
 
-try {
-  process.exitCode = await main(process.argv.slice(2));
-} catch (error) {
-  process.stderr.write(`bench codec: ${error instanceof Error ? error.message : error}\n`);
-  process.exitCode = 1;
-}
-
-async function main(args: string[]): Promise<number> {
-  const options = optionsOf(args);
-  if (options === null) {
-    process.stdout.write(help);
-    return 0;
-  }
-  const contest = await buildContest(process.env);
-  const folder = mkdtempSync(join(tmpdir(), 'ratchet-bench-codec-'));
-  try {
-    const corpus = join(folder, 'messages.rtc');
-    writeFileSync(corpus, corpusOf(options.messages, options.seed));
-    const report = await race(contest, corpus, options.rounds);
-    process.stderr.write(table(report));
-    const result = { bench: 'codec', metrics: metricsOf(report) };
-    if (options.json) process.stdout.write(`${JSON.stringify(result)}\n`);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-  return 0;
-}
-
 interface Options {
-  json: boolean;
   rounds: number;
   messages: number;
   seed: number;
 }
 
-/** Null when help is wanted. */
-function optionsOf(args: string[]): Options | null {
-  const { values } = parseArgs({
-    args,
-    options: {
-      json: { type: 'boolean', default: false },
-      rounds: { type: 'string', default: '201' },
-      messages: { type: 'string', default: '64' },
-      seed: { type: 'string', default: '7' },
-      help: { type: 'boolean', short: 'h', default: false },
-    },
-  });
-  if (values.help) return null;
-  return {
-    json: values.json,
-    rounds: integer('--rounds', values.rounds, 3, 10_000),
-    messages: integer('--messages', values.messages, 1, 1_000),
-    seed: integer('--seed', values.seed, 0, 0xffff_ffff),
-  };
-}
+await runBench({
+  name: 'codec',
+  help,
+  flags: {
+    rounds: { type: 'string', default: '201' },
+    messages: { type: 'string', default: '64' },
+    seed: { type: 'string', default: '7' },
+  },
+  options: ({ rounds, messages, seed }) => ({
+    rounds: integer('--rounds', rounds, 3, 10_000),
+    messages: integer('--messages', messages, 1, 1_000),
+    seed: integer('--seed', seed, 0, 0xffff_ffff),
+  }),
+  measure: (options) => measure(options),
+});
 
-function integer(name: string, text: string, least: number, most: number): number {
-  const value = Number(text);
-  if (Number.isInteger(value) && value >= least && value <= most) return value;
-  throw new Error(`${name} must be a whole number from ${least} to ${most}, not "${text}"`);
+async function measure({ rounds, messages, seed }: Options): Promise<Outcome> {
+  const contest = await buildContest(process.env);
+  const folder = mkdtempSync(join(tmpdir(), 'ratchet-bench-codec-'));
+  try {
+    const corpus = join(folder, 'messages.rtc');
+    writeFileSync(corpus, corpusOf(messages, seed));
+    const report = await race(contest, corpus, rounds);
+    process.stderr.write(table(report));
+    return { metrics: { ...metricsOf(report) } };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 }
 
 /** Messages of workload A: "RTC1", then of each its length and its bytes. */

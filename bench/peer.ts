@@ -5,8 +5,8 @@
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { parseArgs } from 'node:util';
 import { findExecutable } from '../control/stack/executables.ts';
+import { integer, type Outcome, runBench } from './command/index.ts';
 import { makeBodies, SERIES_PER_BODY } from './peer/bodies.ts';
 import { Books } from './peer/books.ts';
 import { evolve, ORGS, Ratchet } from './peer/ratchet.ts';
@@ -40,26 +40,47 @@ and b_vs_vmagent, how many times more CPU vmagent takes; sums_equal, whether bot
 sent.
 `;
 
-try {
-  process.exitCode = await main(process.argv.slice(2));
-} catch (error) {
-  process.stderr.write(`bench peer: ${error instanceof Error ? error.stack : error}\n`);
-  process.exitCode = 1;
+interface Options {
+  rounds: number;
+  samplesA: number;
+  samplesB: number;
+  state: string | undefined;
+  baseline: boolean;
+  minutes: number;
+  seed: number;
 }
 
-async function main(args: string[]): Promise<number> {
-  const options = optionsOf(args);
-  if (options === null) {
-    process.stdout.write(help);
-    return 0;
-  }
+await runBench({
+  name: 'peer',
+  help,
+  flags: {
+    rounds: { type: 'string', default: '1' },
+    'samples-a': { type: 'string', default: '1000' },
+    'samples-b': { type: 'string', default: '200' },
+    state: { type: 'string' },
+    baseline: { type: 'boolean', default: false },
+    minutes: { type: 'string', default: '30' },
+    seed: { type: 'string', default: '7' },
+  },
+  options: (values) => ({
+    rounds: integer('--rounds', values.rounds, 1, 9),
+    samplesA: 1_000 * integer('--samples-a', values['samples-a'], 10, 5_000),
+    samplesB: 1_000 * integer('--samples-b', values['samples-b'], 10, 2_000),
+    state: values.state === undefined ? undefined : resolve(values.state),
+    baseline: values.baseline,
+    minutes: integer('--minutes', values.minutes, 1, 240),
+    seed: integer('--seed', values.seed, 0, 0xffff_ffff),
+  }),
+  measure: (options) => compare(options),
+});
+
+async function compare(options: Options): Promise<Outcome> {
   const scratch = mkdtempSync(join(tmpdir(), 'ratchet-bench-peer-'));
   try {
     const rounds = await measure(options, scratch);
     process.stderr.write(table(rounds));
-    const result = { bench: 'peer', metrics: metricsOf(rounds) };
-    if (options.json) process.stdout.write(`${JSON.stringify(result)}\n`);
-    return result.metrics.sums_equal ? 0 : 1;
+    const metrics = metricsOf(rounds);
+    return { metrics: { ...metrics }, failed: !metrics.sums_equal };
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
@@ -152,50 +173,4 @@ async function side(
 
 function say(text: string): void {
   process.stderr.write(`${new Date().toISOString()} ${text}\n`);
-}
-
-interface Options {
-  json: boolean;
-  rounds: number;
-  samplesA: number;
-  samplesB: number;
-  state: string | undefined;
-  baseline: boolean;
-  minutes: number;
-  seed: number;
-}
-
-/** Null when help is wanted. */
-function optionsOf(args: string[]): Options | null {
-  const { values } = parseArgs({
-    args,
-    options: {
-      json: { type: 'boolean', default: false },
-      rounds: { type: 'string', default: '1' },
-      'samples-a': { type: 'string', default: '1000' },
-      'samples-b': { type: 'string', default: '200' },
-      state: { type: 'string' },
-      baseline: { type: 'boolean', default: false },
-      minutes: { type: 'string', default: '30' },
-      seed: { type: 'string', default: '7' },
-      help: { type: 'boolean', short: 'h' },
-    },
-  });
-  if (values.help) return null;
-  return {
-    json: values.json,
-    rounds: integer('--rounds', values.rounds, 1, 9),
-    samplesA: 1_000 * integer('--samples-a', values['samples-a'], 10, 5_000),
-    samplesB: 1_000 * integer('--samples-b', values['samples-b'], 10, 2_000),
-    state: values.state === undefined ? undefined : resolve(values.state),
-    baseline: values.baseline,
-    minutes: integer('--minutes', values.minutes, 1, 240),
-    seed: integer('--seed', values.seed, 0, 0xffff_ffff),
-  };
-}
-
-function integer(name: string, text: string, least: number, most: number): number {
-  const value = Number(text);
-  if (Number.isInteger(value) && value >= least && value <= most) return value;
-  throw new Error(`${name} must be a whole number from ${least} to ${most}, not "${text}"`);
 }

@@ -6,7 +6,6 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { jetstream } from '@nats-io/jetstream';
 import type { NatsConnection, Subscription } from '@nats-io/transport-node';
 import { ensureTokens } from '../control/api/tokens.ts';
@@ -16,6 +15,7 @@ import { ApiClient } from '../control/start/api.ts';
 import { newModel } from '../control/start/model.ts';
 import { bookAggregates, type Tracked } from '../control/start/observe.ts';
 import { syntheticSource, Traffic } from '../control/start/traffic.ts';
+import { integer, type Outcome, runBench } from './command/index.ts';
 import { Ledger } from './oracle/ledger.ts';
 import { type Contest, contest, type Plan } from './swap/contest.ts';
 import { quantileMs, total } from './swap/latency.ts';
@@ -57,19 +57,29 @@ const EVOLUTION = {
   budget: { generations: 1, seconds: 3_600, stagnation: 100 },
 };
 
-try {
-  process.exitCode = await main(process.argv.slice(2));
-} catch (error) {
-  process.stderr.write(`bench swap: ${error instanceof Error ? error.stack : error}\n`);
-  process.exitCode = 1;
+interface Options {
+  swaps: number;
+  seconds: number;
+  seed: number;
 }
 
-async function main(args: string[]): Promise<number> {
-  const options = optionsOf(args);
-  if (options === null) {
-    process.stdout.write(help);
-    return 0;
-  }
+await runBench({
+  name: 'swap',
+  help,
+  flags: {
+    swaps: { type: 'string', default: '200' },
+    seconds: { type: 'string', default: '60' },
+    seed: { type: 'string', default: '7' },
+  },
+  options: ({ swaps, seconds, seed }) => ({
+    swaps: integer('--swaps', swaps, 1, 10_000),
+    seconds: integer('--seconds', seconds, SLICES, 3_600),
+    seed: integer('--seed', seed, 0, 0xffff_ffff),
+  }),
+  measure: (options) => measureOnOwnStack(options),
+});
+
+async function measureOnOwnStack(options: Options): Promise<Outcome> {
   const stateDir = await mkdtemp(join(tmpdir(), 'ratchet-bench-swap-'));
   const stack = await startStack({
     stateDir,
@@ -81,51 +91,15 @@ async function main(args: string[]): Promise<number> {
   try {
     const metrics = await measure(stack, options);
     for (const [name, value] of Object.entries(metrics)) say(`${name} ${value}`);
-    const result = { bench: 'swap', metrics };
-    if (options.json) process.stdout.write(`${JSON.stringify(result)}\n`);
+    return { metrics };
   } finally {
     await stack.stop();
     await rm(stateDir, { recursive: true, force: true });
   }
-  return 0;
 }
 
 function say(line: string): void {
   process.stderr.write(`# ${line}\n`);
-}
-
-interface Options {
-  json: boolean;
-  swaps: number;
-  seconds: number;
-  seed: number;
-}
-
-/** Null when help is wanted. */
-function optionsOf(args: string[]): Options | null {
-  const { values } = parseArgs({
-    args,
-    options: {
-      json: { type: 'boolean', default: false },
-      swaps: { type: 'string', default: '200' },
-      seconds: { type: 'string', default: '60' },
-      seed: { type: 'string', default: '7' },
-      help: { type: 'boolean', short: 'h', default: false },
-    },
-  });
-  if (values.help) return null;
-  return {
-    json: values.json,
-    swaps: integer('--swaps', values.swaps, 1, 10_000),
-    seconds: integer('--seconds', values.seconds, SLICES, 3_600),
-    seed: integer('--seed', values.seed, 0, 0xffff_ffff),
-  };
-}
-
-function integer(name: string, text: string, least: number, most: number): number {
-  const value = Number(text);
-  if (Number.isInteger(value) && value >= least && value <= most) return value;
-  throw new Error(`${name} must be a whole number from ${least} to ${most}, not "${text}"`);
 }
 
 async function measure(stack: Stack, options: Options): Promise<Record<string, number>> {

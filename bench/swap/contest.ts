@@ -1,6 +1,7 @@
 /** The measurement: slices of one load with and without swaps, in turns. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { JetStreamClient } from '@nats-io/jetstream';
+import { within } from '../../control/within.ts';
 import { type Histogram, quantileMs, readHistogram, since, sum, total } from './latency.ts';
 import { Load } from './load.ts';
 import type { Swapper } from './swapper.ts';
@@ -38,6 +39,7 @@ const FLOOD_MS = 8_000;
 /** How long a load runs before it is measured, and how long what it left may take. */
 const SETTLE_MS = 2_000;
 const DRAIN_MS = 60_000;
+const READING_MS = 10_000;
 
 export async function contest(bench: Bench, plan: Plan): Promise<Contest> {
   const capacity = await capacityOf(bench);
@@ -114,6 +116,8 @@ async function drained(bench: Bench): Promise<void> {
 }
 
 async function reading(bench: Bench): Promise<Histogram> {
-  const answer = await fetch(`${bench.aggregator}/metrics`);
-  return readHistogram(await answer.text());
+  return await within(READING_MS, async (signal) => {
+    const answer = await fetch(`${bench.aggregator}/metrics`, { signal });
+    return readHistogram(await answer.text());
+  });
 }

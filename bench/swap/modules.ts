@@ -1,5 +1,6 @@
 /** Two modules of one organization that passed every gate, by the product's own loop. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { within } from '../../control/within.ts';
 import type { OrganizationStatus } from '../../workflows/messages.ts';
 
 const POLL_MS = 1_000;
@@ -61,13 +62,15 @@ async function request(
   path: string,
   body?: unknown,
 ): Promise<unknown> {
-  const response = await fetch(api + path, {
-    method,
-    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
-    signal: AbortSignal.timeout(REQUEST_MS),
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  return await within(REQUEST_MS, async (signal) => {
+    const response = await fetch(api + path, {
+      method,
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      signal,
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
+    return JSON.parse(text);
   });
-  const text = await response.text();
-  if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
-  return JSON.parse(text);
 }
