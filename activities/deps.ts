@@ -25,7 +25,7 @@ export type StageSettings = Pick<
 export interface Deps {
   settings: StageSettings;
   store: ContentStore;
-  stages: StageRecords;
+  stages: Pick<StageRecords, 'once' | 'read'>;
   archive: Archive;
   lineage: Pick<Lineage, 'commitGeneration' | 'tag'>;
   mutators: Partial<Record<MutatorName, Mutator>>;

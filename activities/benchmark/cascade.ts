@@ -30,6 +30,11 @@ export interface Measured {
   reports: Report[];
 }
 
+export interface Cascaded extends Measured {
+  /** Ids of those whose figures are from the messages that were kept apart. */
+  elites: string[];
+}
+
 /** Of `seconds`, what the quick run takes. */
 const QUICK_SHARE = 0.25;
 
@@ -38,7 +43,7 @@ export async function cascade(
   modules: readonly Module[],
   corpus: Corpus,
   { seconds, threshold, quickRatio }: CascadeSettings,
-): Promise<Measured> {
+): Promise<Cascaded> {
   const verdicts = new Map<string, BenchmarkVerdict>();
   const reports: Report[] = [];
   const run = async (of: readonly Module[], on: Ref, time: number) => {
@@ -59,7 +64,11 @@ export async function cascade(
   const elites = isSelected(({ verdict }) => verdict === 'faster');
   await run(elites, corpus.check, seconds / 2);
   const unmeasured = { verdict: 'unmeasured' as const, reason: 'not in the report' };
-  return { reports, verdicts: modules.map(({ id }) => verdicts.get(id) ?? { id, ...unmeasured }) };
+  return {
+    reports,
+    verdicts: modules.map(({ id }) => verdicts.get(id) ?? { id, ...unmeasured }),
+    elites: elites.map(({ id }) => id),
+  };
 }
 
 function isWorthMore(verdict: BenchmarkVerdict, quickRatio: number): boolean {

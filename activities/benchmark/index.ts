@@ -10,7 +10,9 @@ import type { Activities, BenchmarkInput, BenchmarkResult } from '../types.ts';
 import { type Bench, cascade } from './cascade.ts';
 import { BASELINE, INCUMBENT, reportSchema, wrongModule } from './report.ts';
 
-type Needs = Pick<Deps, 'settings' | 'store' | 'stages' | 'modules'>;
+type Needs = Pick<Deps, 'settings' | 'store' | 'stages'> & {
+  modules: Pick<Deps['modules'], 'get'>;
+};
 
 /** More than any time allows; the seconds decide. */
 const ROUNDS = 400;
@@ -39,7 +41,7 @@ async function benchmark(
   const started = performance.now();
   const bench = await prepare(deps, input, signal);
   const { seconds, promotion_ratio: threshold } = input;
-  const { verdicts, reports } = await cascade(bench, input.candidates, input.corpus, {
+  const { verdicts, reports, elites } = await cascade(bench, input.candidates, input.corpus, {
     seconds,
     threshold,
     quickRatio: input.quick_ratio ?? 0,
@@ -52,6 +54,7 @@ async function benchmark(
     threshold,
     reports,
     verdicts,
+    elites,
   };
   return {
     evidence: await deps.store.put(JSON.stringify(evidence), 'application/json'),

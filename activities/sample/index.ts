@@ -1,5 +1,6 @@
 /** Stage `sample`: training messages become a corpus, and a profile for the mutators. */
 import { decodeBlob } from '../../control/configuration/index.ts';
+import type { ConfigurationRef } from '../../workflows/messages.ts';
 import type { Deps } from '../deps.ts';
 import { generationOf, stageKey } from '../keys.ts';
 import { status } from '../shadow/service.ts';
@@ -32,12 +33,22 @@ async function sample(
   if (messages.length < input.messages_min) {
     return { verdict: 'insufficient', messages: messages.length };
   }
+  return { verdict: 'sampled', ...(await storeSample(store, configuration, messages)) };
+}
+
+export type Sample = Omit<Extract<SampleVerdict, { verdict: 'sampled' }>, 'verdict'>;
+
+/** The corpus that messages make, and what a mutator may know of them. */
+export async function storeSample(
+  store: Deps['store'],
+  configuration: ConfigurationRef,
+  messages: readonly Uint8Array[],
+): Promise<Sample> {
   const rules = decodeBlob(await store.get(configuration.blob));
   const profile = profileTraffic(messages, rules);
   const { fit, check } = splitCorpus(messages);
   const corpusType = 'application/vnd.ratchet.corpus';
   return {
-    verdict: 'sampled',
     corpus: {
       fit: await store.put(encodeCorpus(fit), corpusType),
       check: await store.put(encodeCorpus(check), corpusType),

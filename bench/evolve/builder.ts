@@ -1,0 +1,95 @@
+/**
+ * The gates before the benchmark, by the activities themselves: source policy, compiler, module
+ * policy. A source is built once, whoever proposes it.
+ */
+import { availableParallelism } from 'node:os';
+import { z } from 'zod';
+import { buildActivities } from '../../activities/build/index.ts';
+import type { CandidateSource } from '../../activities/types.ts';
+import {
+  buildAnswer,
+  type GateAnswer,
+  moduleAnswer,
+  sourceAnswer,
+} from '../../workflows/candidates.ts';
+import type { Ref } from '../../workflows/messages.ts';
+import { asActivity } from './activity.ts';
+import { type Book, bookKey } from './book.ts';
+import { type BenchDeps, EVERY_TIME } from './deps.ts';
+
+/** Builds at a time: nothing is measured meanwhile. */
+const BUILDS = Math.min(4, availableParallelism());
+
+const ref = z.object({ digest: z.string(), size: z.int(), mediaType: z.string() });
+const builtSchema = z.object({
+  component: ref.nullable(),
+  seconds: z.number().nullable(),
+  /** The last gate it came to. */
+  gate: z.enum(['source', 'build', 'module']),
+  pass: z.boolean(),
+  verdict: z.string(),
+  reason: z.string().nullable(),
+});
+
+/** `fresh`: it was built now, not before. */
+export type Built = z.output<typeof builtSchema> & { fresh: boolean };
+
+export class Builder {
+  readonly #deps: BenchDeps;
+  readonly #book: Book;
+  readonly #signal: AbortSignal;
+
+  constructor(deps: BenchDeps, book: Book, signal: AbortSignal) {
+    this.#deps = deps;
+    this.#book = book;
+    this.#signal = signal;
+  }
+
+  /** In the order of the sources. */
+  async buildAll(sources: readonly CandidateSource[], spec: Ref): Promise<Built[]> {
+    const built: Built[] = [];
+    const waiting = [...sources.entries()];
+    const work = async () => {
+      for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+        const [index, source] = next;
+        built[index] = await this.#built(source, spec);
+      }
+    };
+    await Promise.all(Array.from({ length: BUILDS }, work));
+    return built;
+  }
+
+  async #built({ id, source }: CandidateSource, spec: Ref): Promise<Built> {
+    const key = bookKey('build', this.#deps.kitDigest, spec.digest, source.digest);
+    const before = this.#book.get(key, builtSchema);
+    const { store } = this.#deps;
+    if (before !== null && (before.component === null || (await store.has(before.component)))) {
+      return { ...before, fresh: false };
+    }
+    const built = await asActivity(this.#signal, () => this.#build(id, source, spec));
+    this.#book.set(key, built);
+    return { ...built, fresh: true };
+  }
+
+  async #build(candidate: string, source: Ref, spec: Ref): Promise<z.output<typeof builtSchema>> {
+    const { settings, store } = this.#deps;
+    const stages = EVERY_TIME;
+    const activities = buildActivities({ settings, store, stages, archive: NO_TWINS });
+    const input = { org: 'bench', generation: 1, rerun: 0, candidate, source, spec };
+    const checked = sourceAnswer(await activities.checkSource(input));
+    if (!checked.pass) return entry(checked, null);
+    const made = await activities.build(input);
+    const answer = buildAnswer(made);
+    if (made.verdict !== 'built') return entry(answer, null);
+    const { component } = made;
+    const policy = moduleAnswer(await activities.checkModule({ ...input, component }));
+    return { ...entry(policy, component), seconds: made.seconds };
+  }
+}
+
+/** Whether a component is new is asked of each arm's own archive. */
+const NO_TWINS = { moduleTwin: () => null };
+
+function entry({ gate, pass, verdict, reason, seconds }: GateAnswer, component: Ref | null) {
+  return { component, seconds, gate: gate as 'source' | 'build' | 'module', pass, verdict, reason };
+}

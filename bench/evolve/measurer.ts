@@ -1,0 +1,121 @@
+/**
+ * The benchmark, by the activity itself: bit by bit against the baseline, then timed with it and
+ * with the best so far, and whatever is surely better than that once more on messages that were
+ * kept apart. A component is measured once, whichever arm came upon it.
+ */
+import { z } from 'zod';
+import { benchmarkActivities } from '../../activities/benchmark/index.ts';
+import type { BenchmarkVerdict } from '../../activities/types.ts';
+import type { ActiveModule, Ref } from '../../workflows/messages.ts';
+import { asActivity } from './activity.ts';
+import { type Book, bookKey } from './book.ts';
+import { type BenchDeps, EVERY_TIME, NO_MODULES } from './deps.ts';
+import type { Subject } from './subject.ts';
+
+/** Of each timed run; the tool takes whole seconds. */
+const SECONDS = 1;
+/** A lower bound above this, against the best so far, is worth a second look. */
+const ELITE = 1.01;
+
+const figures = z.object({
+  us_per_message: z.number(),
+  fuel_per_point: z.number(),
+  ratio_to_baseline: z.number().positive(),
+});
+const measuredSchema = z.discriminatedUnion('verdict', [
+  /** `confirmed`: on the messages that were kept apart. */
+  z.object({ verdict: z.literal('timed'), confirmed: z.boolean(), ...figures.shape }),
+  z.object({ verdict: z.enum(['diverged', 'trapped', 'unmeasured']), reason: z.string() }),
+]);
+export type Measured = z.output<typeof measuredSchema>;
+
+/** The best so far: its component, and its confirmed ratio to the baseline. */
+export interface Best {
+  component: string;
+  ratio: number;
+}
+
+export interface Measurements {
+  /** By component. */
+  of: Map<string, Measured>;
+  /** Components that were measured now. */
+  fresh: Set<string>;
+}
+
+const evidenceSchema = z.looseObject({ elites: z.array(z.string()) });
+
+export class Measurer {
+  readonly #deps: BenchDeps;
+  readonly #book: Book;
+  readonly #signal: AbortSignal;
+
+  constructor(deps: BenchDeps, book: Book, signal: AbortSignal) {
+    this.#deps = deps;
+    this.#book = book;
+    this.#signal = signal;
+  }
+
+  async measure(
+    subject: Subject,
+    components: readonly Ref[],
+    best: Best | null,
+  ): Promise<Measurements> {
+    const wanted = [...new Map(components.map((each) => [each.digest, each])).values()];
+    const known = (digest: string) => this.#book.get(this.#key(subject, digest), measuredSchema);
+    const unsettled = wanted.filter(({ digest }) => !isSettled(known(digest), best));
+    if (unsettled.length > 0) await this.#run(subject, unsettled, best);
+    const missing = { verdict: 'unmeasured' as const, reason: 'not in the report' };
+    return {
+      of: new Map(wanted.map(({ digest }) => [digest, known(digest) ?? missing])),
+      fresh: new Set(unsettled.map(({ digest }) => digest)),
+    };
+  }
+
+  #key({ configuration, corpus }: Subject, component: string): string {
+    const inputs = [this.#deps.aggregatorDigest, configuration.digest, corpus.fit.digest];
+    return bookKey('measured', ...inputs, component);
+  }
+
+  async #run(subject: Subject, modules: readonly Ref[], best: Best | null): Promise<void> {
+    const { settings, store } = this.#deps;
+    const needs = { settings, store, stages: EVERY_TIME, modules: NO_MODULES };
+    const { benchmark } = benchmarkActivities(needs);
+    const { configuration, corpus } = subject;
+    const result = await asActivity(this.#signal, () =>
+      benchmark({
+        ...{ org: subject.name, generation: 1, rerun: 0, configuration, corpus },
+        candidates: modules.map((component) => ({ id: component.digest, component })),
+        incumbent: best === null ? null : serving(best.component),
+        ...{ seconds: SECONDS, promotion_ratio: ELITE },
+      }),
+    );
+    const { elites } = evidenceSchema.parse(JSON.parse(await store.getText(result.evidence)));
+    for (const verdict of result.candidates) {
+      const measured = toMeasured(verdict, elites.includes(verdict.id));
+      this.#book.set(this.#key(subject, verdict.id), measured);
+    }
+  }
+}
+
+/** Not measured yet, or only at first sight while it looks better than the best. */
+function isSettled(known: Measured | null, best: Best | null): boolean {
+  if (known === null || known.verdict === 'unmeasured') return false;
+  return (
+    known.verdict !== 'timed' || known.confirmed || known.ratio_to_baseline <= (best?.ratio ?? 0)
+  );
+}
+
+function toMeasured(verdict: BenchmarkVerdict, confirmed: boolean): Measured {
+  if (!('us_per_message' in verdict)) {
+    return { verdict: verdict.verdict, reason: verdict.reason };
+  }
+  return { verdict: 'timed', confirmed, ...figures.parse(verdict) };
+}
+
+/** Of what stands in the active table, the benchmark reads the module. */
+function serving(module: string): ActiveModule {
+  return {
+    ...{ version: 1, kind: 'promote', configuration: '', module, size: 0, statement: '' },
+    ...{ issued_at_ms: 0, expires_at_ms: 0 },
+  };
+}

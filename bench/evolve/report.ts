@@ -1,0 +1,113 @@
+/** What the runs come to: the metrics of the last line, and a table for people. */
+import type { Metrics } from '../command/index.ts';
+import { ARMS, type Arm } from './arms.ts';
+import { type CaseName, CONTROLLED } from './cases.ts';
+import {
+  type Curve,
+  costOf,
+  curveOf,
+  finalOf,
+  geometricMean,
+  isAhead,
+  median,
+  pointwise,
+  shareAt,
+} from './curves.ts';
+import type { Finished } from './run.ts';
+
+/** One search of one organization. */
+export interface Run extends Finished {
+  case: CaseName;
+  organization: string;
+  arm: Arm;
+  seed: number;
+}
+
+export interface Pace {
+  candidates: number;
+  ms: number;
+}
+
+export interface Evidence {
+  evaluations: number;
+  runs: readonly Run[];
+  pace: Pace;
+}
+
+export const HALF = 0.5;
+const SHARE = 0.8;
+const BUILTIN: Readonly<Partial<Record<CaseName, string>>> = {
+  ...{ a: 'builtin_a', b: 'builtin_b', c: 'builtin_c', mixed: 'builtin_mixed' },
+};
+
+/** One curve a seed; of a case with several organizations, their geometric mean. */
+export function curvesOf({ runs, evaluations }: Evidence, name: CaseName, arm: Arm): Curve[] {
+  const own = runs.filter((run) => run.case === name && run.arm === arm);
+  const seeds = [...new Set(own.map(({ seed }) => seed))].sort((a, b) => a - b);
+  return seeds.map((seed) => {
+    const of = own.filter((run) => run.seed === seed);
+    return pointwise(
+      of.map(({ steps }) => curveOf(steps, evaluations)),
+      geometricMean,
+    );
+  });
+}
+
+/** Metrics of cases that were left out are left out. */
+export function metricsOf(evidence: Evidence): Metrics {
+  const metrics: Record<string, number> = {};
+  const shares: number[] = [];
+  const half = Math.floor(evidence.evaluations * HALF);
+  for (const [name, metric] of Object.entries(BUILTIN)) {
+    const curves = curvesOf(evidence, name as CaseName, 'search');
+    if (curves.length === 0) continue;
+    metrics[metric] = rounded(median(curves.map(finalOf)));
+    shares.push(median(curves.map((curve) => shareAt(curve, half))));
+  }
+  if (shares.length > 0) metrics.share_at_20 = rounded(Math.min(...shares));
+  const against = CONTROLLED.map((name) => aheadOfBoth(evidence, name)).filter((each) => {
+    return each !== null;
+  });
+  if (against.length > 0) metrics.cases_ahead_of_both_arms = against.filter(Boolean).length;
+  const { candidates, ms } = evidence.pace;
+  if (ms > 0) metrics.candidates_per_minute = rounded((60_000 * candidates) / ms);
+  return metrics;
+}
+
+/** Null where an arm was left out. */
+function aheadOfBoth(evidence: Evidence, name: CaseName): boolean | null {
+  const [ours, ...theirs] = ARMS.map((arm) => curvesOf(evidence, name, arm));
+  if (ours === undefined || [ours, ...theirs].some(({ length }) => length === 0)) return null;
+  return theirs.every((curves) => isAhead(ours, curves));
+}
+
+export function table(evidence: Evidence): string {
+  const half = Math.floor(evidence.evaluations * HALF);
+  const names = [...new Set(evidence.runs.map((run) => run.case))];
+  const head = ['case', 'arm', 'seeds', 'first form', `at ${half}`, `at ${evidence.evaluations}`];
+  const lines = names.flatMap((name) =>
+    ARMS.flatMap((arm) => {
+      const curves = curvesOf(evidence, name, arm);
+      if (curves.length === 0) return [];
+      const at = (index: number) => median(curves.map((curve) => curve[index] ?? 1)).toFixed(2);
+      const cost = median(curves.map((curve) => costOf(curve, SHARE)));
+      const share = median(curves.map((curve) => shareAt(curve, half)));
+      const seeds = curves.map((curve) => finalOf(curve).toFixed(2)).join(' ');
+      const figures = [at(0), at(half), at(evidence.evaluations), `${cost}`, share.toFixed(2)];
+      return [[name, arm, seeds, ...figures]];
+    }),
+  );
+  return format([[...head, 'cost of 80 %', 'share'], ...lines]);
+}
+
+function format(rows: string[][]): string {
+  const widths = (rows[0] ?? []).map((_, column) => {
+    return Math.max(...rows.map((row) => row[column]?.length ?? 0));
+  });
+  const line = (row: string[]) => row.map((text, i) => text.padEnd(widths[i] ?? 0)).join('  ');
+  return `${rows.map((row) => line(row).trimEnd()).join('\n')}\n`;
+}
+
+function rounded(value: number): number {
+  return Math.round(1_000 * value) / 1_000;
+}

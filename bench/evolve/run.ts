@@ -1,0 +1,267 @@
+/**
+ * One search: generations through the real activities on an archive in memory. Given the same
+ * measurements it makes the same choices, so a run that was stopped is made again from the book.
+ */
+import { mutateActivities } from '../../activities/mutate/index.ts';
+import { planSchema } from '../../activities/mutate/plan.ts';
+import { recordActivities } from '../../activities/record/index.ts';
+import type {
+  BenchmarkVerdict,
+  CandidateSource,
+  GateRecord,
+  GenerationKey,
+  MissingSlot,
+} from '../../activities/types.ts';
+import { Archive } from '../../evolver/archive.ts';
+import { builtinMutator } from '../../evolver/builtin/index.ts';
+import {
+  answer,
+  benchmarkAnswer,
+  type Candidate,
+  open,
+  openCandidate,
+  siblingTwin,
+  measured as withFigures,
+} from '../../workflows/candidates.ts';
+import { asActivity } from './activity.ts';
+import { type Arm, BATCH, planOf, type Relative } from './arms.ts';
+import type { Builder, Built } from './builder.ts';
+import type { BenchDeps } from './deps.ts';
+import { EVERY_TIME } from './deps.ts';
+import type { Best, Measured, Measurer } from './measurer.ts';
+import type { Subject } from './subject.ts';
+
+export interface RunRequest {
+  subject: Subject;
+  arm: Arm;
+  seed: number;
+  evaluations: number;
+}
+
+/** The best confirmed ratio to the baseline after so many evaluations. */
+export interface Step {
+  evaluations: number;
+  ratio: number;
+  /** How the best one was made. */
+  operator: string;
+}
+
+export interface Finished {
+  /** One a generation; the first is the first form, before any evaluation. */
+  steps: Step[];
+  /** Candidates that came to nothing, by gate and verdict. */
+  rejected: Record<string, number>;
+}
+
+export interface Tools {
+  deps: BenchDeps;
+  builder: Builder;
+  measurer: Measurer;
+  signal: AbortSignal;
+}
+
+/** Told after each generation. `fresh`: candidates that the book did not know. */
+export type Progress = (step: Step, work: { fresh: number; candidates: number }) => void;
+
+/** So many generations in a row without a proposal, and the mutator has nothing new. */
+const BARREN_MAX = 3;
+
+export async function runSearch(
+  tools: Tools,
+  request: RunRequest,
+  progress: Progress,
+): Promise<Finished> {
+  const archive = Archive.open(':memory:');
+  try {
+    return await new Search(tools, request, archive).run(progress);
+  } finally {
+    archive.close();
+  }
+}
+
+class Search {
+  readonly #tools: Tools;
+  readonly #request: RunRequest;
+  readonly #mutating: ReturnType<typeof mutateActivities>;
+  readonly #recording: ReturnType<typeof recordActivities>;
+  readonly #archive: Archive;
+  readonly #rejected: Record<string, number> = {};
+  #best: (Best & { parent: Relative; operator: string }) | null = null;
+
+  constructor(tools: Tools, request: RunRequest, archive: Archive) {
+    this.#tools = tools;
+    this.#request = request;
+    this.#archive = archive;
+    const { store } = tools.deps;
+    const needs = { archive, store, stages: EVERY_TIME, now: () => 1 };
+    this.#mutating = mutateActivities({ ...needs, mutators: { builtin: builtinMutator() } });
+    this.#recording = recordActivities({ ...needs, lineage: NO_LINEAGE });
+  }
+
+  async run(progress: Progress): Promise<Finished> {
+    const { evaluations, arm } = this.#request;
+    const steps: Step[] = [];
+    let [done, barren] = [0, 0];
+    for (let generation = 1; done < evaluations && barren < BARREN_MAX; generation++) {
+      const first = generation === 1;
+      const count = Math.min(BATCH[arm], evaluations - done);
+      const work = await this.#generation(generation, count);
+      if (!first) done += work.candidates;
+      barren = work.candidates === 0 ? barren + 1 : 0;
+      const { ratio, operator } = this.#best ?? { ratio: 1, operator: 'none' };
+      const step = { evaluations: done, ratio, operator };
+      steps.push(step);
+      progress(step, work);
+    }
+    return { steps, rejected: this.#rejected };
+  }
+
+  async #generation(number: number, count: number): Promise<{ fresh: number; candidates: number }> {
+    const { subject, arm, seed } = this.#request;
+    const org = `${subject.name}-${arm}-${seed}`;
+    const key: GenerationKey = { org, generation: number, rerun: 0 };
+    const sources = await this.#propose(key, count);
+    const { builder } = this.#tools;
+    const built = await builder.buildAll(sources, subject.specialization.spec);
+    const answers: GateRecord[] = [];
+    const candidates = sources.map((source, index) => {
+      const candidate = openCandidate(source);
+      answers.push(this.#passed(candidate, built[index] as Built));
+      return candidate;
+    });
+    for (const candidate of candidates) {
+      const twin = this.#twinOf(candidate, candidates);
+      if (twin !== null) answers.push(answer(candidate, twin));
+    }
+    const fresh = await this.#measure(candidates, sources, answers);
+    const { configuration, specialization } = subject;
+    const outcomes = candidates.map(({ outcome }) => outcome);
+    await this.#recording.record({
+      ...{ ...key, configuration, spec: specialization.spec, at_ms: number, answers },
+      ...{ candidates: outcomes, commits_later: true },
+    });
+    this.#count(outcomes);
+    const isFresh = ({ fresh: now, component }: Built) =>
+      now || (component !== null && fresh.has(component.digest));
+    return { fresh: built.filter(isFresh).length, candidates: sources.length };
+  }
+
+  async #propose(key: GenerationKey, count: number): Promise<CandidateSource[]> {
+    const { subject, arm } = this.#request;
+    const { deps, signal } = this.#tools;
+    const { configuration, specialization, corpus, profile, messages } = subject;
+    const { plan, mutate, admit } = this.#mutating;
+    const planned = await plan({
+      ...{ ...key, configuration, specialization, profile, corpus, messages },
+      ...{ candidates: count, mutator: 'builtin' },
+    });
+    const document = planSchema.parse(JSON.parse(await deps.store.getText(planned.plan)));
+    const own = planOf(arm, document, this.#best?.parent ?? null);
+    const stored = await deps.store.put(JSON.stringify(own), 'application/json');
+    const candidates: CandidateSource[] = [];
+    const missing: MissingSlot[] = [];
+    for (const { index, mutator } of planned.slots) {
+      const siblings = candidates.map(({ source }) => source);
+      const input = { ...key, plan: stored, index, mutator, siblings };
+      const verdict = await asActivity(signal, () => mutate(input));
+      if (verdict.verdict === 'proposed') candidates.push(verdict.candidate);
+      else missing.push({ index, mutator, reason: verdict.reason });
+    }
+    const made = { schema: 1, configuration: configuration.digest, corpus, profile, messages };
+    const inputs = { ...made, specialization, candidates, plan: planned };
+    await admit({ ...key, configuration, inputs, missing });
+    return candidates;
+  }
+
+  /** Notes what the gates before the benchmark said. */
+  #passed(candidate: Candidate, { component, gate, pass, verdict, reason, seconds }: Built) {
+    candidate.component = component;
+    candidate.outcome.module = component?.digest ?? null;
+    candidate.outcome.build_seconds = seconds;
+    return answer(candidate, { gate, pass, verdict, reason, seconds, evidence: null });
+  }
+
+  /** As the build gate answers about a component that was measured before. */
+  #twinOf(candidate: Candidate, siblings: Candidate[]) {
+    const { component, outcome } = candidate;
+    if (component === null || outcome.state !== 'open') return null;
+    const { digest } = this.#request.subject.configuration;
+    const twin =
+      this.#archive.moduleTwin(outcome.id, digest, component.digest) ??
+      siblingTwin(siblings, candidate, component.digest);
+    if (twin === undefined) return null;
+    const reason = `the component of ${twin} again`;
+    const none = { evidence: null, seconds: null };
+    return { gate: 'module' as const, pass: false, verdict: 'duplicate', reason, ...none };
+  }
+
+  async #measure(
+    candidates: Candidate[],
+    sources: readonly CandidateSource[],
+    answers: GateRecord[],
+  ): Promise<Set<string>> {
+    const timed = open(candidates).flatMap((candidate) => {
+      const { component } = candidate;
+      return component === null ? [] : [{ candidate, component }];
+    });
+    const components = timed.map(({ component }) => component);
+    const { measurer } = this.#tools;
+    const before = this.#best;
+    const { of, fresh } = await measurer.measure(this.#request.subject, components, before);
+    const verdicts = timed.map(({ candidate, component }) => {
+      const measured = of.get(component.digest) as Measured;
+      return { candidate, measured, verdict: verdictOf(candidate.outcome.id, measured, before) };
+    });
+    const evidence = await this.#evidence(verdicts.map(({ verdict }) => verdict));
+    for (const { candidate, measured, verdict } of verdicts) {
+      withFigures(candidate, verdict);
+      answers.push(answer(candidate, benchmarkAnswer(verdict, evidence)));
+      this.#consider(candidate, sources, measured);
+    }
+    return fresh;
+  }
+
+  /** What the stage `record` reads of it. */
+  async #evidence(verdicts: BenchmarkVerdict[]): Promise<string> {
+    const text = JSON.stringify({ schema: 1, verdicts });
+    return (await this.#tools.deps.store.put(text, 'application/json')).digest;
+  }
+
+  /** A candidate is the best so far by its confirmed ratio alone. */
+  #consider(
+    { component, outcome: { id, operator } }: Candidate,
+    sources: readonly CandidateSource[],
+    measured: Measured,
+  ): void {
+    if (measured.verdict !== 'timed' || !measured.confirmed || component === null) return;
+    const { ratio_to_baseline: ratio } = measured;
+    if (ratio <= (this.#best?.ratio ?? 0)) return;
+    const source = sources.find((each) => each.id === id)?.source.digest ?? '';
+    this.#best = { component: component.digest, ratio, operator, parent: { id, source, ratio } };
+  }
+
+  #count(outcomes: Candidate['outcome'][]): void {
+    for (const { state, gate, verdict } of outcomes) {
+      if (state !== 'rejected' || verdict === 'slow') continue;
+      const name = `${gate}: ${verdict}`;
+      this.#rejected[name] = (this.#rejected[name] ?? 0) + 1;
+    }
+  }
+}
+
+function verdictOf(id: string, measured: Measured, best: Best | null): BenchmarkVerdict {
+  if (measured.verdict !== 'timed') return { id, ...measured };
+  const { us_per_message, fuel_per_point, ratio_to_baseline } = measured;
+  const ratio = ratio_to_baseline / (best?.ratio ?? 1);
+  return {
+    ...{ id, us_per_message, fuel_per_point, ratio, ratio_to_baseline },
+    verdict: ratio > 1 ? 'faster' : 'slow',
+    ...{ ci95: [ratio, ratio], ratio_to_per_point: null },
+  };
+}
+
+/** Nothing is committed: `record` is told that the commit comes later. */
+const NO_LINEAGE = {
+  commitGeneration: () => Promise.reject(new Error('this bench commits nothing')),
+  tag: () => Promise.reject(new Error('this bench tags nothing')),
+};
