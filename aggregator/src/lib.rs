@@ -42,6 +42,7 @@ pub mod status;
 mod stop;
 pub mod swap;
 pub mod timeline;
+pub mod traces;
 pub mod watermark;
 
 pub use gateway::gateway;

@@ -4,6 +4,7 @@ use clap::Args;
 
 use crate::metrics::LabelLimits;
 use crate::settings::Span;
+use crate::traces::TraceSettings;
 
 #[derive(Args, Clone, Debug)]
 pub struct ObserveSettings {
@@ -19,6 +20,8 @@ pub struct ObserveSettings {
     /// A partition that is further behind than this makes the process not ready.
     #[arg(long, env = "RATCHET_READY_LAG", default_value = "30s")]
     pub ready_lag: Span,
+    #[command(flatten)]
+    pub traces: TraceSettings,
 }
 
 impl ObserveSettings {

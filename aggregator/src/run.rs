@@ -34,6 +34,7 @@ use crate::shared::Shared;
 use crate::status::StatusBoard;
 use crate::stop::Stop;
 use crate::swap::Swapper;
+use crate::traces::Traces;
 use crate::{configurations, identity, measure};
 
 /// Instances of modules in this process; each reserves 4 GiB of addresses, not of memory.
@@ -82,6 +83,7 @@ pub async fn run(settings: RunSettings) -> anyhow::Result<()> {
         ..
     } = provisioned;
     let (trust, floors) = (prepared.trust, prepared.floors);
+    let traced = shared.clone();
     let knowledge = Arc::new(Live {
         shared: shared.clone(),
         floors: floors.clone(),
@@ -110,6 +112,7 @@ pub async fn run(settings: RunSettings) -> anyhow::Result<()> {
     tracing::info!("serving");
     keeper.run(stop.wait()).await;
     shut_down(gateway, output, &client).await;
+    let _ = tokio::task::spawn_blocking(move || traced.traces.stop()).await;
     Ok(())
 }
 
@@ -226,6 +229,7 @@ impl Prepared {
             metrics,
             events,
             status: StatusBoard::default(),
+            traces: Traces::new(&settings.observe.traces)?,
             lateness: settings.lateness(),
             partitions: settings.partitions,
             // A configuration may hold two: its module's and the baseline's. Any partition may

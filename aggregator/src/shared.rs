@@ -10,6 +10,7 @@ use crate::metrics::Metrics;
 use crate::nats::Connections;
 use crate::registry::Registry;
 use crate::status::StatusBoard;
+use crate::traces::Traces;
 use crate::watermark::Lateness;
 
 pub struct Shared {
@@ -21,6 +22,7 @@ pub struct Shared {
     pub metrics: Metrics,
     pub events: Events,
     pub status: StatusBoard,
+    pub traces: Traces,
     pub lateness: Lateness,
     /// How many partitions the INGEST stream has.
     pub partitions: u32,

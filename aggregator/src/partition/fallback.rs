@@ -1,6 +1,6 @@
 //! Runs one message on a configuration's module, and on the baseline when the module fails.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use ratchet_codec::payload::Header;
@@ -67,8 +67,10 @@ pub fn serve(
     if org.served[index].installed.is_demoted() {
         org.served[index].take_up(shared, &org.org);
     }
+    let started = org.journey.is_some().then(SystemTime::now);
     match attempt(org, index, span, arrival, Which::Installed) {
         Ok((tally, guest)) => {
+            org.trace_run(index, started, &tally);
             let us = guest.as_secs_f64() * 1e6;
             org.status.message(us);
             org.metrics.message_seconds.observe(guest.as_secs_f64());

@@ -22,6 +22,7 @@ use prometheus_client::metrics::histogram::Histogram;
 
 use crate::nats::{reconnected, Connections};
 use crate::position::Position;
+use crate::traces::Spans;
 
 pub const POSITION: &str = "Ratchet-Position";
 pub const EPOCH: &str = "Ratchet-Epoch";
@@ -39,6 +40,8 @@ pub struct Outgoing {
     pub position: Position,
     pub headers: HeaderMap,
     pub body: Bytes,
+    /// They end with the delivery, by being dropped.
+    pub spans: Spans,
 }
 
 /// Another owner has the partition by now.

@@ -86,6 +86,7 @@ impl Lanes {
             let delivered = lane.deliver(&writer, &message).await;
             let took = started.elapsed().as_secs_f64();
             writer.publish_seconds.observe(took);
+            drop(message.spans);
             (message.subject, lane, delivered)
         }));
     }

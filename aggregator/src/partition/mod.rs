@@ -36,6 +36,7 @@ use self::reader::Reader;
 use self::worker::Worker;
 use crate::checkpoint::{Checkpoint, Checkpoints};
 use crate::shared::Shared;
+use crate::traces::Journey;
 
 /// Messages between the reader and the worker.
 const INPUTS_MAX: usize = 1024;
@@ -54,6 +55,8 @@ pub(crate) enum Input {
         received_us: i64,
         subject: Subject,
         payload: Bytes,
+        /// Its trace, if it has one.
+        trace: Option<Box<Journey>>,
         /// Keeps the bytes counted until the message is done.
         permit: OwnedSemaphorePermit,
     },
@@ -148,6 +151,7 @@ pub fn start(
         partition: number,
         context: context.clone(),
         next: position,
+        replay_until: head,
         inputs: inputs.clone(),
         bytes: Arc::new(Semaphore::new(INPUT_KIB_MAX)),
         stopped,

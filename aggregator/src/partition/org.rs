@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
+use ratchet_codec::payload::Header;
 use ratchet_sandbox::Runner;
 use ratchet_trust::Sha256Digest;
 
@@ -21,6 +22,7 @@ use crate::shared::Shared;
 use crate::spread::{self, Place};
 use crate::status::{OrgStatus, Serving};
 use crate::timeline::{Span, Timeline};
+use crate::traces::{Journey, Origins, Run};
 use crate::watermark::Watermark;
 
 /// The longest window and the longest lateness; until then a configuration may be needed.
@@ -85,6 +87,10 @@ pub struct OrgState {
     pub budget: Budget,
     /// What is served was served before: it only rebuilds windows.
     pub replaying: bool,
+    /// The trace of the message at hand.
+    pub journey: Option<Box<Journey>>,
+    /// Traced messages in windows that are open.
+    pub origins: Origins,
     directory_generation: u64,
     registry_generation: u64,
 }
@@ -102,6 +108,8 @@ impl OrgState {
             status: shared.status.of(&org),
             budget: Budget::default(),
             replaying: false,
+            journey: None,
+            origins: Origins::default(),
             directory_generation: 0,
             registry_generation: 0,
             org,
@@ -318,6 +326,31 @@ impl OrgState {
             self.metrics.emitted(&rule.id, window.groups.len());
             let end_ms = window.start_ms + i64::from(rule.window_ms);
             self.metrics.window_closed(now_ms - end_ms);
+        }
+    }
+
+    /// Adds the run of a module to the trace of the message at hand.
+    pub fn trace_run(&mut self, index: usize, started: Option<SystemTime>, tally: &Tally) {
+        let (Some(journey), Some(started)) = (&mut self.journey, started) else {
+            return;
+        };
+        let served = &self.served[index];
+        journey.ran(Run {
+            started,
+            configuration: served.configuration.digest.to_string(),
+            module: served.installed.module.digest(),
+            level: served.installed.level.name(),
+            version: served.installed.version,
+            records: tally.records,
+            matched: tally.matched.iter().map(|matched| matched.points).sum(),
+        });
+    }
+
+    /// Ends the span of the message at hand.
+    pub fn trace_merged(&mut self, header: &Header) {
+        if let Some(journey) = self.journey.take() {
+            let (min_ts, max_ts) = (header.min_ts, header.max_ts);
+            self.origins.merged(*journey, min_ts, max_ts);
         }
     }
 

@@ -14,6 +14,7 @@ use crate::late;
 use crate::parts;
 use crate::position::Position;
 use crate::spread::Place;
+use crate::traces::{traceparent, Spans};
 
 const AGGREGATES: &str = "AGGREGATES";
 
@@ -54,6 +55,7 @@ impl Outbox {
             position: self.position(cause, part),
             headers: parts::time_headers(time_ms),
             body: Bytes::new(),
+            spans: Spans::new(),
         };
         self.send(Output::Emit(outgoing))
     }
@@ -73,6 +75,7 @@ impl Outbox {
             position: self.position(cause, 0),
             headers,
             body,
+            spans: Spans::new(),
         }))
     }
 
@@ -88,7 +91,11 @@ impl Outbox {
         message: EmittedMessage,
         position: Position,
     ) -> Result<(), Gone> {
+        let spans = org.origins.emission(&message);
         let mut headers = message.headers();
+        if let Some(parent) = traceparent(&spans) {
+            headers.insert("traceparent", parent);
+        }
         if let Some(installed) = org.installed(message.configuration) {
             headers.insert("Ratchet-Module", installed.module.digest());
             headers.insert("Ratchet-Version", installed.version.to_string());
@@ -100,6 +107,7 @@ impl Outbox {
             position,
             headers,
             body: message.body,
+            spans,
         }))
     }
 

@@ -26,6 +26,8 @@ pub struct Reader {
     pub context: jetstream::Context,
     /// The next message to be read.
     pub next: u64,
+    /// Up to here, messages were served before.
+    pub replay_until: u64,
     pub inputs: mpsc::Sender<Input>,
     pub bytes: Arc<Semaphore>,
     pub stopped: watch::Receiver<bool>,
@@ -182,12 +184,18 @@ impl Reader {
                     permit,
                 }
             } else {
+                let traces = &self.shared.traces;
+                // What is read a second time was traced the first time.
+                let trace = (sequence > self.replay_until)
+                    .then(|| traces.begin(message.headers.as_ref(), received_ms))
+                    .flatten();
                 let (subject, payload) = (message.subject, message.payload);
                 Input::Message {
                     sequence,
                     received_us,
                     subject,
                     payload,
+                    trace,
                     permit,
                 }
             }

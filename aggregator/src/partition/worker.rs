@@ -22,6 +22,7 @@ use crate::metrics::{PartitionLag, UNKNOWN_ORG};
 use crate::parts;
 use crate::shared::Shared;
 use crate::spread::Place;
+use crate::traces::{Journey, Taken};
 use crate::watermark::{refuse_time, Watermark};
 
 /// Refusals that are about time; their messages are offered on the side stream.
@@ -87,10 +88,11 @@ impl Worker {
                     received_us,
                     subject,
                     payload,
+                    trace,
                     permit,
                 } => {
                     let received_ms = received_us.div_euclid(1_000);
-                    let served = self.message(sequence, received_ms, &subject, payload);
+                    let served = self.message(sequence, received_ms, &subject, payload, trace);
                     drop(permit);
                     if sequence > self.replay_until {
                         self.shared.metrics.latency_since(received_us);
@@ -137,15 +139,22 @@ impl Worker {
         received_ms: i64,
         subject: &str,
         payload: Bytes,
+        mut trace: Option<Box<Journey>>,
     ) -> Result<(), Gone> {
         let replayed = sequence <= self.replay_until;
         self.taken = sequence;
         self.head = self.head.max(sequence);
         let name = subject.rsplit('.').next().unwrap_or_default();
+        if let Some(journey) = &mut trace {
+            journey.taken(&self.turn(name, sequence, &payload));
+        }
         let header = match self.admit(name, received_ms, &payload) {
             Ok(header) => header,
             Err((label, reason)) if !replayed => {
                 self.refuse(label, reason);
+                if let Some(mut journey) = trace {
+                    journey.refused(reason);
+                }
                 return self.offer_refused(label, reason, sequence, payload);
             }
             Err(_) => return Ok(()),
@@ -160,6 +169,7 @@ impl Worker {
             replayed,
         };
         org.replaying = replayed;
+        org.journey = trace;
         let (runs, late) = self.serve(&mut org, &arrival);
         let ran = !runs.here.is_empty();
         if !replayed {
@@ -173,6 +183,7 @@ impl Worker {
         if ran {
             org.watermark.message(header.max_ts, received_ms);
         }
+        org.trace_merged(&header);
         let closed = org.close();
         let mut emitted = self.outbox.emit(&org, sequence, closed);
         let offered = if !late.is_empty() {
@@ -187,6 +198,16 @@ impl Worker {
         }
         self.orgs.insert(org.org.clone(), org);
         emitted
+    }
+
+    /// What a trace says of a message whose turn it is.
+    fn turn<'a>(&self, org: &'a str, sequence: u64, payload: &Bytes) -> Taken<'a> {
+        Taken {
+            org,
+            partition: self.place.partition,
+            sequence,
+            bytes: payload.len(),
+        }
     }
 
     /// Offers a message that came at an impossible time on the side stream.

@@ -20,5 +20,6 @@ mod stage;
 mod swap;
 mod takeover;
 mod throughput;
+mod traces;
 mod traffic;
 mod trust;
