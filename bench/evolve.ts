@@ -11,7 +11,8 @@ import { Builder } from './evolve/builder.ts';
 import { CASES, type CaseName } from './evolve/cases.ts';
 import { benchDeps } from './evolve/deps.ts';
 import { Measurer } from './evolve/measurer.ts';
-import { metricsOf, table } from './evolve/report.ts';
+import { plot } from './evolve/plot.ts';
+import { metricsOf, panelsOf, table } from './evolve/report.ts';
 import { jobsOf, runJobs } from './evolve/schedule.ts';
 
 const help = `Usage: npm run bench -- evolve [--json] [OPTIONS]
@@ -37,8 +38,8 @@ stands.
   --evaluations N    of each search, 4 to 400; default 40
   --organizations N  of the 50 of \`mixed\`, 1 to 50; default 4
   --messages N       training messages of an organization, 32 to 512; default 96
-  --out DIR          for results and for what was measured: a run that was stopped goes on from
-                     there; default .ratchet/bench-evolve
+  --out DIR          for evolve.json, evolve.svg and what was measured: a run that was stopped goes
+                     on from there; default .ratchet/bench-evolve
   --help             this text
 
 Metrics: builtin_a, builtin_b, builtin_c, the best confirmed ratio of the search to guest/baseline
@@ -51,6 +52,7 @@ evaluations); candidates_per_minute, of the search: candidates that were built a
 answered from the record) in a minute, with planning and proposing.
 `;
 
+const ABOUT = 'Best confirmed ratio to guest/baseline: median of the seeds, from least to most';
 const DEFAULT_OUT = join('.ratchet', 'bench-evolve');
 
 interface Options {
@@ -102,10 +104,11 @@ async function measure(options: Options, signal: AbortSignal): Promise<Outcome> 
   });
   const evidence = { evaluations, runs, pace };
   const metrics = metricsOf(evidence);
-  const result = join(out, 'evolve.json');
+  const [result, picture] = [join(out, 'evolve.json'), join(out, 'evolve.svg')];
   writeFileSync(result, `${JSON.stringify({ ...options, metrics, pace, runs }, null, 1)}\n`);
+  writeFileSync(picture, plot(panelsOf(evidence), ABOUT));
   process.stderr.write(table(evidence));
-  say(`written: ${result}`);
+  say(`written: ${result} and ${picture}`);
   return { metrics };
 }
 

@@ -61,8 +61,8 @@ export class Measurer {
     best: Best | null,
   ): Promise<Measurements> {
     const wanted = [...new Map(components.map((each) => [each.digest, each])).values()];
-    const known = (digest: string) => this.#book.get(this.#key(subject, digest), measuredSchema);
-    const unsettled = wanted.filter(({ digest }) => !isSettled(known(digest), best));
+    const known = (digest: string) => this.#known(subject, digest, best);
+    const unsettled = wanted.filter(({ digest }) => known(digest) === null);
     if (unsettled.length > 0) await this.#run(subject, unsettled, best);
     const missing = { verdict: 'unmeasured' as const, reason: 'not in the report' };
     return {
@@ -71,9 +71,24 @@ export class Measurer {
     };
   }
 
-  #key({ configuration, corpus }: Subject, component: string): string {
+  /**
+   * The first figure, unless it was at first sight and better than the best: then what came of
+   * holding the two against each other. Figures are never replaced, so that a run that is made
+   * again meets the same ones.
+   */
+  #known(subject: Subject, component: string, best: Best | null): Measured | null {
+    const first = this.#book.get(this.#key(subject, component), measuredSchema);
+    if (first === null || isSettled(first, best)) return first;
+    return this.#book.get(this.#keyAgainst(subject, component, best), measuredSchema);
+  }
+
+  #key({ configuration, corpus }: Subject, ...component: string[]): string {
     const inputs = [this.#deps.aggregatorDigest, configuration.digest, corpus.fit.digest];
-    return bookKey('measured', ...inputs, component);
+    return bookKey('measured', ...inputs, ...component);
+  }
+
+  #keyAgainst(subject: Subject, component: string, best: Best | null): string {
+    return this.#key(subject, component, best?.component ?? 'baseline');
   }
 
   async #run(subject: Subject, modules: readonly Ref[], best: Best | null): Promise<void> {
@@ -92,16 +107,16 @@ export class Measurer {
     const { elites } = evidenceSchema.parse(JSON.parse(await store.getText(result.evidence)));
     for (const verdict of result.candidates) {
       const measured = toMeasured(verdict, elites.includes(verdict.id));
-      this.#book.set(this.#key(subject, verdict.id), measured);
+      const key = this.#key(subject, verdict.id);
+      if (this.#book.get(key, measuredSchema) === null) this.#book.set(key, measured);
+      this.#book.set(this.#keyAgainst(subject, verdict.id, best), measured);
     }
   }
 }
 
-/** Not measured yet, or only at first sight while it looks better than the best. */
-function isSettled(known: Measured | null, best: Best | null): boolean {
-  if (known === null || known.verdict === 'unmeasured') return false;
+function isSettled(first: Measured, best: Best | null): boolean {
   return (
-    known.verdict !== 'timed' || known.confirmed || known.ratio_to_baseline <= (best?.ratio ?? 0)
+    first.verdict !== 'timed' || first.confirmed || first.ratio_to_baseline <= (best?.ratio ?? 1)
   );
 }
 

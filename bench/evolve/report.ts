@@ -13,6 +13,7 @@ import {
   pointwise,
   shareAt,
 } from './curves.ts';
+import type { Panel } from './plot.ts';
 import type { Finished } from './run.ts';
 
 /** One search of one organization. */
@@ -111,3 +112,21 @@ function format(rows: string[][]): string {
 function rounded(value: number): number {
   return Math.round(1_000 * value) / 1_000;
 }
+
+/** The panels of the plot, case by case. */
+export function panelsOf(evidence: Evidence): Panel[] {
+  return [...new Set(evidence.runs.map((run) => run.case))].map((name) => ({
+    title: TITLES[name],
+    lines: ARMS.map((arm) => ({ label: arm, curves: curvesOf(evidence, name, arm) })).filter(
+      ({ curves }) => curves.length > 0,
+    ),
+  }));
+}
+
+const TITLES: Readonly<Record<CaseName, string>> = {
+  a: 'A: 100 filters',
+  b: 'B: 100 group-bys',
+  c: 'C: 2,000 rules of dashboards',
+  mixed: 'mixed, geometric mean',
+  generated: 'three generated, geometric mean',
+};
