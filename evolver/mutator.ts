@@ -33,9 +33,19 @@ export interface Tried {
   ratio: number | null;
 }
 
+/**
+ * Who a module is for. `tenant`: one configuration, with its rules as constants in `spec.rs`.
+ * `fleet`: every organization, with rules as data; its `spec.rs` is always the same
+ * (`specialiseFleet`), and its source holds no name and no value of anybody.
+ */
+export type Level = 'tenant' | 'fleet';
+
 export interface ProposalRequest {
   /** Id of the candidate that the proposal becomes. */
   id?: string;
+  /** Absent = `tenant`. */
+  level?: Level;
+  /** Empty at the level of the fleet, whose profile has no keys and no rules either. */
   rules: readonly Rule[];
   parent: Parent;
   inspirations: readonly Inspiration[];

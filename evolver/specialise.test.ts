@@ -5,7 +5,7 @@ import { compileConfiguration, type RuleInput } from '../control/configuration/i
 import { FIRST_GENOME, parseGenome } from './builtin/genome.ts';
 import { SOURCE_LIMIT } from './mutator.ts';
 import { OPERATION, tabulate } from './spec/tables.ts';
-import { specialise } from './specialise.ts';
+import { specialise, specialiseFleet } from './specialise.ts';
 
 const GOLDEN = new URL('./spec/golden.rs.txt', import.meta.url);
 
@@ -43,6 +43,15 @@ test('the first form is plain, and small enough', () => {
   assert.deepEqual(parseGenome(aggregateRs), FIRST_GENOME);
   assert.ok(aggregateRs.startsWith('#![forbid(unsafe_code)]\n'));
   assert.ok(Buffer.byteLength(aggregateRs) < SOURCE_LIMIT);
+});
+
+test('the crate of the fleet module is its first form; FLEET=write makes it anew', () => {
+  const file = new URL('../guest/fleet/src/aggregate.rs', import.meta.url);
+  const { aggregateRs } = specialiseFleet();
+  if (process.env.FLEET === 'write') writeFileSync(file, aggregateRs);
+  // Formatted there, for people.
+  const bare = (text: string) => text.replace(/\s/g, '').replace(/,(?=[)}\]])/g, '');
+  assert.equal(bare(readFileSync(file, 'utf8')), bare(aggregateRs));
 });
 
 test('no text of a tenant reaches a source', () => {

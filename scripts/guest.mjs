@@ -29,11 +29,12 @@ const CRATES = [
   { name: 'ratchet-codec', folder: 'guest/codec' },
   { name: 'ratchet-rules', folder: 'guest/rules' },
   { name: 'ratchet-api', folder: 'guest/api' },
+  { name: 'ratchet-design', folder: 'guest/design' },
   { name: 'ratchet-baseline', folder: 'guest/baseline', module: 'baseline' },
   { name: 'ratchet-per-point', folder: 'bench/per-point', module: 'per-point' },
 ];
 /** What a candidate may name; the other libraries are found as dependencies of these. */
-const EXTERNS = ['ratchet_codec', 'ratchet_rules', 'ratchet_api', 'hashbrown'];
+const EXTERNS = ['ratchet_codec', 'ratchet_rules', 'ratchet_api', 'ratchet_design', 'hashbrown'];
 
 const FEATURES = '-Ctarget-feature=+simd128,+bulk-memory';
 const LINK_FLAGS = [

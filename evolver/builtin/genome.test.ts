@@ -6,7 +6,7 @@ import { tabulate } from '../spec/tables.ts';
 import { distance, FIRST_GENOME, normalise, parseGenome, printGenome } from './genome.ts';
 import type { Situation } from './operator.ts';
 import { OPERATORS } from './operators/index.ts';
-import { expressTables } from './phenotype.ts';
+import { expressFor } from './phenotype.ts';
 import { render, TemplateError } from './template.ts';
 
 function situation(rules: Partial<RuleInput>[], keys = ['host', 'service']): Situation {
@@ -23,6 +23,7 @@ function situation(rules: Partial<RuleInput>[], keys = ['host', 'service']): Sit
   );
   const profiles = keys.map((key, index) => ({ key, presence: 1, cardinality: index }));
   return {
+    level: 'tenant',
     tables: tabulate(compileConfiguration('acme', inputs).rules),
     profile: { ...UNKNOWN_TRAFFIC, keys: profiles },
   };
@@ -42,7 +43,7 @@ test('every genome that shows is read back from its source', () => {
     for (const { name, options } of OPERATORS) {
       for (const { value } of options(of)) {
         const genome = normalise({ ...FIRST_GENOME, match: 'bits64', [name]: value }, of);
-        assert.deepEqual(parseGenome(expressTables(genome, of)), genome, `${name}=${value}`);
+        assert.deepEqual(parseGenome(expressFor(genome, of)), genome, `${name}=${value}`);
       }
     }
   }

@@ -16,9 +16,11 @@ const HEADER = /^\/\/ genome: (\{.{0,1000}\})$/m;
 /** The header stands at the head; a line further down is none. */
 const HEAD = 2_048;
 
+/** The choices that are not plain. */
 export function printGenome(genome: Genome): string {
-  const entries = OPERATORS.map(({ name, plain }) => [name, genome[name] ?? plain]);
-  return JSON.stringify(Object.fromEntries(entries));
+  const entries = OPERATORS.map(({ name, plain }) => [name, genome[name] ?? plain, plain]);
+  const told = entries.filter(([, value, plain]) => value !== plain);
+  return JSON.stringify(Object.fromEntries(told.map(([name, value]) => [name, value])));
 }
 
 /** The genome in a source, or null when it has none that makes sense. */

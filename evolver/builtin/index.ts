@@ -18,7 +18,7 @@ import {
 } from './genome.ts';
 import type { Operator, Setting, Situation } from './operator.ts';
 import { OPERATORS } from './operators/index.ts';
-import { expressTables } from './phenotype.ts';
+import { expressFor } from './phenotype.ts';
 import { TemplateError } from './template.ts';
 
 /** Draws until a design is new; beyond that a known one is proposed, for the caller to refuse. */
@@ -68,7 +68,7 @@ export function propose(request: ProposalRequest): Proposal {
 }
 
 function prepare(request: ProposalRequest): Search {
-  const situation = { tables: tabulate(request.rules), profile: request.profile };
+  const situation = situationOf(request);
   const read = (source: string) => {
     const genome = parseGenome(source);
     return genome === null ? FIRST_GENOME : normalise(genome, situation);
@@ -87,6 +87,11 @@ function prepare(request: ProposalRequest): Search {
     weak: distance(parent, FIRST_GENOME) === 0 || isFarBehind(request),
     odds: learnedOdds(situation, tried, read),
   };
+}
+
+function situationOf({ level, rules, profile }: ProposalRequest): Situation {
+  if (level === 'fleet') return { level, profile };
+  return { level: 'tenant', tables: tabulate(rules), profile };
 }
 
 function isFarBehind({ parent, tried, inspirations }: ProposalRequest): boolean {
@@ -196,7 +201,7 @@ function mean(numbers: readonly number[]): number {
 
 function expressIfItFits(genome: Genome, situation: Situation): string | null {
   try {
-    return expressTables(genome, situation);
+    return expressFor(genome, situation);
   } catch (error) {
     if (error instanceof TemplateError) return null;
     throw error;
@@ -204,7 +209,7 @@ function expressIfItFits(genome: Genome, situation: Situation): string | null {
 }
 
 function first(situation: Situation): string {
-  return expressTables(FIRST_GENOME, situation);
+  return expressFor(FIRST_GENOME, situation);
 }
 
 function toProposal(

@@ -11,9 +11,20 @@ export interface Setting {
   prior: number;
 }
 
-/** What an operator may look at: shapes of the rules and of the traffic, never names or values. */
-export interface Situation {
+/**
+ * What an operator may look at: shapes of the rules and of the traffic, never names or values. At
+ * the level of the fleet there are no rules to look at, for the module serves whatever rules come.
+ */
+export type Situation = TenantSituation | FleetSituation;
+
+export interface TenantSituation {
+  level: 'tenant';
   tables: Tables;
+  profile: TrafficProfile;
+}
+
+export interface FleetSituation {
+  level: 'fleet';
   profile: TrafficProfile;
 }
 

@@ -1,7 +1,7 @@
 /** From a genome to the text of `aggregate.rs`. */
 import type { Rule } from '../../control/configuration/index.ts';
 import { SOURCE_LIMIT, type TrafficProfile } from '../mutator.ts';
-import { type Tables, tabulate } from '../spec/tables.ts';
+import { tabulate } from '../spec/tables.ts';
 import { type Genome, normalise, printGenome } from './genome.ts';
 import type { Situation } from './operator.ts';
 import { isMasks } from './operators/group.ts';
@@ -20,17 +20,28 @@ const TEMPLATES: Record<Way, readonly string[]> = {
 };
 
 export function express(genome: Genome, rules: readonly Rule[], profile: TrafficProfile): string {
-  return expressTables(genome, { tables: tabulate(rules), profile });
+  return expressFor(genome, { level: 'tenant', tables: tabulate(rules), profile });
 }
 
-export function expressTables(genome: Genome, situation: Situation): string {
+/** The generic module of a genome: it names no rule and holds no literal. */
+export function expressFleet(genome: Genome, profile: TrafficProfile): string {
+  return expressFor(genome, { level: 'fleet', profile });
+}
+
+export function expressFor(genome: Genome, situation: Situation): string {
   const genes = normalise(genome, situation);
   const way = wayOf(genes);
   const settings: Record<string, string | readonly string[]> = {
     ...genes,
     genome: printGenome(genes),
     way,
-    has: quantities(situation.tables),
+    has: quantities(situation),
+    uses_vec: way !== 'lists' || genes.literals === 'table' ? 'yes' : 'no',
+    uses_map: way === 'lists' || genes.literals === 'map' ? 'yes' : 'no',
+    one_window: way !== 'lists' || genes.windows === 'single' ? 'asked' : 'ignored',
+    level: situation.level,
+    // A constant where there is one, so that the compiler may look at what it holds.
+    spec: situation.level === 'tenant' ? 'spec::SPEC' : 'self.spec',
   };
   for (const { name, plain, apply } of OPERATORS) {
     Object.assign(settings, apply?.(genes[name] ?? plain, situation));
@@ -55,8 +66,9 @@ function wayOf(genes: Genome): Way {
 }
 
 /** What has to be kept beside counts. */
-function quantities(tables: Tables): string[] {
-  const kinds = new Set(tables.rules.map((rule) => rule.kind));
+function quantities(situation: Situation): string[] {
+  if (situation.level === 'fleet') return ['sum', 'max', 'min', 'extreme', 'count'];
+  const kinds = new Set(situation.tables.rules.map((rule) => rule.kind));
   const has: string[] = [];
   if (kinds.has('sum') || kinds.has('avg')) has.push('sum');
   if (kinds.has('max')) has.push('max');

@@ -17,6 +17,7 @@ const FOLDERS = [
   'guest/codec/src/payload',
   'guest/codec/src/payload/message',
   'guest/codec/src/streamvbyte',
+  'guest/design/src',
   'guest/rules/src',
 ];
 const FILE_BYTES_MAX = 64 * 1024;

@@ -117,6 +117,7 @@ function manifest(level: number): string {
     own('ratchet-codec', 'guest/codec'),
     own('ratchet-rules', 'guest/rules'),
     own('ratchet-api', 'guest/api'),
+    own('ratchet-design', 'guest/design'),
     own('ratchet-baseline', 'guest/baseline'),
     hashbrown,
     `\n[profile.release]\nopt-level = ${level}\ndebug = 0\ncodegen-units = 16\n`,

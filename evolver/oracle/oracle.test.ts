@@ -12,11 +12,11 @@ import type { Configuration } from '../../control/configuration/index.ts';
 import { type Genome, normalise, printGenome } from '../builtin/genome.ts';
 import type { Situation } from '../builtin/operator.ts';
 import { OPERATORS } from '../builtin/operators/index.ts';
-import { expressTables } from '../builtin/phenotype.ts';
-import { UNKNOWN_TRAFFIC } from '../profile.ts';
+import { expressFor } from '../builtin/phenotype.ts';
+import { type TrafficProfile, UNKNOWN_TRAFFIC } from '../profile.ts';
 import { type Random, random, seedRandom } from '../random.ts';
 import { tabulate } from '../spec/tables.ts';
-import { specialise } from '../specialise.ts';
+import { specialise, specialiseFleet } from '../specialise.ts';
 import { type Corpus, checkDesigns, type Design } from './harness.ts';
 import { randomConfiguration, randomMessages, type Shape } from './random.ts';
 
@@ -67,6 +67,20 @@ function coveringGenomes(situation: Situation, source: Random): [string, Genome]
   return [...genomes];
 }
 
+/** A few generic modules: each is one more to compile for every configuration. */
+function fleetSources(profile: TrafficProfile, source: Random): string[] {
+  const situation = { level: 'fleet' as const, profile };
+  const genomes = coveringGenomes(situation, source).map(([, genome]) => genome);
+  return shuffled(genomes, source)
+    .slice(0, DRAWS)
+    .map((each) => expressFor(each, situation));
+}
+
+function shuffled<Item>(items: readonly Item[], source: Random): Item[] {
+  const left = [...items];
+  return items.flatMap(() => left.splice(source.below(left.length), 1));
+}
+
 test(`designs agree with the baseline bit by bit (seed ${SEED})`, async (context) => {
   const folder = mkdtempSync(join(tmpdir(), 'oracle-'));
   context.after(() => rmSync(folder, { recursive: true, force: true }));
@@ -75,21 +89,28 @@ test(`designs agree with the baseline bit by bit (seed ${SEED})`, async (context
   const corpora: Corpus[] = [];
   const texts = new Map<string, string>();
   const shown = new Set<string>();
+  const fleet = specialiseFleet();
+  const add = (design: Design) => {
+    designs.push(design);
+    texts.set(design.name, design.aggregateRs.split('\n')[1] ?? '');
+  };
   for (const shape of SHAPES) {
     const configuration = randomConfiguration(shape, source);
     const messages = randomMessages(source, MESSAGES);
     corpora.push({ name: shape, blob: configuration.blob, messages });
     const profile = profileOf(configuration, source);
-    const situation = { tables: tabulate(configuration.rules), profile };
+    const situation = { level: 'tenant' as const, tables: tabulate(configuration.rules), profile };
     const { specRs, aggregateRs } = specialise(configuration);
     const sources = coveringGenomes(situation, source).map(([, genome]) => {
       for (const [gene, choice] of Object.entries(genome)) shown.add(`${gene}=${choice}`);
-      return expressTables(genome, situation);
+      return expressFor(genome, situation);
     });
     for (const [index, text] of [aggregateRs, ...sources].entries()) {
-      const name = `${shape}_${index}`;
-      designs.push({ name, corpus: shape, specRs, aggregateRs: text });
-      texts.set(name, text.split('\n')[1] ?? '');
+      add({ name: `${shape}_${index}`, corpus: shape, specRs, aggregateRs: text });
+    }
+    for (const [index, text] of fleetSources(profile, source).entries()) {
+      const specRs = fleet.specRs;
+      add({ name: `${shape}_fleet_${index}`, corpus: shape, specRs, aggregateRs: text });
     }
   }
   const findings = await checkDesigns(folder, designs, corpora);

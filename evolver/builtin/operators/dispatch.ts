@@ -13,9 +13,9 @@ export const dispatch: Operator = {
   about: 'finding rules',
   structural: true,
   plain: 'scan',
-  options: ({ tables }) => {
-    const key = dispatchKey(tables);
-    if (key === null) return [{ value: 'scan', prior: 1 }];
+  options: (situation) => {
+    const tables = situation.level === 'tenant' ? situation.tables : null;
+    if (tables === null || dispatchKey(tables) === null) return [{ value: 'scan', prior: 1 }];
     const options = [
       { value: 'scan', prior: 1 },
       { value: 'many', prior: 1.5 },
@@ -24,7 +24,9 @@ export const dispatch: Operator = {
     return options;
   },
   matters: () => true,
-  apply: (_, { tables }) => ({ key: String(dispatchKey(tables) ?? 0) }),
+  apply: (_, situation) => ({
+    key: String((situation.level === 'tenant' ? dispatchKey(situation.tables) : null) ?? 0),
+  }),
 };
 
 /** The one key that all filters compare, or null. */

@@ -1,4 +1,4 @@
-import type { Operator } from '../operator.ts';
+import type { Operator, Situation } from '../operator.ts';
 import { isMasks } from './group.ts';
 
 /**
@@ -9,9 +9,8 @@ export const extremes: Operator = {
   name: 'extremes',
   about: 'greatest and least values',
   plain: 'compare',
-  options: ({ tables }) => {
-    const asked = tables.rules.some(({ kind }) => kind === 'max' || kind === 'min');
-    if (!asked) return [{ value: 'compare', prior: 1 }];
+  options: (situation) => {
+    if (!isAsked(situation)) return [{ value: 'compare', prior: 1 }];
     return [
       { value: 'compare', prior: 2 },
       { value: 'keys', prior: 3 },
@@ -19,3 +18,9 @@ export const extremes: Operator = {
   },
   matters: (genes) => isMasks(genes),
 };
+
+/** Whether a rule asks for a greatest or least value; of the fleet, surely one does. */
+function isAsked(situation: Situation): boolean {
+  if (situation.level === 'fleet') return true;
+  return situation.tables.rules.some(({ kind }) => kind === 'max' || kind === 'min');
+}

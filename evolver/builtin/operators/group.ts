@@ -9,8 +9,8 @@ export const group: Operator = {
   name: 'group',
   about: 'sharing between group-bys',
   plain: 'flat',
-  options: ({ tables }) => {
-    const many = tables.groups.length > 4;
+  options: (situation) => {
+    const many = situation.level === 'fleet' || situation.tables.groups.length > 4;
     return [
       { value: 'flat', prior: 4 },
       { value: 'shared', prior: many ? 4 : 1 },

@@ -5,8 +5,8 @@ export const literals: Operator = {
   name: 'literals',
   about: 'recognising literals',
   plain: 'search',
-  options: ({ tables }) => {
-    const none = tables.values.length === 0;
+  options: (situation) => {
+    const none = situation.level === 'tenant' && situation.tables.values.length === 0;
     return [
       { value: 'search', prior: none ? 4 : 1 },
       { value: 'map', prior: none ? 0.5 : 2 },

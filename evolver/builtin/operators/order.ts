@@ -9,8 +9,11 @@ export const order: Operator = {
   name: 'order',
   about: 'order of keys',
   plain: 'written',
-  options: ({ tables, profile }) => {
+  options: (situation) => {
     const options = [{ value: 'written', prior: 1 }];
+    // Keys of the fleet are those of whoever it serves.
+    if (situation.level === 'fleet') return options;
+    const { tables, profile } = situation;
     if (profile.keys.length === 0 || tables.keys.length > KEYS_MAX) return options;
     const few = tables.groups.every((group) => group.length < 2);
     return [...options, { value: 'rare', prior: few ? 1 : 6 }, { value: 'common', prior: 0.5 }];
@@ -22,7 +25,9 @@ export const order: Operator = {
 };
 
 /** Key by key, its place among all keys by cardinality. */
-function ranks({ tables, profile }: Situation, direction: 1 | -1): number[] {
+function ranks(situation: Situation, direction: 1 | -1): number[] {
+  if (situation.level === 'fleet') return [];
+  const { tables, profile } = situation;
   const known = new Map(profile.keys.map((each) => [each.key, each.cardinality]));
   const places = tables.keys.map((_, index) => index);
   const cardinality = (index: number) => known.get(tables.keys[index] ?? '') ?? 1;

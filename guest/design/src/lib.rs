@@ -1,0 +1,33 @@
+//! What designs of aggregations are built on: rules as tables, a message's columns as these rules
+//! look at them, group-bys as trees, and a general way that takes every message.
+//!
+//! A tenant module has its tables as constants; the fleet module makes them of the blob. Both see
+//! the same [`Spec`], so that one text serves both.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod accept;
+mod forest;
+mod front;
+mod lists;
+mod spec;
+mod tables;
+mod text;
+mod time;
+
+pub use forest::{Forest, Member, Node, Tree};
+pub use front::Front;
+pub use lists::Lists;
+pub use spec::{KeyUse, Kind, Loose, Rule, Spec, Test};
+pub use spec::{AND, ARGUMENT, NOT, OR, STACK_MAX, TEST, TRUE};
+pub use text::{hash, head};
+pub use time::{key_of, single_window, value_of};
+
+/// Stands for nothing, and for what was not looked up yet, where a number is expected.
+pub const NONE: u32 = u32::MAX;
+pub const UNSEEN: u32 = NONE - 1;
+/// A tag-set without the key.
+pub const ABSENT: u32 = 0;
