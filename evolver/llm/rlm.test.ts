@@ -53,7 +53,7 @@ test('a good rewrite after exploration', async (context) => {
   const { proposal, told, journal, bill, request, again, server } = await run(context, [
     'const paths = repo.list(); paths.length > 20 && paths.every((p) => p.startsWith("guest/"))',
     'repo.read("guest/api/src/meaning.rs", 1, 2) + repo.grep("pub fn max")[0]',
-    'repo.outline("guest/api/src/records.rs").length + " " + spec().includes("METRIC_RULES")',
+    'repo.outline("guest/api/src/records.rs").length + " " + spec().includes("metric_rules")',
     'JSON.stringify([archive.top(3), git.log(), profile.hot().points, lastErrors()])',
     'notes.set("dense cells pay"); print(budget()); parent().includes("forbid(unsafe_code)")',
     'llmBatch(["one", "two"])[1] + llm("three")',

@@ -188,7 +188,7 @@ test('no call is made that could cost more than is left', async (context) => {
     budget: { organization_usd: 0.5, proposal_usd: 2 },
   });
   const reasons: string[] = [];
-  for (let id = 0; id < 40 && server.asked.length < 40; id++) {
+  for (let id = 0; id < 80 && server.asked.length < 80; id++) {
     const proposal = await mutator.propose(request(SINGLE, { id: `c${id}` }));
     assert.ok('none' in proposal);
     reasons.push(proposal.none);
