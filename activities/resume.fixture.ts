@@ -1,29 +1,39 @@
 /**
  * A search without servers: generations through the real activities on a real archive, store and
- * lineage, measured by a table (a function of the source's digest). It goes on where a killed one
- * stopped, as a workflow would: activities that had not answered are called again. Each step is a
- * line on standard output.
+ * lineage. It goes on where a killed one stopped, as a workflow would: activities that had not
+ * answered are called again. Each step is a line on standard output.
  *
- *     node --import tsx activities/resume.fixture.ts <directory> <generations>
+ * Scored by `table`, a function of the source's digest, or by `fuel`: candidates are built and run
+ * in the sandbox, and the fuel of a point counts, which is the same on every machine.
+ *
+ *     node --import tsx activities/resume.fixture.ts <directory> <generations> <table|fuel>
  */
 import { join } from 'node:path';
 import { MockActivityEnvironment } from '@temporalio/testing';
-import { workloadB } from '../bench/workloads/workloads.ts';
+import { seededRandom } from '../bench/workloads/random.ts';
+import { generateMessage, type Workload, workloadB } from '../bench/workloads/workloads.ts';
 import { compileConfiguration } from '../control/configuration/index.ts';
 import { ContentStore, sha256 } from '../control/store/index.ts';
 import { Archive } from '../evolver/archive.ts';
 import { builtinMutator } from '../evolver/builtin/index.ts';
 import { Lineage } from '../evolver/lineage.ts';
-import { UNKNOWN_TRAFFIC } from '../evolver/profile.ts';
 import { DEFAULT_SEARCH } from '../evolver/search/settings.ts';
 import type { CandidateOutcome } from '../workflows/messages.ts';
 import { mutateActivities } from './mutate/index.ts';
 import { recordActivities } from './record/index.ts';
+import { byFuel, type Score } from './resume.fuel.ts';
+import { storeSample } from './sample/index.ts';
 import { specializeActivities } from './specialize/index.ts';
 import { StageRecords } from './stages.ts';
-import type { CandidateSource, GateRecord, MutateVerdict } from './types.ts';
+import type {
+  CandidateSource,
+  GateRecord,
+  GenerationInputs,
+  GenerationKey,
+  MutateVerdict,
+} from './types.ts';
 
-const [directory = '', count = '0'] = process.argv.slice(2);
+const [directory = '', count = '0', scored = 'table'] = process.argv.slice(2);
 const archive = Archive.open(join(directory, 'archive.sqlite'));
 const store = new ContentStore(join(directory, 'store'));
 const deps = {
@@ -35,11 +45,17 @@ const deps = {
 const { plan, mutate, admit } = mutateActivities(deps);
 const { record, commit, conclude } = recordActivities(deps);
 const { specialize } = specializeActivities(deps);
-const compiled = compileConfiguration('acme', workloadB(1).rules);
+const workload = scored === 'fuel' ? small(workloadB(1)) : workloadB(1);
+const compiled = compileConfiguration('acme', workload.rules);
 const configuration = {
   ...{ digest: compiled.digest, rules: compiled.rules.length, effective_from_ms: 0 },
   blob: await store.put(compiled.blob, 'application/octet-stream'),
 };
+
+/** Few rules are built quickly. */
+function small({ rules, ...rest }: Workload): Workload {
+  return { ...rest, rules: rules.slice(0, 8) };
+}
 
 function step(name: string): void {
   process.stdout.write(`${name}\n`);
@@ -51,24 +67,44 @@ function measured(source: string): number | null {
   return number % 7 === 0 ? null : 0.7 + (number % 1_000) / 400;
 }
 
-function outcomeOf({ id, index, mutator, operator, source }: CandidateSource): CandidateOutcome {
-  const ratio = measured(source.digest);
+async function scoresOf(
+  key: GenerationKey,
+  sources: CandidateSource[],
+  inputs: Pick<GenerationInputs, 'specialization' | 'corpus'>,
+): Promise<Score[]> {
+  if (scored === 'fuel') {
+    const { spec } = inputs.specialization;
+    return await byFuel(deps, { key, configuration, sources, spec, corpus: inputs.corpus }, step);
+  }
+  return sources.map(({ source: { digest } }) => {
+    const ratio = measured(digest);
+    return { ratio, module: ratio === null ? null : sha256(digest) };
+  });
+}
+
+function outcomeOf(
+  { id, index, mutator, operator }: CandidateSource,
+  { ratio, module }: Score,
+): CandidateOutcome {
   return {
     ...{ id, index, mutator, operator, reason: null, build_seconds: null, ratio },
     state: ratio === null ? 'rejected' : 'open',
     gate: ratio === null ? 'build' : 'benchmark',
     verdict: ratio === null ? 'compile-error' : 'faster',
-    module: ratio === null ? null : sha256(source.digest),
+    module,
     ci95: ratio === null ? null : [ratio - 0.1, ratio + 0.1],
     ratio_to_baseline: ratio,
   };
 }
 
-async function propose(generation: number): Promise<CandidateSource[]> {
+const messages = Array.from({ length: 24 }, (_, at) => {
+  return generateMessage(workload, 1_700_000_000_000 + 1_000 * at, seededRandom(at)).payload;
+});
+const { corpus, profile } = await storeSample(store, configuration, messages);
+
+async function propose(generation: number): Promise<GenerationInputs> {
   const key = { org: 'acme', generation, rerun: 0 };
-  const profile = await store.put(JSON.stringify(UNKNOWN_TRAFFIC), 'application/json');
   const specialization = await specialize({ ...key, configuration });
-  const corpus = { fit: profile, check: profile };
   const planned = await plan({
     ...{ ...key, configuration, specialization, profile, corpus, messages: 1 },
     ...{ candidates: 4, mutator: 'all', search: { ...DEFAULT_SEARCH, migrate_every: 2 } },
@@ -83,18 +119,21 @@ async function propose(generation: number): Promise<CandidateSource[]> {
     const verdict = (await new MockActivityEnvironment().run(run)) as MutateVerdict;
     if (verdict.verdict === 'proposed') candidates.push(verdict.candidate);
     else missing.push({ index, mutator, reason: verdict.reason });
-    step('proposed');
+    step(`proposed ${index}`);
   }
   const made = { schema: 1, configuration: configuration.digest, corpus, profile, messages: 1 };
   const inputs = { ...made, specialization, candidates, plan: planned };
   await admit({ ...key, configuration, inputs, missing });
   step('admitted');
-  return candidates;
+  return inputs;
 }
 
-async function finish(generation: number, sources: CandidateSource[]): Promise<void> {
+async function finish(generation: number, inputs: GenerationInputs): Promise<void> {
   const key = { org: 'acme', generation, rerun: 0, configuration };
-  const candidates = sources.map(outcomeOf);
+  const { candidates: sources } = inputs;
+  const scores = await scoresOf(key, sources, inputs);
+  step('scored');
+  const candidates = sources.map((source, at) => outcomeOf(source, scores[at] as Score));
   const answers = candidates.map(({ id, gate, verdict, ratio }): GateRecord => {
     const passed = ratio !== null;
     const none = { reason: null, evidence: null, seconds: null };
@@ -117,6 +156,7 @@ const newest = archive.newestGeneration('acme');
 const unfinished = archive.generation(`acme/gen/${newest}`)?.outcome === 'running';
 step('started');
 for (let next = unfinished ? newest : newest + 1; next <= Number(count); next++) {
+  step(`generation ${next}`);
   await finish(next, await propose(next));
 }
 archive.close();

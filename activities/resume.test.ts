@@ -1,6 +1,7 @@
 /** A search that is killed again and again makes the choices of one that never was. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { mkdirSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,25 +9,45 @@ import { createInterface } from 'node:readline';
 import { after, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import { Archive } from '../evolver/archive.ts';
-import { random, seedRandom } from '../evolver/random.ts';
+import { type Random, random, seedRandom } from '../evolver/random.ts';
 
-const GENERATIONS = 12;
 const KILLS = 10;
 const program = new URL('resume.fixture.ts', import.meta.url).pathname;
 const directory = await mkdtemp(join(tmpdir(), 'ratchet-resume-'));
 after(() => rm(directory, { recursive: true }));
 
-/** Runs the search; killed `delayMs` behind its `steps`-th step, unless it ends before. */
-async function search(folder: string, steps: number, delayMs: number): Promise<'ended' | 'killed'> {
-  const child = spawn(process.execPath, ['--import', 'tsx', program, folder, `${GENERATIONS}`], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
+interface Search {
+  generations: number;
+  scored: 'table' | 'fuel';
+  /** A kill comes so long behind a step, at most. */
+  delayMs: number;
+}
+
+interface Kill {
+  /** Of steps that no life before came to. */
+  steps: number;
+  delayMs: number;
+}
+
+/** One life of a search: to its end, or killed behind so many new steps. */
+async function live(
+  folder: string,
+  { generations, scored }: Search,
+  known: Set<string>,
+  kill: Kill | null,
+): Promise<'ended' | 'killed'> {
+  const args = ['--import', 'tsx', program, folder, `${generations}`, scored];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   const closed = new Promise<number | null>((done) => child.once('close', (code) => done(code)));
-  let seen = 0;
-  createInterface({ input: child.stdout }).on('line', async () => {
-    seen += 1;
-    if (seen !== steps) return;
-    await wait(delayMs);
+  let [generation, fresh] = ['', 0];
+  createInterface({ input: child.stdout }).on('line', async (line) => {
+    if (line.startsWith('generation ')) generation = line;
+    const step = `${generation} ${line}`;
+    fresh += known.has(step) ? 0 : 1;
+    const due = !known.has(step) && fresh === kill?.steps;
+    known.add(step);
+    if (!due) return;
+    await wait(kill.delayMs);
     child.kill('SIGKILL');
   });
   const code = await closed;
@@ -35,12 +56,23 @@ async function search(folder: string, steps: number, delayMs: number): Promise<'
   return 'ended';
 }
 
+/** Lives until it ends; answers how many of `kills` it took. */
+async function liveOn(folder: string, search: Search, kills: number, draws: Random) {
+  const known = new Set<string>();
+  for (let taken = 0; taken < kills; taken++) {
+    const kill = { steps: 1 + draws.below(4), delayMs: draws.below(search.delayMs) };
+    if ((await live(folder, search, known, kill)) === 'ended') return taken;
+  }
+  assert.equal(await live(folder, search, known, null), 'ended');
+  return kills;
+}
+
 /** Everything but times and what follows from them. */
-function choices(folder: string): unknown {
+function choices(folder: string, { generations }: Search) {
   const archive = Archive.open(join(folder, 'archive.sqlite'));
   try {
     const { rows } = archive.generations('acme', 100);
-    const scope = { org: 'acme', epoch: 0, before: GENERATIONS + 1 };
+    const scope = { org: 'acme', epoch: 0, before: generations + 1 };
     const configuration = rows[0]?.configuration ?? '';
     return {
       // The stored inputs tell how long a proposal took.
@@ -56,25 +88,43 @@ function choices(folder: string): unknown {
   }
 }
 
-test(`killed at ${KILLS} random moments, the choices are the same`, async (context) => {
-  const seed = `${Date.now()}`;
-  context.diagnostic(`seed ${seed}`);
-  const draws = random(seedRandom(seed));
-  const [whole, broken] = [join(directory, 'whole'), join(directory, 'broken')];
-  const { mkdir } = await import('node:fs/promises');
-  await Promise.all([mkdir(whole), mkdir(broken)]);
-  assert.equal(await search(whole, 0, 0), 'ended');
-  let kills = 0;
-  // Past its first step a run gets on, so that the last one ends.
-  for (; kills < KILLS; kills++) {
-    const end = await search(broken, 2 + draws.below(8), draws.below(12));
-    if (end === 'ended') break;
-  }
-  assert.ok(kills >= KILLS / 2, `it ended after ${kills} kills: give it more generations`);
-  if (kills === KILLS) assert.equal(await search(broken, 0, 0), 'ended');
-  context.diagnostic(`${kills} kills`);
-  const expected = choices(whole) as { generations: unknown[]; candidates: unknown[] };
-  assert.equal(expected.generations.length, GENERATIONS);
-  assert.ok(expected.candidates.length > 2 * GENERATIONS);
-  assert.deepEqual(choices(broken), expected);
-});
+function folderOf(name: string): string {
+  const folder = join(directory, name);
+  mkdirSync(folder);
+  return folder;
+}
+
+const { RATCHET_KIT: kit, RATCHET_AGGREGATOR: aggregator } = process.env;
+const built = kit && aggregator ? {} : { skip: 'no kit, no aggregator: run the bootstrap' };
+const searches: [name: string, search: Search, options: { skip?: string }][] = [
+  ['scored by a table', { generations: 12, scored: 'table', delayMs: 12 }, {}],
+  ['built, and scored by fuel', { generations: 3, scored: 'fuel', delayMs: 400 }, built],
+];
+
+for (const [name, search, options] of searches) {
+  test(
+    `killed at ${KILLS} random moments, the choices are the same: ${name}`,
+    options,
+    async (context) => {
+      const seed = `${Date.now()}`;
+      context.diagnostic(`seed ${seed}`);
+      const draws = random(seedRandom(seed));
+      const whole = folderOf(`${search.scored}-whole`);
+      assert.equal(await live(whole, search, new Set(), null), 'ended');
+      const expected = choices(whole, search);
+      assert.equal(expected.generations.length, search.generations);
+      assert.ok(expected.candidates.length > 2 * search.generations);
+      const scores = new Set(expected.candidates.map((each) => each.ratioToBaseline));
+      assert.ok(scores.size > search.generations, 'the scores tell candidates apart');
+      // One that came to its end between two kills is followed by another.
+      for (let kills = 0; kills < KILLS; ) {
+        const folder = folderOf(`${search.scored}-${kills}`);
+        const taken = await liveOn(folder, search, KILLS - kills, draws);
+        assert.ok(taken > 0, 'it ended before any kill');
+        kills += taken;
+        context.diagnostic(`${taken} kills`);
+        assert.deepEqual(choices(folder, search), expected);
+      }
+    },
+  );
+}
