@@ -60,7 +60,7 @@ export interface ProposalRequest {
   repetition?: (source: string) => string | null;
   /** Without it a model cannot be asked. */
   dialogue?: Dialogue;
-  /** Of a re-run: the candidate whose recorded conversation answers as far as it goes. */
+  /** Of a re-run: the candidate whose recorded conversation answers, as long as it is the same. */
   recordedOf?: string;
 }
 

@@ -103,7 +103,8 @@ async function mutate(deps: Needs, input: MutateInput): Promise<MutateVerdict> {
   // What a model answered is on record; the built-in search makes the same again.
   const { recorded } = input;
   if (recorded !== undefined && input.mutator === 'llm' && input.answers !== 'fresh') {
-    return { verdict: 'proposed', candidate: { ...recorded, id: candidateId(input, input.index) } };
+    const { cost: _, ...free } = recorded;
+    return { verdict: 'proposed', candidate: { ...free, id: candidateId(input, input.index) } };
   }
   const mutator = deps.mutators[input.mutator];
   if (mutator === undefined) {
@@ -265,7 +266,8 @@ async function readmit(deps: Needs, input: ReadmitInput): Promise<GenerationInpu
     start(deps, input, stored, stored.plan?.slots[0]?.parent ?? null);
     return stored;
   }
-  const candidates = stored.candidates.map((candidate) => ({
+  // The first attempt paid for them.
+  const candidates = stored.candidates.map(({ cost: _, ...candidate }) => ({
     ...candidate,
     id: candidateId(input, candidate.index),
   }));

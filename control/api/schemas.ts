@@ -216,7 +216,9 @@ export const rerunBody = z.strictObject({
   answers: z
     .enum(['recorded', 'fresh'])
     .optional()
-    .describe('Whether models are asked anew; absent: `recorded`'),
+    .describe(
+      'Whether models are asked anew; absent: `recorded`, as long as questions are the same',
+    ),
 });
 export const rerunReply = z.object({
   workflow_id: z.string(),

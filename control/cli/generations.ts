@@ -86,10 +86,14 @@ function addRerun(group: Command, context: Context): void {
     )
     .addHelpText(
       'after',
-      examples(
-        'ratchet generations rerun acme 3',
-        'ratchet generations rerun acme 3 --from mutate',
-      ),
+      [
+        '\nRecorded answers are told as long as the questions are the same, and cost nothing;',
+        'from `sample` on the traffic is another, and so are the questions.',
+        examples(
+          'ratchet generations rerun acme 3',
+          'ratchet generations rerun acme 3 --from mutate',
+        ),
+      ].join('\n'),
     )
     .action(async (org: string, number: number, { from, answers }: RerunOptions) => {
       const client = await context.client();

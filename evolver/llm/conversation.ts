@@ -40,20 +40,48 @@ const OVERHEAD_TOKENS = 1_000;
 
 const JSON_TYPE = 'application/json';
 
+/** Which conversation it is. */
+export interface Who {
+  id: string;
+  org: string;
+  /** The conversation that it repeats: that one's answers count as long as the questions agree. */
+  repeats?: string;
+}
+
 export class Conversation {
   readonly id: string;
+  /** Where its questions take what is drawn from: that of the conversation that it repeats. */
+  readonly seed: string;
   readonly #org: string;
+  readonly #repeats: string | null;
   readonly #deps: ConversationDeps;
   readonly #signal: AbortSignal | undefined;
   readonly #turns: Turn[] = [];
   /** Which proposal of the conversation is being made: to it calls are charged. */
   attempt = 0;
 
-  constructor(deps: ConversationDeps, id: string, org: string, signal?: AbortSignal) {
+  constructor(deps: ConversationDeps, { id, org, repeats }: Who, signal?: AbortSignal) {
     this.#deps = deps;
     this.id = id;
+    this.seed = repeats ?? id;
     this.#org = org;
+    this.#repeats = repeats ?? null;
     this.#signal = signal;
+  }
+
+  /** The first question, as it was asked before. */
+  async prompt(make: () => string): Promise<string> {
+    const { journal } = this.#deps;
+    return await journal.once(this.id, 'prompt', async () => this.#before('prompt') ?? make());
+  }
+
+  /** Why this proposal failed, as it was told before: times differ whenever they are taken. */
+  async failure(text: string): Promise<string> {
+    const place = `failure ${this.attempt}`;
+    return await this.#deps.journal.once(this.id, place, async () => {
+      const before = this.#before(place);
+      return before !== null && checkOf(before) === checkOf(text) ? before : text;
+    });
   }
 
   /** Answers; throws `BudgetSpent` where the call could cost more than is left. */
@@ -69,6 +97,7 @@ export class Conversation {
       model: model.id,
       question: await this.#keep(question),
     };
+    if (this.#repeats !== null) journal.recall(key, this.#repeats);
     const before = journal.answered(key);
     if (before !== null) {
       const answer = JSON.parse(await documents.getText(before.answer)) as Answer;
@@ -99,6 +128,10 @@ export class Conversation {
     const mine = attempts.reduce((sum, each) => sum + this.charge(each).microUsd, 0);
     const all = limits.organization - journal.spent(this.#org);
     return Math.max(0, Math.min(limits.proposal - mine, all));
+  }
+
+  #before(place: string): string | null {
+    return this.#repeats === null ? null : this.#deps.journal.told(this.#repeats, place);
   }
 
   async #pay(key: CallKey, model: Model, question: Question): Promise<Answer> {
@@ -158,6 +191,11 @@ export class Conversation {
     };
     return await put(document);
   }
+}
+
+/** Gate and verdict of a failure. */
+function checkOf(failure: string): string {
+  return failure.split(': ', 2).join();
 }
 
 function bytesOf(value: unknown): number {

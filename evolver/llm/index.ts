@@ -65,7 +65,7 @@ interface Needs {
 
 /** The first proposal and its repairs are one conversation, named by what it was asked for. */
 function open(request: ProposalRequest, { settings, ...needs }: Needs) {
-  const { id, arm, dialogue, allowance } = request;
+  const { id, arm, dialogue, allowance, recordedOf } = request;
   if (id === undefined || arm === undefined || dialogue === undefined) {
     throw new LlmFault('setup', 'a model is asked without id, arm or conversation');
   }
@@ -77,7 +77,9 @@ function open(request: ProposalRequest, { settings, ...needs }: Needs) {
     tokens: allowance?.tokens ?? Number.POSITIVE_INFINITY,
   };
   const { org, signal } = dialogue;
-  const talk = new Conversation({ ...needs, limits }, `${id}/${armId(arm)}`, org, signal);
+  const name = (candidate: string) => `${candidate}/${armId(arm)}`;
+  const who = { id: name(id), org, ...(recordedOf && { repeats: name(recordedOf) }) };
+  const talk = new Conversation({ ...needs, limits }, who, signal);
   return { model, arm, talk };
 }
 

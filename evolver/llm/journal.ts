@@ -110,9 +110,7 @@ export class Journal {
 
   /** The answer to exactly this question, if it was given before. */
   answered({ conversation, turn, question }: CallKey): Recorded | null {
-    const row = this.#database
-      .prepare("SELECT * FROM calls WHERE conversation = ? AND turn = ? AND state = 'answered'")
-      .get(conversation, turn) as StoredCall | undefined;
+    const row = this.#answer(conversation, turn);
     if (row === undefined || row.question !== question || row.answer === null) return null;
     const usage = {
       input: row.input,
@@ -121,6 +119,29 @@ export class Journal {
       output: row.output,
     };
     return { answer: row.answer, usage, micro: row.micro };
+  }
+
+  /**
+   * Takes over what another conversation was answered to the same question, its sub-calls and what
+   * its programs were told in that turn: they were paid for there.
+   */
+  recall({ conversation, turn, question }: CallKey, from: string): void {
+    const names = { conversation, turn, question, from };
+    const run = (sql: string) => this.#database.prepare(sql).run(names);
+    const take = this.#database.transaction(() => {
+      run(`INSERT OR IGNORE INTO calls
+             (conversation, turn, attempt, org, model, question, state, micro, answer)
+           SELECT @conversation, turn, attempt, org, model, question, state, 0, answer FROM calls
+           WHERE conversation = @from AND state = 'answered'
+             AND (turn = @turn AND question = @question OR turn LIKE @turn || '.%')
+             AND EXISTS (SELECT 1 FROM calls WHERE conversation = @from AND turn = @turn
+               AND question = @question AND state = 'answered')`);
+      if (this.#answer(conversation, turn)?.question !== question) return;
+      run(`INSERT OR IGNORE INTO told SELECT @conversation, place, text FROM told
+           WHERE conversation = @from
+             AND (place LIKE 'cell/' || @turn || '.%' OR place LIKE 'host/' || @turn || '.%')`);
+    });
+    take.immediate();
   }
 
   /**
@@ -234,6 +255,12 @@ export class Journal {
 
   setNotes(org: string, text: string): void {
     this.#database.prepare('INSERT OR REPLACE INTO notes VALUES (?, ?)').run(org, text);
+  }
+
+  #answer(conversation: string, turn: string): StoredCall | undefined {
+    return this.#database
+      .prepare("SELECT * FROM calls WHERE conversation = ? AND turn = ? AND state = 'answered'")
+      .get(conversation, turn) as StoredCall | undefined;
   }
 
   #sum(where: string, value: string): number {

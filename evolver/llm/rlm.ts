@@ -101,7 +101,8 @@ class Exploration {
   async run(): Promise<Outcome> {
     const { model, settings, system } = this.#context;
     const failures = this.#request.dialogue?.failures ?? [];
-    const prompt = explorationPrompt(this.#request).render(this.#talk.id);
+    const seed = this.#talk.seed;
+    const prompt = await this.#talk.prompt(() => explorationPrompt(this.#request).render(seed));
     const messages: Message[] = [{ role: 'user', content: prompt }];
     let nudges = 0;
     for (this.#turn = 0; this.#turn < settings.exploration.turns; this.#turn++) {
@@ -122,11 +123,10 @@ class Exploration {
       if (submitted !== null) {
         const failure = failures[this.#talk.attempt];
         if (failure === undefined) return { ...submitted, kind: 'proposed', patch: submitted.kind };
-        this.#last = failure;
+        this.#last = await this.#talk.failure(failure);
         this.#talk.attempt += 1;
-        if (this.#talk.attempt >= PROPOSALS_MAX) return none(failure);
-        const seed = `${this.#talk.id}/${this.#turn}`;
-        content.push({ type: 'text', text: repairRequest(failure, seed) });
+        if (this.#talk.attempt >= PROPOSALS_MAX) return none(this.#last);
+        content.push({ type: 'text', text: repairRequest(this.#last, `${seed}/${this.#turn}`) });
       } else if (results.length === 0) content.push({ type: 'text', text: NUDGE });
       messages.push(said, { role: 'user', content });
     }
@@ -147,7 +147,7 @@ class Exploration {
       const record = await this.#cell(`${this.#turn}.${index}`, code);
       submitted = record.submitted;
       if (record.refused !== null) this.#last = record.refused;
-      const seed = `${this.#talk.id}/${this.#turn}.${index}`;
+      const seed = `${this.#talk.seed}/${this.#turn}.${index}`;
       const limit = this.#context.settings.exploration.outputChars + 200;
       const text = fenced('output of the cell', record.output, limit, seed);
       results.push(result(call, text, !record.ok));

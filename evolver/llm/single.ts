@@ -28,7 +28,7 @@ export async function askOnce(
 ): Promise<Outcome> {
   const { model, outputTokens: maxTokens, system, patch, errors } = settings;
   const failures = request.dialogue?.failures ?? [];
-  const prompt = singlePrompt(request, patch, errors).render(talk.id);
+  const prompt = await talk.prompt(() => singlePrompt(request, patch, errors).render(talk.seed));
   const messages: Message[] = [{ role: 'user', content: prompt }];
   let last = 'no answer';
   for (let turn = 0; turn < PROPOSALS_MAX; turn++) {
@@ -39,12 +39,12 @@ export async function askOnce(
     if ('source' in judged) {
       const failure = failures[talk.attempt];
       if (failure === undefined) return { kind: 'proposed', ...judged };
+      last = await talk.failure(failure);
       talk.attempt += 1;
-      last = failure;
     } else last = judged.refused;
     const said = assistantTurn(answer);
     if (said === null) return none(last);
-    messages.push(said, { role: 'user', content: repairRequest(last, `${talk.id}/${turn}`) });
+    messages.push(said, { role: 'user', content: repairRequest(last, `${talk.seed}/${turn}`) });
   }
   return none(last);
 }

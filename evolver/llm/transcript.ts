@@ -91,7 +91,7 @@ function isSubCall(turn: string): boolean {
   return turn.includes('/');
 }
 
-/** Of `cell/<turn>.<index>` and `host/<turn>.<index>/<call>`. */
+/** Of `cell/<turn>.<index>` and `host/<turn>.<index>/<call>`; of other places, not a number. */
 function turnOf(place: string): number {
   return Number(place.split('/')[1]?.split('.')[0]);
 }
