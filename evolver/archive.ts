@@ -189,6 +189,7 @@ export class Archive {
       outcome: input.outcome,
       detail: input.detail ?? null,
       source: input.source ?? null,
+      transcript: input.transcript ?? null,
       arm: input.arm ?? null,
       cost_usd: input.costUsd ?? 0,
       tokens_in: input.tokensIn ?? 0,

@@ -85,18 +85,6 @@ export interface Charge {
   tokensOut: number;
 }
 
-/** Something proposed on the way that did not become a candidate. */
-export interface Attempt {
-  /** One word, such as `compile-error` or `duplicate`. */
-  outcome: string;
-  /** At most 200 characters. */
-  detail: string;
-  /** Digest of its source, when it had one. */
-  source: string | null;
-  /** Not part of the proposal's `charge`. */
-  microUsd: number;
-}
-
 export interface Proposal {
   source: string;
   /** The operators applied, e.g. `seed:mask64+fast-window` or `cross+unroll`. */
@@ -112,7 +100,6 @@ export interface Proposal {
   prompt?: string;
   transcript?: string;
   charge?: Charge;
-  attempts?: readonly Attempt[];
 }
 
 /** No proposal came of it: an answer, not a fault, and charged for all the same. */
@@ -120,7 +107,6 @@ export interface NoProposal {
   none: string;
   transcript?: string;
   charge?: Charge;
-  attempts?: readonly Attempt[];
 }
 
 export interface Mutator {
@@ -130,5 +116,7 @@ export interface Mutator {
    * first form, or far behind the best.
    */
   arms?(weak: boolean): readonly WeightedArm[];
+  /** What proposals with such ids were charged so far; absent = they cost nothing. */
+  charged?(ids: string): Charge;
   propose(request: ProposalRequest): Promise<Proposal | NoProposal>;
 }

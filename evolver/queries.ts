@@ -74,7 +74,7 @@ const ATTEMPTS_MAX = 1_000;
 export function attempts(database: Database, of: string): AttemptInput[] {
   return database
     .prepare(
-      `SELECT id, generation, mutator, stage, outcome, detail, source, arm,
+      `SELECT id, generation, mutator, stage, outcome, detail, source, transcript, arm,
          cost_usd AS costUsd, tokens_in AS tokensIn, tokens_out AS tokensOut, at_ms AS atMs
        FROM attempts WHERE generation = ? ORDER BY rowid LIMIT ?`,
     )

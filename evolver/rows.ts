@@ -167,6 +167,8 @@ export interface AttemptInput {
   outcome: string;
   detail?: string | null;
   source?: string | null;
+  /** Digest of the conversation in which it was made. */
+  transcript?: string | null;
   arm?: string | null;
   costUsd?: number;
   tokensIn?: number;

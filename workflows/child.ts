@@ -3,6 +3,7 @@ import { TypedSearchAttributes } from '@temporalio/common';
 import { executeChild, ParentClosePolicy } from '@temporalio/workflow';
 import type { generation } from './generation.ts';
 import * as m from './messages.ts';
+import type { evolverActivities } from './proxies.ts';
 import { clip } from './summary.ts';
 
 const GENERATION_LIMIT = '2 hours';
@@ -23,4 +24,24 @@ export function runGeneration(input: m.GenerationInput): Promise<m.GenerationRes
       { key: m.searchAttributes.generation, value: input.generation },
     ]),
   });
+}
+
+type Evolver = ReturnType<typeof evolverActivities>;
+
+/** The end of a generation that could not tell its own is recorded for it, with what it spent. */
+export async function concludeLost(
+  { quick }: Evolver,
+  { org, generation, rerun, configuration }: m.GenerationInput,
+  result: m.GenerationResult,
+): Promise<m.GenerationResult> {
+  const { outcome, detail, candidates, promoted } = result;
+  const options = { summary: `gen ${generation} · lost` };
+  const concluded = await quick.conclude.executeWithOptions(options, [
+    {
+      ...{ org, generation, rerun, configuration, outcome, detail, candidates, promoted },
+      ...{ commit: null, answers: [], lost: true },
+    },
+  ]);
+  if (!concluded?.spent) return result;
+  return { ...result, spent: { ...concluded.spent, evaluations: 0 } };
 }

@@ -9,7 +9,7 @@ import {
   upsertSearchAttributes,
 } from '@temporalio/workflow';
 import type { ManifestSubject } from '../activities/types.ts';
-import { runGeneration } from './child.ts';
+import { concludeLost, runGeneration } from './child.ts';
 import { now } from './clock.ts';
 import { describeFailure } from './failure.ts';
 import { issueManifest, published } from './manifest.ts';
@@ -355,7 +355,9 @@ export class Organization {
     try {
       return await this.scope.run(() => runGeneration(input));
     } catch (error) {
-      return lostResult(input, now(), describeFailure(error), this.scope.consideredCancelled);
+      const cancelled = this.scope.consideredCancelled;
+      const lost = lostResult(input, now(), describeFailure(error), cancelled);
+      return await concludeLost(this.evolver, input, lost).catch(() => lost);
     } finally {
       this.scope = null;
     }

@@ -415,18 +415,15 @@ class Generation {
     const { outcome, promoted } = { outcome: end.outcome, promoted: this.promoted };
     let detail = end.detail;
     try {
-      await this.evolver.quick.conclude.executeWithOptions(this.summary(`conclude: ${outcome}`), [
+      const { conclude } = this.evolver.quick;
+      const concluded = await conclude.executeWithOptions(this.summary(`conclude: ${outcome}`), [
         {
-          ...this.key,
-          configuration,
-          outcome,
-          detail,
-          commit: this.commit,
-          answers: this.answers,
-          candidates,
-          promoted,
+          ...{ ...this.key, configuration, outcome, detail, commit: this.commit },
+          ...{ answers: this.answers, candidates, promoted },
         },
       ]);
+      const evaluations = this.spent?.evaluations ?? 0;
+      if (concluded?.spent) this.spent = { ...concluded.spent, evaluations };
     } catch (error) {
       detail = clip(`${detail ?? outcome}; not in the archive: ${describeFailure(error)}`, 300);
     }

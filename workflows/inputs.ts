@@ -120,14 +120,13 @@ export class Preparation {
   }
 }
 
-/** Each candidate is an evaluation; dollars and tokens also of what came to nothing. */
+/** As far as it is told; the ledger, asked at the end, knows also of what failed. */
 function spendingOf({ candidates, missing, attempts }: Proposals): Spending {
-  const costs = [...candidates, ...missing].flatMap(({ cost }) => (cost ? [cost] : []));
-  const tried = Object.values(attempts).flat();
+  const own = [...candidates, ...missing].flatMap(({ cost }) => (cost ? [cost] : []));
+  const costs = [...own, ...Object.values(attempts).flat()];
   const sum = (numbers: number[]) => numbers.reduce((total, each) => total + each, 0);
   return {
-    micro_usd:
-      sum(costs.map((cost) => cost.micro_usd)) + sum(tried.map(({ micro_usd }) => micro_usd)),
+    micro_usd: sum(costs.map((cost) => cost.micro_usd)),
     tokens: sum(costs.map((cost) => cost.tokens_in + cost.tokens_out)),
     evaluations: candidates.length,
   };

@@ -122,6 +122,6 @@ function slotExtras(asking: Asking, slots: Plan['slots'], index: number): Extras
   };
 }
 
-function missingOf({ reason, cost }: Extract<MutateVerdict, { verdict: 'none' }>) {
-  return cost === undefined ? { reason } : { reason, cost };
+function missingOf({ reason, cost, transcript }: Extract<MutateVerdict, { verdict: 'none' }>) {
+  return { reason, ...(cost && { cost }), ...(transcript && { transcript }) };
 }

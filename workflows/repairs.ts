@@ -11,6 +11,7 @@ import type {
   MutateInput,
   MutateVerdict,
   ProposalFailure,
+  Spent,
 } from '../activities/types.ts';
 import {
   benchmarkAnswer,
@@ -97,18 +98,23 @@ function isBetter({ failure: a }: Given, { failure: b }: Given): boolean {
 }
 
 function attemptOf({ proposal, failure }: Given): AttemptRecord {
-  const { cost, source } = proposal.candidate;
+  const { cost, source, origin } = proposal.candidate;
   return {
     outcome: failure?.verdict ?? 'unused',
     detail: clip(`${failure?.gate}: ${failure?.reason ?? 'passed'}`, DETAIL_MAX),
-    source: source.digest,
-    micro_usd: cost?.micro_usd ?? 0,
+    ...{ source: source.digest, transcript: origin?.transcript ?? null, ...chargeOf(cost) },
   };
 }
 
-function endOf({ reason, cost }: Extract<MutateVerdict, { verdict: 'none' }>): AttemptRecord {
-  const micro_usd = cost?.micro_usd ?? 0;
-  return { outcome: 'none', detail: clip(reason, DETAIL_MAX), source: null, micro_usd };
+function endOf(end: Extract<MutateVerdict, { verdict: 'none' }>): AttemptRecord {
+  const { reason, cost, transcript = null } = end;
+  const detail = clip(reason, DETAIL_MAX);
+  return { outcome: 'none', detail, source: null, transcript, ...chargeOf(cost) };
+}
+
+function chargeOf(cost: Spent | undefined) {
+  const { micro_usd = 0, tokens_in = 0, tokens_out = 0 } = cost ?? {};
+  return { micro_usd, tokens_in, tokens_out };
 }
 
 /** Null = it passes the gates before the benchmark, is right, and no slower than its parent. */

@@ -4,8 +4,9 @@ import { sourceFeatures } from '../../evolver/search/features.ts';
 import type { Deps } from '../deps.ts';
 import { candidateId, generationOf } from '../keys.ts';
 import type { AdmitInput, AttemptRecord, CandidateSource, MissingSlot, Spent } from '../types.ts';
+import { charged } from './charged.ts';
 
-type Needs = Pick<Deps, 'archive' | 'store' | 'now'>;
+type Needs = Pick<Deps, 'archive' | 'store' | 'mutators' | 'now'>;
 
 export async function admitCandidates(
   deps: Needs,
@@ -55,7 +56,7 @@ export function admitAttempts(deps: Needs, input: AdmitInput): void {
 }
 
 function recordAttempt(
-  { archive, now }: Needs,
+  { archive, mutators, now }: Needs,
   input: AdmitInput,
   index: number,
   order: number,
@@ -63,20 +64,22 @@ function recordAttempt(
   attempt: AttemptRecord | null,
 ): void {
   const candidate = input.inputs.candidates.find((each) => each.index === index);
-  const cost = attempt === null ? missing?.cost : undefined;
+  const id = candidateId(input, index);
+  const cost = attempt ?? missing?.cost ?? charged(mutators, `${id}/`);
   archive.recordAttempt({
-    id: `${candidateId(input, index)}/a${order}`,
+    id: `${id}/a${order}`,
     generation: generationOf(input),
     mutator: missing?.mutator ?? candidate?.mutator ?? 'builtin',
     stage: 'mutate',
     outcome: attempt?.outcome ?? 'none',
     detail: attempt?.detail ?? missing?.reason ?? null,
     source: attempt?.source ?? null,
+    transcript: (attempt ?? missing)?.transcript ?? null,
     // The bandit counts a slot once: its candidate, or the end of a slot without one.
     arm: attempt === null ? (missing?.arm ?? null) : null,
-    costUsd: (attempt?.micro_usd ?? cost?.micro_usd ?? 0) / 1e6,
-    tokensIn: cost?.tokens_in ?? 0,
-    tokensOut: cost?.tokens_out ?? 0,
+    costUsd: cost.micro_usd / 1e6,
+    tokensIn: cost.tokens_in,
+    tokensOut: cost.tokens_out,
     atMs: now(),
   });
 }

@@ -130,10 +130,11 @@ async function verdictOf(
   deps: Needs,
   input: MutateInput,
   slot: SlotDocument,
-  { attempts, cost, found, reason }: Asked,
+  { attempts, cost, found, reason, transcript }: Asked,
 ): Promise<MutateVerdict> {
   const tried = attempts.length === 0 ? {} : { attempts };
-  if (found === null) return { verdict: 'none', reason, cost, ...tried };
+  const told = transcript === null ? {} : { transcript };
+  if (found === null) return { verdict: 'none', reason, cost, ...told, ...tried };
   const { proposal, syntax } = found;
   const { operator, summary } = proposal;
   const candidate = {

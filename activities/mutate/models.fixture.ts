@@ -25,6 +25,7 @@ import type { Answers } from '../../workflows/messages.ts';
 import { proposeWithRepairs, type TrialStages } from '../../workflows/repairs.ts';
 import { benchmarkActivities } from '../benchmark/index.ts';
 import { buildActivities } from '../build/index.ts';
+import { recordActivities } from '../record/index.ts';
 import { encodeCorpus, splitCorpus } from '../sample/corpus.ts';
 import { profileTraffic } from '../sample/profile.ts';
 import { specializeActivities } from '../specialize/index.ts';
@@ -109,7 +110,8 @@ export async function openScene(context: TestContext, scene: Scene) {
     ...(scene.stages?.(store) ?? realStages(deps)),
   };
   const made = { directory, server, settings, archive, journal, store };
-  return { ...made, given, specialization, plan, mutating, stages };
+  const recording = recordActivities(deps);
+  return { ...made, given, specialization, plan, mutating, stages, recording };
 }
 
 export type Opened = Awaited<ReturnType<typeof openScene>>;
@@ -214,10 +216,21 @@ export function parentIn(asked: Parameters<Script>[0]): string {
   return `${shown}\n`;
 }
 
+/** Micro-dollars. */
 export function billed({ server, settings }: Opened): number {
-  const tariff = settings.models[0];
-  assert.ok(tariff !== undefined);
-  return server.billed.reduce((sum, { usage }) => sum + costOf(tariff, usage), 0);
+  const tariffs = [...settings.models, settings.subModel];
+  const costs = server.billed.map(({ model, usage }) => {
+    const tariff = tariffs.find(({ id }) => id === model);
+    return tariff === undefined ? Number.NaN : costOf(tariff, usage);
+  });
+  return costs.reduce((sum, cost) => sum + cost, 0);
+}
+
+export function billedTokens({ server }: Opened): number {
+  const tokens = server.billed.map(({ usage: { input, cacheWrite, cacheRead, output } }) => {
+    return input + cacheWrite + cacheRead + output;
+  });
+  return tokens.reduce((sum, each) => sum + each, 0);
 }
 
 export function charged({ archive, proposal, attempts }: Made): number {
@@ -259,9 +272,14 @@ export function scriptedStages(store: ContentStore): Omit<TrialStages, 'mutate'>
       return { verdict: 'compile-error', reason: 'error[E0425]', log, seconds: 1 };
     },
     checkModule: async () => ({ verdict: 'pass' }),
-    benchmark: async ({ candidate: id }) => ({
-      ...{ id, verdict: 'faster', ratio: 2, ci95: [2, 2], ratio_to_baseline: 2 },
-      ...{ us_per_message: 1, fuel_per_point: 1, ratio_to_per_point: null },
-    }),
+    benchmark: async ({ candidate: id, component }) => {
+      if ((await store.getText(component)).includes('42.0')) {
+        return { id, verdict: 'diverged', reason: 'message 0, rule a: expected 1, got 42' };
+      }
+      return {
+        ...{ id, verdict: 'faster', ratio: 2, ci95: [2, 2], ratio_to_baseline: 2 },
+        ...{ us_per_message: 1, fuel_per_point: 1, ratio_to_per_point: null },
+      };
+    },
   };
 }

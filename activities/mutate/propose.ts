@@ -5,12 +5,13 @@ import type { Deps } from '../deps.ts';
 import type { AttemptRecord, Spent } from '../types.ts';
 
 export interface Asked {
-  /** Digest-known proposals are attempts; so is what the mutator tried on its way. */
+  /** Proposals that are known already. */
   attempts: AttemptRecord[];
   cost: Spent;
   found: { proposal: Proposal; syntax: string } | null;
   /** Why nothing was found. */
   reason: string;
+  transcript: string | null;
 }
 
 type Needs = Pick<Deps, 'store'> & { clock: () => number };
@@ -28,37 +29,29 @@ export async function askForNew(
     const started = clock();
     const answer = await mutator.propose({ ...request, random });
     const cost = spent(answer.charge, (clock() - started) / 1_000);
-    attempts.push(...(answer.attempts ?? []).map(recordOf));
-    if ('none' in answer) return { attempts, cost, found: null, reason: answer.none };
+    const { transcript = null } = answer;
+    if ('none' in answer) return { attempts, cost, found: null, reason: answer.none, transcript };
     const source = await store.put(answer.source, 'text/x-rust');
     const syntax = syntaxDigest(answer.source);
     const repeated = repetition({ source: source.digest, syntax }, known);
-    if (repeated === null)
-      return { attempts, cost, found: { proposal: answer, syntax }, reason: '' };
+    if (repeated === null) {
+      return { attempts, cost, found: { proposal: answer, syntax }, reason: '', transcript };
+    }
+    const { seconds: _, ...charge } = cost;
     attempts.push({
       outcome: 'duplicate',
       detail: clip(`${answer.operator}: its ${repeated} is known`),
-      source: source.digest,
-      micro_usd: cost.micro_usd,
+      ...{ source: source.digest, transcript, ...charge },
     });
     random = answer.random;
   }
   const reason = `${tries} proposals, all known already`;
-  return { attempts, cost: spent(undefined, 0), found: null, reason };
+  return { attempts, cost: spent(undefined, 0), found: null, reason, transcript: null };
 }
 
 function spent(charge: Proposal['charge'], seconds: number): Spent {
   const { microUsd = 0, tokensIn = 0, tokensOut = 0 } = charge ?? {};
   return { micro_usd: microUsd, tokens_in: tokensIn, tokens_out: tokensOut, seconds };
-}
-
-function recordOf({
-  outcome,
-  detail,
-  source,
-  microUsd,
-}: NonNullable<Proposal['attempts']>[number]) {
-  return { outcome, detail: clip(detail), source, micro_usd: microUsd };
 }
 
 function clip(text: string): string {

@@ -6,11 +6,13 @@
 import { seedRandom } from '../../evolver/random.ts';
 import type { Deps } from '../deps.ts';
 import { generationOf } from '../keys.ts';
+import { charged, keepsLedger } from '../mutate/charged.ts';
 import type {
   Activities,
   BenchmarkVerdict,
   CommitInput,
   Committed,
+  Concluded,
   ConcludeInput,
   DemotionInput,
   GateRecord,
@@ -24,7 +26,9 @@ type Recording = Pick<
   Activities,
   'record' | 'commit' | 'conclude' | 'recordDemotion' | 'recordManifest'
 >;
-type Needs = Pick<Deps, 'archive' | 'lineage' | 'store' | 'now'>;
+type Needs = Pick<Deps, 'archive' | 'lineage' | 'store' | 'now'> &
+  /** Absent: nobody keeps a ledger. */
+  Partial<Pick<Deps, 'mutators'>>;
 
 export function recordActivities(deps: Needs): Recording {
   return {
@@ -130,11 +134,17 @@ async function commit(deps: Needs, input: CommitInput): Promise<Committed> {
   return { commit: id };
 }
 
-async function conclude(deps: Needs, input: ConcludeInput): Promise<void> {
-  const { archive } = deps;
+async function conclude(deps: Needs, input: ConcludeInput): Promise<Concluded> {
+  const { archive, mutators = {} } = deps;
   const id = generationOf(input);
+  const cost = charged(mutators, `${id}/c`);
+  const { micro_usd, tokens_in, tokens_out } = cost;
+  const spent = keepsLedger(mutators) ? { micro_usd, tokens: tokens_in + tokens_out } : null;
+  const told = archive.generation(id)?.outcome ?? 'running';
+  if (input.lost === true && told !== 'running') return { spent };
   if (archive.generation(id) === null) begin(deps, id, input.configuration.digest);
   writeVerdicts(deps, input.answers);
+  book(deps, input, cost);
   const winner = input.candidates.find(({ state }) => state === 'promoted') ?? null;
   archive.endGeneration(id, {
     outcome: input.outcome,
@@ -146,6 +156,20 @@ async function conclude(deps: Needs, input: ConcludeInput): Promise<void> {
   if (input.promoted !== null) {
     await promote(deps, { org: input.org, active: input.promoted }, winner?.id ?? null);
   }
+  return { spent };
+}
+
+/** What a generation cost that ended before anything was admitted has a row all the same. */
+function book({ archive, now }: Needs, input: ConcludeInput, cost: ReturnType<typeof charged>) {
+  const id = generationOf(input);
+  const rows = archive.candidates(id).length + archive.attempts(id).length;
+  if (cost.micro_usd === 0 || rows > 0) return;
+  const { outcome, detail } = input;
+  archive.recordAttempt({
+    ...{ id: `${id}/a1`, generation: id, mutator: 'llm', stage: 'mutate', outcome, detail },
+    ...{ costUsd: cost.micro_usd / 1e6, tokensIn: cost.tokens_in, tokensOut: cost.tokens_out },
+    atMs: now(),
+  });
 }
 
 /** A generation that ended before it was planned is in the archive all the same. */

@@ -162,7 +162,10 @@ test('a generation from plan to end, and the next one that builds on it', async 
   assert.equal(requests[0]?.id, 'acme/gen/3/c0');
   const cost = { micro_usd: 5, tokens_in: 1, tokens_out: 2, seconds: 0 };
   const missing = [{ index: 3, mutator: 'builtin', reason: 'none left', arm: 'builtin/any', cost }];
-  const known = { outcome: 'duplicate', detail: 'known', source: null, micro_usd: 7 };
+  const known = {
+    ...{ outcome: 'duplicate', detail: 'known', source: null, transcript: null },
+    ...{ micro_usd: 7, tokens_in: 1, tokens_out: 1 },
+  };
   const admitted = await admit({
     ...{ ...keyOf(3), configuration, inputs, missing },
     attempts: { 1: [known], 3: [known, known] },

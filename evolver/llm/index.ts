@@ -53,7 +53,8 @@ export function modelMutator(deps: ModelDeps): Mutator {
     });
     return await conclude(talk, arm, deps, outcome, request);
   };
-  return { name: 'llm', arms: () => modelArms(settings), propose };
+  const charged = (ids: string) => journal.charged(ids);
+  return { name: 'llm', arms: () => modelArms(settings), charged, propose };
 }
 
 interface Needs {

@@ -206,14 +206,13 @@ export class Journal {
 
   /** What one proposal of a conversation cost, sub-calls and lost tries included. */
   charge(conversation: string, attempt: number): Charge {
-    const row = this.#database
-      .prepare(
-        `SELECT coalesce(sum(micro + lost), 0) AS micro, coalesce(sum(output), 0) AS output,
-         coalesce(sum(input + cache_write + cache_read), 0) AS input
-         FROM calls WHERE conversation = ? AND attempt = ?`,
-      )
-      .get(conversation, attempt) as { micro: number; input: number; output: number };
-    return { microUsd: row.micro, tokensIn: row.input, tokensOut: row.output };
+    return this.#charge('conversation = ? AND attempt = ?', [conversation, attempt]);
+  }
+
+  /** What all conversations whose names begin so cost, calls under way at their worst. */
+  charged(prefix: string): Charge {
+    // No name has a character behind the tilde.
+    return this.#charge('conversation >= ? AND conversation < ?', [prefix, `${prefix}~`]);
   }
 
   spent(org: string): number {
@@ -261,6 +260,16 @@ export class Journal {
     return this.#database
       .prepare("SELECT * FROM calls WHERE conversation = ? AND turn = ? AND state = 'answered'")
       .get(conversation, turn) as StoredCall | undefined;
+  }
+
+  #charge(where: string, values: (string | number)[]): Charge {
+    const row = this.#database
+      .prepare(
+        `SELECT coalesce(sum(micro + lost), 0) AS micro, coalesce(sum(output), 0) AS output,
+         coalesce(sum(input + cache_write + cache_read), 0) AS input FROM calls WHERE ${where}`,
+      )
+      .get(...values) as { micro: number; input: number; output: number };
+    return { microUsd: row.micro, tokensIn: row.input, tokensOut: row.output };
   }
 
   #sum(where: string, value: string): number {

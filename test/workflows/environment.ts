@@ -11,16 +11,21 @@ import {
   type WorkflowBundleWithSourceMap,
 } from '@temporalio/worker';
 import type { Activities } from '../../activities/types.ts';
+import type { generation } from '../../workflows/generation.ts';
 import {
   CONTROL_QUEUE,
   type ConfigurationRef,
   DEFAULT_BUDGET,
   DEFAULT_SETTINGS,
   type EvolutionSettings,
+  type GenerationInput,
+  type GenerationResult,
+  generationId,
   LLM_QUEUE,
   type OrganizationInput,
   searchAttributes,
   WIRE_SCHEMA,
+  WORKFLOW,
 } from '../../workflows/messages.ts';
 
 export const EVOLVER_QUEUE = 'evolver-test';
@@ -99,6 +104,34 @@ export function configuration(seed = 'a'): ConfigurationRef {
 export function settings(overrides: Partial<EvolutionSettings> = {}): EvolutionSettings {
   const quick = { capture_poll_ms: 50, capture_poll_ms_max: 100, confirm_seconds: 1 };
   return { ...DEFAULT_SETTINGS, candidates: 2, ...quick, ...overrides };
+}
+
+export function generationInput(
+  org: string,
+  overrides: Partial<GenerationInput> = {},
+): GenerationInput {
+  return {
+    ...{ schema: WIRE_SCHEMA, org, generation: 1, rerun: 0, configuration: configuration() },
+    ...{ incumbent: null, active_version: 0, evolver_queue: EVOLVER_QUEUE },
+    ...{ settings: settings(), inputs: null },
+    ...overrides,
+  };
+}
+
+export async function runGeneration(
+  environment: Environment,
+  fake: { activities: Activities },
+  given: GenerationInput,
+  options: { maxCachedWorkflows?: number } = {},
+): Promise<GenerationResult> {
+  const { client } = environment.temporal;
+  const execute = () =>
+    client.workflow.execute<typeof generation>(WORKFLOW.generation, {
+      workflowId: generationId(given.org, given.generation, given.rerun),
+      taskQueue: CONTROL_QUEUE,
+      args: [given],
+    });
+  return await withWorkers(environment, fake.activities, execute, options);
 }
 
 export function organizationInput(

@@ -1,19 +1,18 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { ApplicationFailure } from '@temporalio/common';
-import type { Activities, AdmitInput, MutateInput } from '../../activities/types.ts';
+import type { Activities } from '../../activities/types.ts';
 import type { generation } from '../../workflows/generation.ts';
 import {
   CONTROL_QUEUE,
   type GenerationInput,
   type GenerationResult,
-  generationId,
-  WIRE_SCHEMA,
   WORKFLOW,
 } from '../../workflows/messages.ts';
 import {
   configuration,
-  EVOLVER_QUEUE,
+  generationInput,
+  runGeneration,
   settings,
   startEnvironment,
   withWorkers,
@@ -36,39 +35,8 @@ before(async () => {
 });
 after(() => environment.temporal.teardown());
 
-function input(org: string, overrides: Partial<GenerationInput> = {}): GenerationInput {
-  return {
-    schema: WIRE_SCHEMA,
-    org,
-    generation: 1,
-    rerun: 0,
-    configuration: configuration(),
-    incumbent: null,
-    active_version: 0,
-    evolver_queue: EVOLVER_QUEUE,
-    settings: settings(),
-    inputs: null,
-    ...overrides,
-  };
-}
-
-async function run(
-  fake: Fakes,
-  given: GenerationInput,
-  options: { maxCachedWorkflows?: number } = {},
-): Promise<GenerationResult> {
-  const { client } = environment.temporal;
-  return await withWorkers(
-    environment,
-    fake.activities,
-    () =>
-      client.workflow.execute<typeof generation>(WORKFLOW.generation, {
-        workflowId: generationId(given.org, given.generation, given.rerun),
-        taskQueue: CONTROL_QUEUE,
-        args: [given],
-      }),
-    options,
-  );
+function run(fake: Fakes, given: GenerationInput, options = {}): Promise<GenerationResult> {
+  return runGeneration(environment, fake, given, options);
 }
 
 function verdicts(result: GenerationResult): string[] {
@@ -228,7 +196,7 @@ for (const [name, expected] of Object.entries(cases)) {
   test(`generation: ${name}`, async () => {
     const fake = fakes(expected.overrides);
     const org = name.replaceAll(/[^a-z]/g, '-');
-    const result = await run(fake, input(org));
+    const result = await run(fake, generationInput(org));
     assert.equal(result.outcome, expected.outcome, result.detail ?? '');
     assert.deepEqual(verdicts(result), expected.verdicts);
     if (expected.detail) assert.match(result.detail ?? '', expected.detail);
@@ -241,40 +209,16 @@ for (const [name, expected] of Object.entries(cases)) {
 
 test('a task that replays from the first event after every step ends the same', async () => {
   const fake = fakes();
-  const result = await run(fake, input('replaying'), { maxCachedWorkflows: 0 });
+  const result = await run(fake, generationInput('replaying'), { maxCachedWorkflows: 0 });
   assert.equal(result.outcome, 'promoted');
   assert.deepEqual([fake.calls.build, fake.calls.publish, fake.calls.shadow], [2, 1, 1]);
 });
 
-test('a model mends what does not compile; the failed version is an attempt', async () => {
-  const version = (input: MutateInput) => ref(`version ${input.failures?.length ?? 0}`);
-  const slot = { index: 0, mutator: 'llm' as const, parent: null, arm: 'rlm/m' };
-  const cost = { micro_usd: 5, tokens_in: 1, tokens_out: 1, seconds: 1 };
-  const own = { ...slot, id: 'mended/gen/1/c0', operator: 'rlm:full', summary: '', cost };
-  const error = { verdict: 'compile-error' as const, reason: 'E0308', log: ref('log'), seconds: 1 };
-  const fake = fakes({
-    plan: async () => ({ plan: ref('plan'), slots: [slot] }),
-    mutate: async (input) => ({
-      verdict: 'proposed',
-      candidate: { ...own, source: version(input) },
-    }),
-    build: async ({ source, candidate }) =>
-      source.digest === ref('version 0').digest
-        ? error
-        : { verdict: 'built', component: ref(candidate), linked: ref('l'), seconds: 1 },
-  });
-  const result = await run(fake, input('mended'));
-  assert.equal(result.outcome, 'promoted', result.detail ?? '');
-  assert.deepEqual([fake.calls.mutate, fake.calls.build], [2, 3]);
-  const [admitted] = fake.inputs.admit as AdmitInput[];
-  const [outcome, detail, source] = ['compile-error', 'build: E0308', ref('version 0').digest];
-  assert.deepEqual(admitted?.attempts, { 0: [{ outcome, detail, source, micro_usd: 5 }] });
-  assert.equal(admitted?.inputs.candidates[0]?.source.digest, ref('version 1').digest);
-});
-
 test('at most as many questions as allowed', async () => {
   const fake = fakes({ shadow: async () => ({ verdict: 'fail' }) });
-  const given = input('questions', { settings: settings({ candidates: 4, questions: 2 }) });
+  const given = generationInput('questions', {
+    settings: settings({ candidates: 4, questions: 2 }),
+  });
   const result = await run(fake, given);
   assert.equal(result.outcome, 'shadow-failed');
   assert.equal(fake.calls.shadow, 2);
@@ -285,7 +229,7 @@ test('twins are asked about once', async () => {
     build: async () => ({ verdict: 'built', component: ref('same'), linked: ref('l'), seconds: 1 }),
     shadow: async () => ({ verdict: 'fail' }),
   });
-  assert.equal((await run(fake, input('twins'))).outcome, 'shadow-failed');
+  assert.equal((await run(fake, generationInput('twins'))).outcome, 'shadow-failed');
   assert.equal(fake.calls.shadow, 1);
 });
 
@@ -320,7 +264,7 @@ test('a lost write is signed again over a renewal, and given up over a decision'
       },
       table,
     );
-    const given = input(`lost-${kind}`, { incumbent: serving, active_version: 3 });
+    const given = generationInput(`lost-${kind}`, { incumbent: serving, active_version: 3 });
     const result = await run(fake, given);
     assert.equal(result.outcome, kind === 'promote' ? 'promoted' : 'conflict');
     assert.equal(table.active?.version, kind === 'promote' ? 5 : 4);
@@ -329,7 +273,7 @@ test('a lost write is signed again over a renewal, and given up over a decision'
 
 test('a re-run uses the stored inputs and its own ids', async () => {
   const fake = fakes();
-  const result = await run(fake, input('again', { rerun: 2, inputs: ref('inputs 1') }));
+  const result = await run(fake, generationInput('again', { rerun: 2, inputs: ref('inputs 1') }));
   assert.equal(result.outcome, 'promoted');
   assert.deepEqual(
     [fake.calls.sample, fake.calls.mutate, fake.calls.readmit],
@@ -394,7 +338,10 @@ for (const [name, { from, answers, planned, calls, recorded }] of Object.entries
     });
     const how = { ...(from && { from }), ...(answers && { answers }) };
     const rerun = 1 + Object.keys(reruns).indexOf(name);
-    const result = await run(fake, input('again', { rerun, inputs: ref('inputs'), ...how }));
+    const result = await run(
+      fake,
+      generationInput('again', { rerun, inputs: ref('inputs'), ...how }),
+    );
     assert.equal(result.outcome, 'promoted', result.detail ?? '');
     assert.equal(order.join(' '), calls);
     const [mutate] = (fake.inputs.mutate ?? []) as { answers?: string; recorded?: object }[];
@@ -424,7 +371,7 @@ test('a component that is known is not measured again', async () => {
       return { ...answer, candidate: { ...answer.candidate, origin } };
     },
   });
-  const given = input('novel', { settings: settings({ candidates: 3 }) });
+  const given = generationInput('novel', { settings: settings({ candidates: 3 }) });
   const result = await run(fake, given);
   assert.deepEqual(verdicts(result), [
     'promoted signature pass',
@@ -433,24 +380,6 @@ test('a component that is known is not measured again', async () => {
   ]);
   assert.match(result.candidates[1]?.reason ?? '', /of novel\/gen\/1\/c0 again/);
   assert.match(result.candidates[2]?.reason ?? '', /of novel\/gen\/0\/c9 again/);
-});
-
-test('what was spent is told, of what came to nothing too', async () => {
-  const cost = { micro_usd: 10, tokens_in: 3, tokens_out: 4, seconds: 1 };
-  const { activities } = fakes();
-  const fake = fakes({
-    mutate: async (given) => {
-      const attempt = { outcome: 'duplicate', detail: 'd', source: null, micro_usd: 5 };
-      if (given.index === 1) return { verdict: 'none', reason: 'r', cost, attempts: [attempt] };
-      const answer = await activities.mutate(given);
-      if (answer.verdict === 'none') return answer;
-      return { ...answer, candidate: { ...answer.candidate, cost } };
-    },
-  });
-  const result = await run(fake, input('spent', { allowance: { usd: 1, tokens: null } }));
-  assert.deepEqual(result.spent, { micro_usd: 25, tokens: 14, evaluations: 1 });
-  const [first] = (fake.inputs.mutate ?? []) as { allowance?: object }[];
-  assert.deepEqual(first?.allowance, { usd: 1, tokens: null });
 });
 
 test('a cancelled generation says where, and is recorded', async () => {
@@ -469,7 +398,7 @@ test('a cancelled generation says where, and is recorded', async () => {
     const handle = await client.workflow.start<typeof generation>(WORKFLOW.generation, {
       workflowId: 'cancelled/gen/1',
       taskQueue: CONTROL_QUEUE,
-      args: [input('cancelled')],
+      args: [generationInput('cancelled')],
     });
     await started.promise;
     await handle.cancel();
@@ -489,7 +418,7 @@ test('the details in the Temporal UI and the search attributes tell the story', 
       candidates: candidates.map(({ id }) => faster(id, 3)),
     }),
   });
-  await run(fake, input('story'));
+  await run(fake, generationInput('story'));
   const { client } = environment.temporal;
   const description = await client.workflow.getHandle('story/gen/1').describe();
   const attributes = description.typedSearchAttributes;

@@ -3,6 +3,7 @@ import { after, before, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import { type WorkflowHandle, WorkflowUpdateFailedError } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
+import type { ConcludeInput } from '../../activities/types.ts';
 import * as m from '../../workflows/messages.ts';
 import type { organization } from '../../workflows/organization.ts';
 import {
@@ -190,6 +191,30 @@ test('pausing with cancel_running ends the generation under way', async () => {
     assert.equal(status.outcomes[0]?.outcome, 'cancelled');
     assert.equal(status.budget_used.generations, 0);
     assert.equal(status.running, null);
+  });
+});
+
+test('a generation that is terminated is concluded for it, and its spending counts', async () => {
+  const started = deferred();
+  const fake = fakes({
+    build: async () => {
+      started.resolve();
+      const { Context } = await import('@temporalio/activity');
+      const context = Context.current();
+      const beat = setInterval(() => context.heartbeat(), 100);
+      return await context.cancelled.finally(() => clearInterval(beat));
+    },
+    conclude: async () => ({ spent: { micro_usd: 2_000_000, tokens: 9 } }),
+  });
+  await withOrganization(fake, organizationInput('lost'), async (handle) => {
+    await configure(handle);
+    await started.promise;
+    await environment.temporal.client.workflow.getHandle('lost/gen/1').terminate('by hand');
+    const status = await until(handle, 'ended', (it) => it.outcomes.length === 1);
+    assert.equal(status.outcomes[0]?.outcome, 'failed');
+    assert.deepEqual([status.budget_used.usd, status.budget_used.tokens], [2, 9]);
+    const [told] = fake.inputs.conclude as ConcludeInput[];
+    assert.deepEqual([told?.outcome, told?.lost, told?.generation], ['failed', true, 1]);
   });
 });
 
