@@ -5,7 +5,7 @@
 import { createGzip } from 'node:zlib';
 import { pack } from 'tar-stream';
 import { z } from 'zod';
-import type { CandidateRow } from '../../evolver/archive.ts';
+import type { AttemptInput, CandidateRow } from '../../evolver/archive.ts';
 import { StoreError } from '../store/index.ts';
 import { ApiProblem } from './problem.ts';
 import type { GenerationDetail } from './records.ts';
@@ -38,6 +38,7 @@ export async function exportGeneration(
   const entries = [
     ...(await inputEntries(services, detail)),
     ...detail.candidates.flatMap(candidateEntries),
+    ...detail.attempts.flatMap(attemptEntries),
     ...relativeEntries(services, detail),
   ];
   const files: [name: string, bytes: Uint8Array][] = [];
@@ -50,7 +51,7 @@ export async function exportGeneration(
     total += bytes?.length ?? 0;
     if (total > EXPORT_BYTES_MAX) throw tooLarge(detail.generation.id);
   }
-  const rows = Buffer.from(`${JSON.stringify(rowsOf(services, detail, missing), null, 2)}\n`);
+  const rows = Buffer.from(`${JSON.stringify(rowsOf(detail, missing), null, 2)}\n`);
   files.push(['generation.json', rows], ['README.md', Buffer.from(readme(detail))]);
   return await archive(files, detail.generation.startedAtMs);
 }
@@ -108,6 +109,18 @@ function candidateEntries(row: CandidateRow): Entry[] {
   );
 }
 
+/** `…/c1/a2` is the second attempt in slot 1. */
+function attemptEntries({ id, source, transcript }: AttemptInput): Entry[] {
+  const folder = `attempts/${id.split('/').slice(-2).join('.')}`;
+  const parts = [
+    ['aggregate.rs', source],
+    ['transcript', transcript],
+  ] as const;
+  return parts.flatMap(([name, digest]) =>
+    digest == null ? [] : [{ name: `${folder}/${name}`, content: { digest } }],
+  );
+}
+
 /** Sources of the parents and inspirations, each once. */
 function relativeEntries({ records }: Services, { candidates }: GenerationDetail): Entry[] {
   const ids = candidates.flatMap(({ parent, inspirations }) => [
@@ -122,11 +135,11 @@ function relativeEntries({ records }: Services, { candidates }: GenerationDetail
   });
 }
 
-function rowsOf({ records }: Services, detail: GenerationDetail, missing: string[]) {
+function rowsOf(detail: GenerationDetail, missing: string[]) {
   return {
     generation: showGeneration(detail.generation),
     candidates: detail.candidates.map(showCandidate),
-    attempts: records.attempts(detail.generation.id),
+    attempts: detail.attempts,
     random: { before: detail.generation.random, after: detail.generation.randomAfter },
     /** What rows refer to and the store no longer has. */
     missing,
@@ -146,6 +159,7 @@ function readme({ generation, candidates }: GenerationDetail): string {
 - \`corpus/\`: training messages; they hold the tenant's data, handle them so
 - \`profile.json\`: what mutators are told of the traffic
 - \`candidates/\`: source, component, benchmark, prompt, and the evidence of its gates
+- \`attempts/\`: what was proposed and did not become a candidate, and the conversations
 - \`relatives/\`: sources of parents and inspirations
 
 Measure it again:

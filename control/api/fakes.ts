@@ -78,7 +78,6 @@ export const noRecords: GenerationRecords = {
   list: () => ({ rows: [], next: null }),
   read: (): GenerationDetail | null => null,
   candidate: () => null,
-  attempts: () => [],
   totals: () => null,
   gain: () => null,
 };

@@ -5,7 +5,7 @@ import { exportGeneration } from './export.ts';
 import { ApiProblem } from './problem.ts';
 import { type ApiServices, compact, type Route, route } from './route.ts';
 import * as schema from './schemas.ts';
-import { referencedBy, showCandidate, showGeneration } from './views.ts';
+import { referencedBy, showAttempt, showCandidate, showGeneration } from './views.ts';
 
 const organization = '/v1/organizations/{org}';
 const generation = `${organization}/generations/{generation}`;
@@ -39,6 +39,7 @@ export const generationRoutes: Route[] = [
       return {
         generation: showGeneration(found.generation),
         candidates: found.candidates.map(showCandidate),
+        attempts: found.attempts.map(showAttempt),
       };
     },
   }),
@@ -46,7 +47,7 @@ export const generationRoutes: Route[] = [
     method: 'get',
     path: `${generation}/objects/{digest}`,
     id: 'getObject',
-    summary: 'A source, or the evidence of a verdict, that the generation refers to',
+    summary: 'A source, a conversation, or the evidence of a verdict of the generation',
     role: 'viewer',
     query: schema.generationQuery,
     body: null,

@@ -21,7 +21,6 @@ export interface GenerationRecords {
   read(org: string, generation: number, rerun: number): GenerationDetail | null;
   /** Of whatever generation. */
   candidate(id: string): CandidateRow | null;
-  attempts(generation: string): AttemptInput[];
   totals(org: string): Totals | null;
   gain(org: string): GainSplit | null;
 }
@@ -29,6 +28,8 @@ export interface GenerationRecords {
 export interface GenerationDetail {
   generation: GenerationRow;
   candidates: CandidateRow[];
+  /** What was proposed and did not become a candidate. */
+  attempts: AttemptInput[];
 }
 
 /** The archive on this host; without one there are no generations yet. It is never written. */
@@ -49,15 +50,12 @@ export class ArchiveRecords implements GenerationRecords {
     const id = generationId(org, generation, rerun);
     const row = archive?.generation(id) ?? null;
     if (archive === null || row === null) return null;
-    return { generation: row, candidates: archive.candidates(id) };
+    const [candidates, attempts] = [archive.candidates(id), archive.attempts(id)];
+    return { generation: row, candidates, attempts };
   }
 
   candidate(id: string): CandidateRow | null {
     return this.#open()?.candidate(id) ?? null;
-  }
-
-  attempts(generation: string): AttemptInput[] {
-    return this.#open()?.attempts(generation) ?? [];
   }
 
   totals(org: string): Totals | null {

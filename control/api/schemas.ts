@@ -190,9 +190,20 @@ export const candidateView = z.object({
   verdicts: z.array(verdictView),
 });
 
+export const attemptView = z.object({
+  id: z.string(),
+  mutator: z.string(),
+  outcome: z.string(),
+  detail: nullable(z.string()),
+  source: nullable(digest),
+  transcript: nullable(digest).describe('The conversation in which it was made'),
+  cost: z.object({ usd: z.number(), tokens_in: z.int(), tokens_out: z.int() }),
+});
+
 export const generationDetail = z.object({
   generation: generationView,
   candidates: z.array(candidateView),
+  attempts: z.array(attemptView).describe('What was proposed and did not become a candidate'),
 });
 
 export const evolveBody = z.strictObject({

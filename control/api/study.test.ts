@@ -69,7 +69,11 @@ async function fill(): Promise<void> {
   const refused = { passed: false, verdict: 'no', evidence, atMs: 1 };
   archive.recordVerdict('acme/gen/2/c0', { ...refused, gate: 'build' });
   const attempt = { generation: 'acme/gen/2', mutator: 'builtin', stage: 'mutate', atMs: 1 };
-  archive.recordAttempt({ id: 'acme/gen/2/c1/a1', ...attempt, outcome: 'duplicate' });
+  const transcript = await put('a conversation');
+  archive.recordAttempt({
+    ...{ id: 'acme/gen/2/c1/a1', ...attempt, outcome: 'duplicate', transcript },
+    source: await put('broken'),
+  });
   archive.close();
 }
 
@@ -123,6 +127,15 @@ async function unpack(bytes: Buffer): Promise<Map<string, string>> {
   return files;
 }
 
+test('what came to nothing is shown, with its source and its conversation', async () => {
+  const { attempts } = JSON.parse((await get('2')).text);
+  const [{ id, outcome, source, transcript }] = attempts;
+  assert.deepEqual([attempts.length, id, outcome], [1, 'acme/gen/2/c1/a1', 'duplicate']);
+  assert.equal((await get(`2/objects/${source}`)).text, 'broken');
+  assert.equal((await get(`2/objects/${transcript}`)).text, 'a conversation');
+  assert.equal((await get(`1/objects/${transcript}`)).status, 404);
+});
+
 test('an export holds all that the generation refers to, and says what is gone', async () => {
   const { status, bytes } = await get('2/export');
   assert.equal(status, 200);
@@ -131,6 +144,8 @@ test('an export holds all that the generation refers to, and says what is gone',
     [...files.keys()],
     [
       'README.md',
+      'attempts/c1.a1/aggregate.rs',
+      'attempts/c1.a1/transcript',
       'candidates/c0/aggregate.rs',
       'candidates/c0/evidence/build',
       'candidates/c0/prompt',

@@ -1,10 +1,11 @@
 /** Rows and entries as the API shows them. */
 import type { z } from 'zod';
-import type { CandidateRow, GenerationRow, Totals } from '../../evolver/archive.ts';
+import type { AttemptInput, CandidateRow, GenerationRow, Totals } from '../../evolver/archive.ts';
 import { decodeBlob, printFilter, printWindow, ruleChanges } from '../configuration/index.ts';
 import type { ConfigurationPut, StoredConfiguration } from '../tables.ts';
 import type { GenerationDetail } from './records.ts';
 import type {
+  attemptView,
   candidateView,
   configurationReply,
   configurationView,
@@ -93,13 +94,21 @@ export function showCandidate(row: CandidateRow): z.output<typeof candidateView>
   };
 }
 
+export function showAttempt(row: AttemptInput): z.output<typeof attemptView> {
+  const { id, mutator, outcome, detail = null, source = null, transcript = null } = row;
+  const { costUsd: usd = 0, tokensIn: tokens_in = 0, tokensOut: tokens_out = 0 } = row;
+  const cost = { usd, tokens_in, tokens_out };
+  return { id, mutator, outcome, detail, source, transcript, cost };
+}
+
 export function showTotals(totals: Totals) {
   const { costUsd: cost_usd, ...rest } = totals;
   return { ...rest, cost_usd };
 }
 
 /** Digests that a generation refers to: the only objects that its organization may read by it. */
-export function referencedBy({ generation, candidates }: GenerationDetail): Set<string> {
+export function referencedBy(detail: GenerationDetail): Set<string> {
+  const { generation, candidates, attempts } = detail;
   const { plan, inputs, profile } = generation;
   const digests = candidates.flatMap((row) => [
     row.source,
@@ -108,6 +117,7 @@ export function referencedBy({ generation, candidates }: GenerationDetail): Set<
     row.transcript,
     ...row.verdicts.map((verdict) => verdict.evidence ?? null),
   ]);
-  const own = [plan, inputs, profile, ...digests];
+  const tried = attempts.flatMap(({ source = null, transcript = null }) => [source, transcript]);
+  const own = [plan, inputs, profile, ...digests, ...tried];
   return new Set(own.filter((digest) => digest !== null));
 }

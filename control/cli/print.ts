@@ -166,7 +166,7 @@ export function generationLines(rows: readonly GenerationView[]): string[] {
 }
 
 export function detailLines(view: GenerationDetail): string[] {
-  const { generation, candidates } = view;
+  const { generation, candidates, attempts } = view;
   const head = ['SLOT', 'MUTATOR', 'OPERATOR', 'TO BASELINE', 'TO INCUMBENT', 'SOURCE', 'GATES'];
   const cells = candidates.map((each) => [
     String(each.slot),
@@ -187,7 +187,15 @@ export function detailLines(view: GenerationDetail): string[] {
     '',
     ...table([head, ...cells]),
     ...(failures.length === 0 ? [] : ['', ...failures]),
+    ...(attempts.length === 0 ? [] : ['', ...attempts.map(attemptLine)]),
   ];
+}
+
+/** `…/c1/a2` is the second attempt in slot 1. */
+function attemptLine({ id, outcome, detail, cost }: GenerationDetail['attempts'][number]): string {
+  const [slot, attempt] = id.split('/').slice(-2);
+  const money = cost.usd > 0 ? ` ($${cost.usd.toFixed(4)})` : '';
+  return `tried, ${slot}.${attempt}: ${outcome}${detail === null ? '' : `: ${detail}`}${money}`;
 }
 
 export function eventLine(event: EventView): string {
