@@ -1,6 +1,6 @@
 /**
  * Senders that others wrote: the exporters of the OpenTelemetry SDK and a Prometheus-compatible
- * agent. What they send lies in the INGEST stream, value by value.
+ * agent. What they send lies in the INGEST stream, value by value, and becomes values of rules.
  */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
@@ -21,8 +21,11 @@ import {
   type PushMetricExporter,
 } from '@opentelemetry/sdk-metrics';
 import { type DevelopmentTokens, ensureTokens } from '../../control/api/tokens.ts';
+import { compileConfiguration } from '../../control/configuration/index.ts';
 import { findExecutable } from '../../control/stack/executables.ts';
+import { connectNats } from '../../control/stack/index.ts';
 import type { Service } from '../../control/stack/service.ts';
+import { ConfigurationTable } from '../../control/tables.ts';
 import { call } from './agents/grpc.ts';
 import { openShop, type Shop } from './agents/shop.ts';
 import { type Sent, Stored } from './agents/stored.ts';
@@ -41,12 +44,33 @@ before(async () => {
   rig = await startRig(['nats', 'aggregator']);
   tokens = await ensureTokens(rig.stack.stateDir, [...protocols, 'agent'], 'http://127.0.0.1:1');
   stored = await Stored.open(rig.stack);
+  await configure();
 });
 
 after(async () => {
   await stored?.close();
   await rig?.dispose();
 });
+
+const windowMs = 5_000;
+
+/** One rule an organization; returns when all windows that begin from now on are served. */
+async function configure(): Promise<void> {
+  const { addresses, secrets } = rig.stack;
+  const connection = await connectNats(addresses.nats, 'control', secrets.password('control'));
+  const table = await ConfigurationTable.open(connection);
+  const rule = { id: 'orders', filter: '*', group_by: ['item'], window: '5s' };
+  let from = 0;
+  for (const org of protocols) {
+    const rules = [{ ...rule, metric: 'orders', aggregate: 'sum' as const }];
+    const put = await table.put(compileConfiguration(org, rules), Date.now());
+    from = Math.max(from, put.stored.effectiveFromMs);
+  }
+  const rules = [{ ...rule, metric: 'shop_orders_total', aggregate: 'max' as const }];
+  const put = await table.put(compileConfiguration('agent', rules), Date.now());
+  await connection.close();
+  await sleep(Math.max(from, put.stored.effectiveFromMs) + windowMs - Date.now());
+}
 
 function exporterOf(protocol: Protocol, token: string): PushMetricExporter {
   const { ingest, ingestGrpc } = rig.stack.addresses;
@@ -146,6 +170,17 @@ for (const protocol of protocols) {
   });
 }
 
+test('what the SDK sent becomes values of rules', { timeout: 90_000 }, async () => {
+  for (const protocol of protocols) {
+    const total = async () => {
+      const emitted = valuesOf(await stored.emitted(protocol), 'orders', { item: 'tea' });
+      return emitted.reduce((sum, value) => sum + value, 0);
+    };
+    await until(`the windows of ${protocol} are closed`, 60_000, async () => (await total()) >= 7);
+    assert.equal(await total(), 7);
+  }
+});
+
 test('calls of gRPC that no library makes', { timeout: 60_000 }, async () => {
   const authorization = `Bearer ${tokens.producers.grpc}`;
   const bomb = gzipSync(Buffer.alloc(60_000_000));
@@ -191,6 +226,7 @@ test('vmagent scrapes and writes, also while NATS is away', {
     await until('five scrapes are stored', 60_000, async () => {
       return valuesOf(await stored.points('agent'), 'shop_scrape').length >= 5;
     });
+    await checkWindow();
     await rig.stack.restart('nats', { signal: 'SIGKILL', downMs: 3_000 });
     const away = shop.scrapes();
     // What was refused while NATS was away comes after what was scraped later.
@@ -204,6 +240,19 @@ test('vmagent scrapes and writes, also while NATS is away', {
     await shop.close();
   }
 });
+
+/** The first window that is closed holds the greatest value of those that lie in it. */
+async function checkWindow(): Promise<void> {
+  await until('a window is closed', 60_000, async () => {
+    return (await stored.emitted('agent')).length > 0;
+  });
+  const first = (await stored.emitted('agent'))[0] as Sent;
+  assert.deepEqual([first.metric, first.tags], ['orders', { item: 'tea' }]);
+  const inside = (await stored.points('agent')).filter(({ ts }) => {
+    return ts >= first.ts && ts < first.ts + windowMs;
+  });
+  assert.equal(first.value, Math.max(...valuesOf(inside, 'shop_orders_total', { item: 'tea' })));
+}
 
 function startAgent(shop: Shop): Promise<Service> {
   return startVmagent({

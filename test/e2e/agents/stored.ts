@@ -1,4 +1,4 @@
-/** The INGEST stream as an administrator reads it, decoded. */
+/** The streams INGEST and AGGREGATES as an administrator reads them, decoded. */
 import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { decodeMessage } from '../../../bench/workloads/payload.ts';
@@ -27,11 +27,20 @@ export class Stored {
   }
 
   /** The points of an organization, in stream order. */
-  async points(org: string): Promise<Sent[]> {
+  points(org: string): Promise<Sent[]> {
+    return this.read('INGEST', org);
+  }
+
+  /** What became of them: a point a rule, group and window, named by the rule. */
+  emitted(org: string): Promise<Sent[]> {
+    return this.read('AGGREGATES', org);
+  }
+
+  private async read(stream: string, org: string): Promise<Sent[]> {
     const found: Sent[] = [];
-    const { state } = await this.manager.streams.info('INGEST');
+    const { state } = await this.manager.streams.info(stream);
     for (let seq = state.first_seq; seq <= state.last_seq; seq++) {
-      const message = await this.manager.streams.getMessage('INGEST', { seq });
+      const message = await this.manager.streams.getMessage(stream, { seq });
       if (message === null || !message.subject.endsWith(`.${org}`)) continue;
       const { sets, points } = decodeMessage(message.data);
       for (const { set, ts, value } of points) {
