@@ -18,9 +18,15 @@ import type { NatsSettings } from './config.ts';
 /**
  * `unavailable`: try again later. `denied`: this user may not do that. `conflict`: somebody else
  * wrote meanwhile. `missing`: the stream, bucket or object does not exist. `invalid`: what is
- * stored is not what it should be.
+ * stored is not what it should be. `too-many`: it was done too often of late.
  */
-export type NatsFaultCode = 'unavailable' | 'denied' | 'conflict' | 'missing' | 'invalid';
+export type NatsFaultCode =
+  | 'unavailable'
+  | 'denied'
+  | 'conflict'
+  | 'missing'
+  | 'invalid'
+  | 'too-many';
 
 export class NatsFault extends Error {
   override readonly name = 'NatsFault';

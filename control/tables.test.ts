@@ -59,6 +59,17 @@ test('configurations: stored once, changed by compare-and-set', async () => {
   assert.deepEqual(await table.organizations(), ['acme']);
 });
 
+test('configurations: an organization may not change its rules without end', async () => {
+  const table = await ConfigurationTable.open(connection);
+  const edit = (n: number) =>
+    compileConfiguration('busy', [{ ...rule, group_by: [], id: `r${n}` }]);
+  for (let n = 0; n < 48; n += 1) await table.put(edit(n), Date.now());
+  await checkFault(() => table.put(edit(48), Date.now()), 'too-many');
+  assert.equal((await table.put(edit(47), Date.now())).changed, false);
+  const later = Date.now() + 2 * 60 * 60 * 1000 + 1_000;
+  assert.equal((await table.put(edit(48), later)).changed, true);
+});
+
 test('active manifests: the revision must be the one that was read', async () => {
   const table = await ActiveTable.open(connection);
   assert.equal(await table.read('acme'), null);

@@ -36,6 +36,15 @@ const entrySchema = z.object({
   spread: z.int().positive().default(1),
 });
 
+/**
+ * Aggregators serve every window by the configuration of its time, also when they read a stretch of
+ * the stream again. The bucket keeps 64 of an organization; so many edits of a stretch that may be
+ * read again leave room for the one before them.
+ */
+const editsMax = 48;
+/** The longest window and the longest lateness. */
+const editsWithinMs = 2 * 60 * 60 * 1000;
+
 export class ConfigurationTable {
   readonly #bucket: KV;
 
@@ -58,7 +67,7 @@ export class ConfigurationTable {
   /**
    * Stores a configuration, to take effect in some seconds; `before` is what it replaces. Storing
    * the one that is stored already changes nothing. Throws a `conflict` when somebody wrote
-   * meanwhile.
+   * meanwhile, and `too-many` when there were too many edits within two hours.
    */
   async put(configuration: Configuration, nowMs: number): Promise<ConfigurationPut> {
     const { org, digest, blob, spread } = configuration;
@@ -66,6 +75,7 @@ export class ConfigurationTable {
     if (before.stored?.digest === digest && before.stored.spread === spread) {
       return { stored: before.stored, changed: false, before: before.stored };
     }
+    await this.#checkEdits(org, nowMs);
     const from = effectiveFromMs(nowMs);
     const entry = {
       schema: 1,
@@ -89,6 +99,21 @@ export class ConfigurationTable {
       for await (const key of await this.#bucket.keys()) names.push(key);
       return names.sort();
     });
+  }
+
+  async #checkEdits(org: string, nowMs: number): Promise<void> {
+    // The client takes more than its type says: without it, all the blobs would come.
+    const only = { key: org, headers_only: true };
+    const edits = await guardNats(`counting the edits of ${org}`, async () => {
+      let count = 0;
+      for await (const entry of await this.#bucket.history(only)) {
+        if (entry.created.getTime() > nowMs - editsWithinMs) count += 1;
+      }
+      return count;
+    });
+    if (edits < editsMax) return;
+    const told = `the configuration of ${org} was changed ${edits} times within two hours`;
+    throw new NatsFault('too-many', `${told}, the limit is ${editsMax}`);
   }
 
   async #revision(org: string): Promise<{ stored: StoredConfiguration | null; revision: number }> {

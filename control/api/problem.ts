@@ -17,6 +17,7 @@ export const problemKinds = {
   'unsupported-media-type': [415, 'The body is of an unsupported media type'],
   'invalid-configuration': [422, 'The configuration is invalid'],
   'invalid-request': [422, 'The request has invalid values'],
+  'too-many-edits': [429, 'The configuration was changed too often'],
   internal: [500, 'An internal error occurred'],
   unavailable: [503, 'A service that this needs is not available'],
   timeout: [504, 'The answer took too long'],
@@ -62,6 +63,7 @@ export function problemResponse(problem: ApiProblem): Response {
   const headers: Record<string, string> = { 'content-type': 'application/problem+json' };
   if (status === 401) headers['www-authenticate'] = 'Bearer realm="ratchet"';
   if (status === 503) headers['retry-after'] = '2';
+  if (status === 429) headers['retry-after'] = '60';
   return new Response(JSON.stringify(problem.document), { status, headers });
 }
 
@@ -96,6 +98,7 @@ const natsKinds = {
   missing: 'unavailable',
   denied: 'internal',
   invalid: 'internal',
+  'too-many': 'too-many-edits',
 } as const;
 
 function internal(): ApiProblem {
