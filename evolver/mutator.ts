@@ -116,6 +116,8 @@ export interface Mutator {
    * first form, or far behind the best.
    */
   arms?(weak: boolean): readonly WeightedArm[];
+  /** Whether what is left for the organization is enough to begin; absent = it costs nothing. */
+  affords?(arm: Arm, org: string): boolean;
   /** What proposals with such ids were charged so far; absent = they cost nothing. */
   charged?(ids: string): Charge;
   propose(request: ProposalRequest): Promise<Proposal | NoProposal>;

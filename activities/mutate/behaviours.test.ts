@@ -54,7 +54,10 @@ const OUTSIDE = 'submit({ path: "guest/api/src/lib.rs", content: "owned" })';
 
 const behaviours: Record<string, Behaviour> = {
   'a good rewrite after exploration': {
-    ...{ scripted: cells('repo.list(); llm("what is dear?")', GOOD), settings: exploring() },
+    ...{
+      scripted: cells('llm("dear: " + JSON.stringify(profile.parent()))', GOOD),
+      settings: exploring(),
+    },
     ...{ row: 'rlm:full benchmark:timed build:built', attempts: [] },
   },
   'code that does not compile twice and then does': {
@@ -116,6 +119,10 @@ for (const [name, { row, attempts, ...scene }] of Object.entries(behaviours)) {
       assert.match(`${outcome} ${detail}`, attempts[index] ?? /^$/);
     }
     checkCharges(made);
+    if (name === 'a good rewrite after exploration') {
+      const question = JSON.stringify(made.server.asked[1]?.messages);
+      assert.match(question, /dear: .*ratio_to_baseline\\+":0.01,/, 'figures of its parent');
+    }
     const told = [...tried, ...(candidate ? [candidate] : [])];
     for (const { transcript } of told) {
       const text = await made.store.getText(transcript ?? 'none');

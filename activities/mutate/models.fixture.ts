@@ -111,7 +111,7 @@ export async function openScene(context: TestContext, scene: Scene) {
   };
   const made = { directory, server, settings, archive, journal, store };
   const recording = recordActivities(deps);
-  return { ...made, given, specialization, plan, mutating, stages, recording };
+  return { ...made, given, specialization, plan, mutating, stages, recording, deps };
 }
 
 export type Opened = Awaited<ReturnType<typeof openScene>>;

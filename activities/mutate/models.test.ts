@@ -4,14 +4,19 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { RuleInput } from '../../control/configuration/index.ts';
+import { builtinMutator } from '../../evolver/builtin/index.ts';
 import { fileAnswer, MODEL } from '../../evolver/llm/test/rig.ts';
 import { cell, KEY, type Script, say } from '../../evolver/llm/test/server.ts';
+import { DEFAULT_SEARCH } from '../../evolver/search/settings.ts';
+import { mutateActivities } from './index.ts';
 import {
   billed,
   charged,
   dump,
   generation,
   ID,
+  key,
+  openScene,
   options,
   parentIn,
   scriptedStages,
@@ -77,7 +82,7 @@ const EXPLORING = { arms: { single: 0, rlm: 1 } };
 /** Explores, asks a smaller model, hands in what does not compile, and mends it. */
 const explorer = (): Script => {
   const cells = [
-    'const hot = profile.hot().points.median; archive.top().map((row) => row.id).join() + hot',
+    'const points = profile.traffic().points.median; archive.top().map((row) => row.id).join()',
     'llm("what is dear?") + notes.get()',
     'notes.set("hash maps"); submit({ content: parent() + "\\nconst broken: u32 = 1;\\n" })',
     'submit({ summary: "mended", content: parent() + "\\nconst _N: u32 = 1;\\n" })',
@@ -101,6 +106,27 @@ test('the same scripted run twice gives identical archives', async (context) => 
     dumps.push(dump(made.directory));
   }
   assert.deepEqual(dumps[0], dumps[1]);
+});
+
+test('who spent its budget gets no slots while another can propose', async (context) => {
+  const budget = { organization_usd: 5, proposal_usd: 5 };
+  const settings = { arms: { single: 9, rlm: 0 }, budget };
+  const scene = { settings, scripted: () => say('?'), stages: scriptedStages };
+  const { deps, given, specialization, journal } = await openScene(context, scene);
+  const mutators = { ...deps.mutators, builtin: builtinMutator() };
+  const { plan } = mutateActivities({ ...deps, mutators });
+  const proposers = async (generation: number, mutator: 'all' | 'llm') => {
+    const search = { ...DEFAULT_SEARCH, epsilon: 1 };
+    const input = { ...key, ...given, specialization, generation, mutator, search };
+    const { slots } = await plan({ ...input, candidates: 16 });
+    return [...new Set(slots.map((slot) => slot.mutator))].sort();
+  };
+  assert.deepEqual(await proposers(3, 'all'), ['builtin', 'llm']);
+  const limits = { organization: 5e6, proposal: 5e6 };
+  const call = { conversation: 'acme/gen/3/c0/x', turn: '0', attempt: 0, org: 'acme' };
+  journal.reserve({ ...call, model: MODEL, question: 'q' }, 4_990_000, limits);
+  assert.deepEqual(await proposers(4, 'all'), ['builtin']);
+  assert.deepEqual(await proposers(5, 'llm'), ['llm']);
 });
 
 const INJECTION =

@@ -96,7 +96,7 @@ export function planGeneration(
     generation,
     count: input.candidates,
     settings: input.search ?? DEFAULT_SEARCH,
-    arms: (weak) => armsOf(mutators, input.mutator, weak),
+    arms: (weak) => armsOf(mutators, input, weak),
     seed,
     state: before,
   });
@@ -131,14 +131,16 @@ function past(archive: Archive, scope: Scope) {
 
 function armsOf(
   mutators: Deps['mutators'],
-  choice: PlanInput['mutator'],
+  { org, mutator: choice }: Pick<PlanInput, 'org' | 'mutator'>,
   weak: boolean,
 ): WeightedArm[] {
   const chosen = (['builtin', 'llm'] as const).filter((name) => {
     return mutators[name] !== undefined && (choice === 'all' || choice === name);
   });
   const arms = chosen.flatMap((name) => ownArms(mutators[name] as Mutator, weak));
-  if (arms.length > 0) return arms;
+  // A slot that cannot be paid would stay empty. Where none can, that is what the slots say.
+  const paid = arms.filter((arm) => mutators[arm.mutator]?.affords?.(arm, org) ?? true);
+  if (arms.length > 0) return paid.length > 0 ? paid : arms;
   throw fatal('invalidProfile', `mutator ${choice} is not available here`);
 }
 

@@ -15,7 +15,7 @@ import type { Journal } from './journal.ts';
 import type { Library } from './library.ts';
 import { specOutline } from './material.ts';
 import { inDollars } from './prices.ts';
-import { lastErrors, publicRow } from './records.ts';
+import { figuresOf, lastErrors, publicRow } from './records.ts';
 import { HostError } from './repl/interpreter.ts';
 import type { LlmSettings } from './settings.ts';
 import { textOf } from './wire.ts';
@@ -139,7 +139,11 @@ export class Host {
     },
     parent: async () => this.#request.parent.source,
     spec: async () => specOutline(this.#request.rules),
-    'profile.hot': async () => this.#request.profile,
+    'profile.traffic': async () => this.#request.profile,
+    'profile.parent': async () => {
+      const { id } = this.#request.parent;
+      return id === 'seed' ? null : figuresOf(this.#row(id));
+    },
     lastErrors: async () => recentErrors(this.#sources, this.#request),
     'notes.get': async () => this.#sources.journal.notes(this.#dialogue.org),
     'notes.set': async (args) => {

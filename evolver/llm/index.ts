@@ -14,6 +14,7 @@ import type { Journal } from './journal.ts';
 import { Library } from './library.ts';
 import { none, type Outcome } from './outcome.ts';
 import { staticPrefix } from './prefix.ts';
+import { worstCost } from './prices.ts';
 import { explore } from './rlm.ts';
 import type { LlmSettings } from './settings.ts';
 import { askOnce } from './single.ts';
@@ -54,7 +55,14 @@ export function modelMutator(deps: ModelDeps): Mutator {
     return await conclude(talk, arm, deps, outcome, request);
   };
   const charged = (ids: string) => journal.charged(ids);
-  return { name: 'llm', arms: () => modelArms(settings), charged, propose };
+  const affords = (arm: Arm, org: string) => {
+    const model = settings.models.find(({ id }) => id === arm.model);
+    if (model === undefined) return false;
+    const prompt = Buffer.byteLength(prefixes[arm.kind === 'rlm' ? 'rlm' : 'single']);
+    const first = worstCost(model, prompt, outputTokens);
+    return journal.spent(org) + first <= settings.budget.organization;
+  };
+  return { name: 'llm', arms: () => modelArms(settings), affords, charged, propose };
 }
 
 interface Needs {

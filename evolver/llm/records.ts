@@ -34,6 +34,17 @@ export function publicRow(row: CandidateRow): PublicRow {
   };
 }
 
+/** What a candidate takes on training traffic; null = it was not timed. */
+export function figuresOf(row: CandidateRow) {
+  if (row.ratioToBaseline === null) return null;
+  return {
+    ratio_to_baseline: row.ratioToBaseline,
+    us_per_message: row.usPerMessage,
+    fuel_per_point: row.fuelPerPoint,
+    module_bytes: row.moduleSize,
+  };
+}
+
 export function publicVerdict({ gate, verdict, passed, text }: Verdict): string {
   const word = `${gate}: ${passed ? 'passed' : verdict}`;
   const told = TOLD.includes(gate) && !passed && text != null && text !== '';

@@ -54,7 +54,7 @@ test('a good rewrite after exploration', async (context) => {
     'const paths = repo.list(); paths.length > 20 && paths.every((p) => p.startsWith("guest/"))',
     'repo.read("guest/api/src/meaning.rs", 1, 2) + repo.grep("pub fn max")[0]',
     'repo.outline("guest/api/src/records.rs").length + " " + spec().includes("metric_rules")',
-    'JSON.stringify([archive.top(3), git.log(), profile.hot().points, lastErrors()])',
+    'JSON.stringify([archive.top(3), git.log(), profile.traffic().points, lastErrors()])',
     'notes.set("dense cells pay"); print(budget()); parent().includes("forbid(unsafe_code)")',
     'llmBatch(["one", "two"])[1] + llm("three")',
     SUBMIT,

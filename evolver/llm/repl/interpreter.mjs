@@ -33,7 +33,7 @@ const PRELUDE = `
     repo: group('repo', ['list', 'read', 'grep', 'outline']),
     git: group('git', ['log', 'diff']),
     archive: group('archive', ['top', 'get', 'siblings']),
-    profile: group('profile', ['hot']),
+    profile: group('profile', ['traffic', 'parent']),
     notes: group('notes', ['get', 'set']),
   };
   for (const name of ['parent', 'spec', 'lastErrors', 'llm', 'llmBatch', 'budget', 'submit']) {
