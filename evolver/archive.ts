@@ -290,6 +290,11 @@ export class Archive {
     return history.moduleTwin(this.#database, scope, module);
   }
 
+  /** The newest measurement of a module in any epoch, or null. */
+  lastMeasured(org: string, configuration: string, module: string): CandidateRow | null {
+    return history.lastMeasured(this.#database, org, configuration, module);
+  }
+
   /** The present epoch of a configuration's traffic, from 0. */
   epoch(org: string, configuration: string): number {
     return history.epoch(this.#database, org, configuration);

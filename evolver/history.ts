@@ -140,6 +140,23 @@ export function moduleTwin(database: Database, scope: Scope, module: string): st
   return (twin as string | undefined) ?? null;
 }
 
+/** The newest measurement of a module, in whatever epoch: what it is worth as far as is known. */
+export function lastMeasured(
+  database: Database,
+  org: string,
+  configuration: string,
+  module: string,
+): CandidateRow | null {
+  const row = database
+    .prepare(
+      `${CANDIDATE} JOIN generations g ON g.id = c.generation
+       WHERE c.org = ? AND c.configuration = ? AND c.module = ? AND c.ratio_to_baseline IS NOT NULL
+       ORDER BY g.epoch DESC, g.number DESC, g.rerun DESC, c.slot LIMIT 1`,
+    )
+    .get(org, configuration, module);
+  return row === undefined ? null : toCandidate(database, row as StoredCandidate);
+}
+
 /** How often the traffic moved away from what was measured, or the advantage shrank. */
 export function epoch(database: Database, org: string, configuration: string): number {
   const count = database

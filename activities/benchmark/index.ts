@@ -1,6 +1,6 @@
 /** Stage `benchmark`: the incumbent, the candidates and the baseline, interleaved on training
  * messages. */
-import type { ConfigurationRef, Ref } from '../../workflows/messages.ts';
+import type { ConfigurationRef } from '../../workflows/messages.ts';
 import { runAggregator, TOOL_LIMITS } from '../aggregator.ts';
 import type { Deps } from '../deps.ts';
 import { fatal } from '../faults.ts';
@@ -67,7 +67,8 @@ export interface ModuleInput {
   configuration: ConfigurationRef;
   /** Digest of the component. */
   module: string;
-  corpus: Ref;
+  /** File with the messages. */
+  corpus: string;
   seconds: number;
 }
 
@@ -82,7 +83,7 @@ export async function measureModule(
     ...['bench', '--rules', deps.store.path(configuration.blob.digest)],
     ...['--module', `${INCUMBENT}=${await moduleFile(deps, module)}`],
     ...['--builtin', BASELINE, '--reference', BASELINE, '--rounds', String(ROUNDS)],
-    ...['--corpus', deps.store.path(corpus.digest), '--seconds', String(Math.ceil(seconds))],
+    ...['--corpus', corpus, '--seconds', String(Math.ceil(seconds))],
   ];
   const limits = { ...TOOL_LIMITS, milliseconds: total * 1_000, processorSeconds: total * 4 };
   const report = await runAggregator(deps.settings.aggregator, args, reportSchema, {

@@ -3,6 +3,9 @@
  * kept, held against that of the traffic which the module was measured on, and the module is timed
  * on what there is now. What has moved begins an epoch: figures of before no longer count.
  */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { decodeBlob } from '../../control/configuration/index.ts';
 import type { Archive, CandidateRow } from '../../evolver/archive.ts';
 import { type Drift, driftBetween, judgeDrift } from '../../evolver/drift.ts';
@@ -41,10 +44,23 @@ async function observe(
   if (messages.length < input.messages_min) return { verdict: 'insufficient', reason: null };
   const rules = decodeBlob(await deps.store.get(configuration.blob));
   const profile = profileTraffic(messages, rules);
-  const corpus = await deps.store.put(encodeCorpus(messages), 'application/vnd.ratchet.corpus');
   const { seconds } = input;
-  const advantage = await measureModule(deps, { configuration, module, corpus, seconds }, signal);
+  const advantage = await withFile(encodeCorpus(messages), (corpus) =>
+    measureModule(deps, { configuration, module, corpus, seconds }, signal),
+  );
   return await conclude(deps, input, profile, advantage);
+}
+
+/** Looks are taken for ever: the messages of one are not kept. */
+async function withFile<T>(bytes: Uint8Array, use: (file: string) => Promise<T>): Promise<T> {
+  const directory = await mkdtemp(join(tmpdir(), 'ratchet-observation-'));
+  try {
+    const file = join(directory, 'corpus');
+    await writeFile(file, bytes);
+    return await use(file);
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
 }
 
 /** Judged against what the archive knows of the module, and kept. */
@@ -55,7 +71,7 @@ export async function conclude(
   advantage: number | null,
 ): Promise<ObserveVerdict> {
   const { org, configuration, module, at_ms, limits } = input;
-  const candidate = candidateOf(archive, org, module);
+  const candidate = candidateOf(archive, input);
   const drift = await driftSince({ archive, store }, candidate, profile);
   const promised = candidate?.ratioToBaseline ?? null;
   const judged = judgeDrift({ drift, advantage, promised }, limits);
@@ -69,12 +85,16 @@ export async function conclude(
   return judged;
 }
 
-/** The newest measurement of the source that the module was built from. */
+/**
+ * What the module is held against: its newest measurement, which after a move is that on the
+ * traffic of then; else the one that it was promoted for.
+ */
 function candidateOf(
-  archive: Pick<Archive, 'promotions' | 'candidate'>,
-  org: string,
-  module: string,
+  archive: Pick<Archive, 'promotions' | 'candidate' | 'lastMeasured'>,
+  { org, configuration, module }: ObserveInput,
 ): CandidateRow | null {
+  const measured = archive.lastMeasured(org, configuration.digest, module);
+  if (measured !== null) return measured;
   const found = archive.promotions(org).find((row) => row.module === module && row.candidate);
   return found?.candidate == null ? null : archive.candidate(found.candidate);
 }

@@ -24,6 +24,8 @@ const digest = 'c'.repeat(64);
 const ref = (name: string) => ({ digest: name.padEnd(64, '0'), size: 1, mediaType: 'x' });
 const configuration = { digest, blob: ref('b'), rules: 1, effective_from_ms: 0 };
 
+const BUSY = { ...UNKNOWN_TRAFFIC, points: { median: 900, max: 900 } };
+
 function input(at_ms: number, module = 'm1'): ObserveInput {
   return {
     ...{ org: 'acme', configuration, module, at_ms, messages_min: 1, seconds: 1 },
@@ -66,10 +68,9 @@ test('steady traffic changes nothing; a move begins an epoch with the best of be
     plan(2).document.slots.map(({ again }) => again),
     [null, null],
   );
-  const busy = { ...UNKNOWN_TRAFFIC, points: { median: 900, max: 900 } };
-  const moved = await conclude({ archive, store }, input(2), busy, 2);
+  const moved = await conclude({ archive, store }, input(2), BUSY, 2);
   assert.deepEqual(moved, { verdict: 'moved', reason: 'points a message: 200 → 900' });
-  assert.deepEqual(await conclude({ archive, store }, input(2), busy, 2), moved, 'told once');
+  assert.deepEqual(await conclude({ archive, store }, input(2), BUSY, 2), moved, 'told once');
   const { document, epoch, unevolved } = plan(2);
   assert.deepEqual([epoch, unevolved], [1, false]);
   assert.deepEqual(
@@ -82,12 +83,24 @@ test('steady traffic changes nothing; a move begins an epoch with the best of be
   );
 });
 
+test('a move settles once the module is measured on the traffic of now', async () => {
+  const began = { configuration: digest, parent: null, random: seedRandom('y'), startedAtMs: 2 };
+  const { digest: profile } = await store.put(JSON.stringify(BUSY), 'x');
+  archive.startGeneration({ id: 'acme/gen/2', ...began, profile, epoch: 1 });
+  const id = 'acme/gen/2/c1';
+  const of = { operator: 'again', parent: null, createdAtMs: 2 };
+  archive.recordCandidate({ id, mutator: 'specialise', source: ref('1').digest, ...of });
+  archive.recordResult(id, { ratioToBaseline: 1.8, module: 'm1' });
+  assert.equal((await conclude({ archive, store }, input(5), BUSY, 1.7)).verdict, 'steady');
+  assert.equal(archive.epoch('acme', digest), 1, 'nothing was promoted, and nothing begins again');
+});
+
 test('an advantage that shrank begins an epoch too; an unknown module is steady', async () => {
-  const shrunk = await conclude({ archive, store }, input(3), UNKNOWN_TRAFFIC, 1.2);
-  assert.deepEqual(shrunk, { verdict: 'shrunk', reason: '1.20x the baseline, it was 2.00x' });
-  const unknown = await conclude({ archive, store }, input(4, 'm9'), UNKNOWN_TRAFFIC, 1.2);
+  const shrunk = await conclude({ archive, store }, input(6), BUSY, 0.8);
+  assert.deepEqual(shrunk, { verdict: 'shrunk', reason: '0.80x the baseline, it was 1.80x' });
+  const unknown = await conclude({ archive, store }, input(7, 'm9'), UNKNOWN_TRAFFIC, 1.2);
   assert.equal(unknown.verdict, 'steady');
   assert.equal(archive.epoch('acme', digest), 2);
   const [newest] = archive.observations('acme', digest, 1);
-  assert.deepEqual([newest?.id, newest?.distance], ['acme/observation/4', null]);
+  assert.deepEqual([newest?.id, newest?.distance], ['acme/observation/7', null]);
 });

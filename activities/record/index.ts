@@ -77,6 +77,7 @@ async function record(deps: Needs, input: RecordInput): Promise<Recorded> {
     const figures = measured.get(candidate.id);
     deps.archive.recordResult(candidate.id, {
       module: candidate.module,
+      moduleSize: candidate.module === null ? null : await deps.store.size(candidate.module),
       buildMs: candidate.build_seconds === null ? null : candidate.build_seconds * 1_000,
       ratio: candidate.ratio,
       ci95: candidate.ci95,

@@ -121,6 +121,7 @@ function answersOf(candidates: CandidateOutcome[], evidence: string): GateRecord
 /** Records a generation whose candidates have these ratios, in their order. */
 async function finish(inputs: GenerationInputs, generation: number, ratios: (number | null)[]) {
   const candidates = inputs.candidates.map((it, index) => outcome(it, ratios[index] ?? null));
+  for (const { id } of candidates) await store.put(id, 'application/wasm');
   const verdicts = candidates.map(({ id }) => ({ id, us_per_message: 7, fuel_per_point: 9 }));
   const evidence = await store.put(JSON.stringify({ verdicts }), 'application/json');
   const answers = answersOf(candidates, evidence.digest);
@@ -198,11 +199,12 @@ test('a generation from plan to end, and the next one that builds on it', async 
   );
   const winner = archive.candidate('acme/gen/3/c1');
   assert.deepEqual([winner?.usPerMessage, winner?.arm], [7, 'builtin/any']);
+  assert.equal(winner?.moduleSize, 'acme/gen/3/c1'.length, 'of the component in the store');
   assert.ok(winner?.features && winner.syntax);
   assert.deepEqual(await restore({ org: 'acme' }), { generation: 3 });
   const fourth = await planned(4);
   assert.ok(fourth.slots.every(({ parent, arm }) => parent !== null && arm === 'builtin/any'));
-  await rerun(admitted.inputs);
+  await rerun(admitted.inputs, candidates);
   await recordDemotion({ org: 'acme', configuration: 'c', module: active.module, reason: 'wrong' });
   const left = archive.ranked(scope).map(({ id }) => id);
   assert.ok(!left.includes('acme/gen/3/c1'), 'a demoted module is nobody’s parent');
@@ -210,7 +212,10 @@ test('a generation from plan to end, and the next one that builds on it', async 
   assert.equal(archive.incumbent('acme')?.candidate, 'acme/gen/3/c1');
 });
 
-async function rerun(inputs: Awaited<ReturnType<typeof admit>>['inputs']): Promise<void> {
+async function rerun(
+  inputs: Awaited<ReturnType<typeof admit>>['inputs'],
+  before: CandidateOutcome[],
+): Promise<void> {
   const again = await readmit({ ...keyOf(3, 1), configuration, inputs });
   assert.deepEqual(
     again.candidates.map(({ id }) => id),
@@ -220,6 +225,19 @@ async function rerun(inputs: Awaited<ReturnType<typeof admit>>['inputs']): Promi
   assert.deepEqual(
     archive.generation('acme/gen/3/r1')?.random,
     archive.generation('acme/gen/3')?.random,
+  );
+  const candidates = again.candidates.map((it, at) => ({
+    ...outcome(it, 2),
+    module: at === 0 ? sha256('acme/gen/3/c0') : sha256('another component'),
+  }));
+  assert.equal(before[2]?.module, null, 'of what was not built there is nothing to compare');
+  const request = { ...keyOf(3, 1), configuration, spec: specialization.spec, at_ms: 1_000 };
+  await record({ ...request, candidates, answers: [], commits_later: true });
+  assert.deepEqual(
+    archive
+      .candidates('acme/gen/3/r1')
+      .map(({ verdicts }) => verdicts.map(({ gate, verdict }) => `${gate}: ${verdict}`)),
+    [['replay: same'], ['replay: differs'], []],
   );
   const other = { ...configuration, digest: sha256('other') };
   await assert.rejects(readmit({ ...keyOf(3, 2), configuration: other, inputs }), /belong to/);

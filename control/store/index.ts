@@ -69,7 +69,12 @@ export class ContentStore {
 
   async has(reference: Ref | string): Promise<boolean> {
     const digest = typeof reference === 'string' ? reference : reference.digest;
-    return (await sizeOf(this.path(digest))) !== null;
+    return (await this.size(digest)) !== null;
+  }
+
+  /** In bytes; null = it is not here. */
+  async size(digest: string): Promise<number | null> {
+    return await sizeOf(this.path(digest));
   }
 
   /** The file of a digest, for programs that are handed paths. It need not exist. */

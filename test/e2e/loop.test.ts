@@ -74,7 +74,7 @@ test('a module is promoted under traffic, though servers die on the way', {
 });
 
 test('rollback goes back to the baseline and pauses; re-run and resume work', {
-  timeout: 300_000,
+  timeout: 600_000,
 }, async () => {
   const before = await api.progress(org);
   const reply = JSON.parse(await ratchet(['rollback', org, '--to-baseline', '--json'])) as {
@@ -88,8 +88,21 @@ test('rollback goes back to the baseline and pauses; re-run and resume work', {
     workflow_id: string;
   };
   assert.equal(rerun.workflow_id, `${org}/gen/1/r1`);
+  await until('the re-run gave the same component, byte for byte', 240_000, async () => {
+    const args = ['generations', 'show', org, '1', '--rerun', '1', '--json'];
+    const { candidates } = JSON.parse(await ratchet(args)) as Shown;
+    const replays = candidates.flatMap(({ verdicts }) =>
+      verdicts.filter(({ gate }) => gate === 'replay'),
+    );
+    assert.ok(replays.every(({ verdict }) => verdict === 'same'));
+    return replays.length > 0;
+  });
   await ratchet(['resume', org]);
 });
+
+interface Shown {
+  candidates: { verdicts: { gate: string; verdict: string }[] }[];
+}
 
 async function atStage(stages: readonly string[], act: () => Promise<void>): Promise<void> {
   const reached = (progress: Progress) => stages.includes(progress.generationStage ?? '');
