@@ -1,0 +1,112 @@
+/**
+ * `npm run bench -- hot`: what a message costs on its way through a guest and the merge, on one
+ * core, beside the plain reference, the baseline and the best that was written by hand.
+ */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { choices, integer, type Metrics, type Outcome, runBench } from './command/index.ts';
+import { buildHost, buildModule, race } from './hot/contest.ts';
+import { metricsOf, table } from './hot/report.ts';
+import { search } from './hot/search.ts';
+import { makeSubject, type Subject, WORKLOADS, type WorkloadName } from './hot/subject.ts';
+
+const help = `Usage: npm run bench -- hot [--json] [OPTIONS]
+
+Takes messages of workloads A (100 filters), B (100 group-bys) and C (2,000 rules of dashboards)
+through four aggregations that take turns in one thread, after all were seen to give the same bit
+by bit: per-point and baseline, the references; promoted, the best that the built-in search found,
+from bench/hot/promoted; native, the same by hand in Rust on the same codec (bench/native). Guests
+run as in production: under deadlines, on instances that are used again, their records checked;
+native runs without any of that. Then the aggregator merges promoted's records, all messages into
+the same windows, every series known. Times are CPU time of the thread.
+
+  --json            the last line of standard output is one JSON object with the metrics
+  --workloads LIST  of ${WORKLOADS.join(', ')}; default all
+  --rounds N        of the contest, 3 to 1000; default 31
+  --messages N      8 to 1000; default 128
+  --seed N          of series and messages; default 7
+  --search N        first searches: N candidates for each workload, 1 to 400, on messages of
+                    another seed; the best replaces what bench/hot/promoted holds
+  --help            this text
+
+Metrics, each with a_, b_ or c_ before it: promoted_vs_baseline, promoted_vs_per_point and
+promoted_vs_native, how many times faster promoted is; merge_ns_per_record; promoted_points_per_s,
+points of messages in a second.
+`;
+
+interface Options {
+  workloads: WorkloadName[];
+  rounds: number;
+  messages: number;
+  seed: number;
+  evaluations: number | null;
+}
+
+const PROMOTED = new URL('./hot/promoted/', import.meta.url);
+const SEEDS = 0xffff_ffff;
+
+await runBench({
+  name: 'hot',
+  help,
+  flags: {
+    workloads: { type: 'string', default: WORKLOADS.join(',') },
+    rounds: { type: 'string', default: '31' },
+    messages: { type: 'string', default: '128' },
+    seed: { type: 'string', default: '7' },
+    search: { type: 'string' },
+  },
+  options: ({ workloads, rounds, messages, seed, search }) => ({
+    workloads: choices('--workloads', workloads, WORKLOADS),
+    rounds: integer('--rounds', rounds, 3, 1_000),
+    messages: integer('--messages', messages, 8, 1_000),
+    seed: integer('--seed', seed, 0, SEEDS),
+    evaluations: search === undefined ? null : integer('--search', search, 1, 400),
+  }),
+  measure: (options) => measure(options),
+});
+
+async function measure(options: Options): Promise<Outcome> {
+  const host = await buildHost(process.env);
+  const folder = mkdtempSync(join(tmpdir(), 'ratchet-bench-hot-'));
+  try {
+    const metrics: Metrics[] = [];
+    for (const name of options.workloads) {
+      if (options.evaluations !== null) await improve(name, host, folder, options);
+      const subject = makeSubject(name, folder, options);
+      const module = await promotedModule(subject, folder);
+      const report = await race(host, subject, module, options.rounds);
+      process.stderr.write(table(name, report));
+      metrics.push(metricsOf(name, report));
+    }
+    return { metrics: Object.assign({}, ...metrics) };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function promotedModule(subject: Subject, folder: string): Promise<string> {
+  const source = readFileSync(promotedFile(subject.name), 'utf8');
+  const file = join(folder, `${subject.name}.wasm`);
+  const module = await buildModule(process.env, subject, source, file);
+  if (module === null) throw new Error(`${promotedFile(subject.name).pathname} does not compile`);
+  return module;
+}
+
+async function improve(
+  name: WorkloadName,
+  host: string,
+  folder: string,
+  { messages, seed, evaluations }: Options,
+): Promise<void> {
+  const subject = makeSubject(name, folder, { messages, seed: (seed + 1) % SEEDS });
+  const budget = { evaluations: evaluations ?? 0, seed };
+  const say = (line: string) => process.stderr.write(`# ${line}\n`);
+  const best = await search(process.env, host, folder, subject, budget, say);
+  say(`${name}: ${best.ratio.toFixed(2)} × the baseline, ${best.operator}`);
+  writeFileSync(promotedFile(name), best.source);
+}
+
+function promotedFile(name: WorkloadName): URL {
+  return new URL(`${name}.rs.txt`, PROMOTED);
+}

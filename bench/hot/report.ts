@@ -1,0 +1,60 @@
+/** What a contest answers, the metrics made of it, and a table for people. */
+import { z } from 'zod';
+import type { Metrics } from '../command/index.ts';
+import type { WorkloadName } from './subject.ts';
+
+const interval = z.tuple([z.number(), z.number()]);
+const guestSchema = z.object({
+  name: z.enum(['baseline', 'per-point', 'promoted', 'native']),
+  us_per_message: z.number().positive(),
+  us_min: z.number().positive(),
+  points_per_s: z.number().positive(),
+  /** How many times faster the promoted one is. */
+  promoted_vs: z.object({ ratio: z.number().positive(), ci95: interval }),
+});
+export const reportSchema = z.object({
+  guests: z.array(guestSchema).length(4),
+  merge: z.object({
+    records_per_message: z.number(),
+    ns_per_record: z.number(),
+    ci95: interval,
+    us_per_message: z.number(),
+  }),
+});
+export type Report = z.output<typeof reportSchema>;
+type GuestName = Report['guests'][number]['name'];
+
+export function metricsOf(name: WorkloadName, { guests, merge }: Report): Metrics {
+  const of = (guest: GuestName) => {
+    const found = guests.find((each) => each.name === guest);
+    if (found === undefined) throw new Error(`the contest of ${name} had no ${guest}`);
+    return found;
+  };
+  return {
+    [`${name}_promoted_vs_baseline`]: round(of('baseline').promoted_vs.ratio),
+    [`${name}_promoted_vs_per_point`]: round(of('per-point').promoted_vs.ratio),
+    [`${name}_promoted_vs_native`]: round(of('native').promoted_vs.ratio),
+    [`${name}_merge_ns_per_record`]: round(merge.ns_per_record),
+    [`${name}_promoted_points_per_s`]: Math.round(of('promoted').points_per_s),
+  };
+}
+
+function round(figure: number): number {
+  return Math.round(1000 * figure) / 1000;
+}
+
+export function table(name: WorkloadName, { guests, merge }: Report): string {
+  const head = `${name.toUpperCase().padEnd(12)}us a message (least)   promoted is so many times`;
+  const rows = guests.map(({ name: guest, us_per_message, us_min, promoted_vs }) => {
+    const [low, high] = promoted_vs.ci95.map((end) => end.toFixed(3));
+    const us = `${us_per_message.toFixed(2).padStart(12)} (${us_min.toFixed(2)})`;
+    const ratio = `${promoted_vs.ratio.toFixed(3)} (${low} to ${high})`;
+    return `  ${guest.padEnd(10)}${us.padEnd(23)}${guest === 'promoted' ? '' : ratio}`;
+  });
+  const [low, high] = merge.ci95.map((end) => end.toFixed(2));
+  const each = `${merge.ns_per_record.toFixed(2)} ns a record (${low} to ${high})`;
+  const records = `${merge.records_per_message.toFixed(1)} records a message`;
+  const us = merge.us_per_message.toFixed(2).padStart(12);
+  const merging = `  merge     ${us}; ${each}, ${records}`;
+  return `${[`${head} faster, 95 %`, ...rows, merging].join('\n')}\n`;
+}
