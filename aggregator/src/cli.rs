@@ -54,7 +54,12 @@ pub enum Command {
 #[derive(Subcommand)]
 pub enum Check {
     /// An aggregate.rs.
-    Source { file: PathBuf },
+    Source {
+        file: PathBuf,
+        /// A JSON list of texts of traffic, none of which may be a literal of the source.
+        #[arg(long)]
+        words: Option<PathBuf>,
+    },
     /// A component.
     Module { file: PathBuf },
 }
@@ -109,8 +114,8 @@ pub fn answer(command: Command) -> anyhow::Result<Value> {
         }
         Command::Componentize { core, out } => componentize(&core, &out),
         Command::Check {
-            what: Check::Source { file },
-        } => source_policy::report(&file).with_context(|| file.display().to_string()),
+            what: Check::Source { file, words },
+        } => check_source(&file, words.as_deref()),
         Command::Check {
             what: Check::Module { file },
         } => check_module(&file),
@@ -126,6 +131,17 @@ fn componentize(core: &Path, out: &Path) -> anyhow::Result<Value> {
     std::fs::write(out, &component).with_context(|| out.display().to_string())?;
     let sha256 = ModuleDigest::of(&component).to_string();
     Ok(json!({ "ok": true, "sha256": sha256, "size": component.len() }))
+}
+
+fn check_source(file: &Path, words: Option<&Path>) -> anyhow::Result<Value> {
+    let words = words.map(read_words).transpose()?;
+    source_policy::report(file, words.as_ref()).with_context(|| file.display().to_string())
+}
+
+fn read_words(file: &Path) -> anyhow::Result<source_policy::Words> {
+    let texts: Vec<String> =
+        serde_json::from_slice(&read(file)?).with_context(|| file.display().to_string())?;
+    Ok(source_policy::Words::new(texts))
 }
 
 fn check_module(file: &Path) -> anyhow::Result<Value> {

@@ -13,8 +13,10 @@
 //! | `crate`, `path` | every crate, module and item outside a short list |
 //! | `module` | a module in another file |
 //! | `static` | a static that could change |
+//! | `traffic-literal` | where words of traffic are given: a literal that occurs among them |
 
 mod attributes;
+mod literals;
 mod macros;
 mod names;
 mod paths;
@@ -30,6 +32,7 @@ use proc_macro2::{Span, TokenStream};
 use serde_json::{json, Value};
 
 use crate::files;
+pub use literals::Words;
 
 /// The largest source, in bytes.
 pub const SOURCE_BYTES_MAX: usize = 16 * 1024;
@@ -73,6 +76,11 @@ impl SourceRefusal {
 
 /// Checks a source. Of several offences the first in reading order is the answer.
 pub fn check(source: &str) -> Result<(), SourceRefusal> {
+    check_with(source, None)
+}
+
+/// The same, for a module of many organizations: words of their traffic are refused as literals.
+pub fn check_with(source: &str, words: Option<&Words>) -> Result<(), SourceRefusal> {
     if source.len() >= SOURCE_BYTES_MAX {
         let reason = format!(
             "{} bytes; it must be under {SOURCE_BYTES_MAX}",
@@ -82,15 +90,18 @@ pub fn check(source: &str) -> Result<(), SourceRefusal> {
     }
     check_text(source)?;
     let worker = std::thread::Builder::new().stack_size(STACK_BYTES);
-    let verdict = std::thread::scope(|scope| match worker.spawn_scoped(scope, || parse(source)) {
-        Ok(parser) => parser.join().map_err(|_| "the parser gave up".to_owned()),
-        Err(error) => Err(format!("the parser did not start: {error}")),
-    });
+    let verdict =
+        std::thread::scope(
+            |scope| match worker.spawn_scoped(scope, || parse(source, words)) {
+                Ok(parser) => parser.join().map_err(|_| "the parser gave up".to_owned()),
+                Err(error) => Err(format!("the parser did not start: {error}")),
+            },
+        );
     verdict.unwrap_or_else(|reason| Err(SourceRefusal::whole("parse", reason)))
 }
 
-/// The JSON answer of `aggregator check source FILE`.
-pub fn report(path: &Path) -> std::io::Result<Value> {
+/// The JSON answer of `aggregator check source FILE`, with the words of `--words FILE`.
+pub fn report(path: &Path, words: Option<&Words>) -> std::io::Result<Value> {
     // One byte more than allowed is enough to know; a longer file is never read to its end.
     let bytes = match files::read(path, SOURCE_BYTES_MAX) {
         Ok(bytes) => bytes,
@@ -101,7 +112,7 @@ pub fn report(path: &Path) -> std::io::Result<Value> {
         Err(error) => return Err(error),
     };
     Ok(verdict(match std::str::from_utf8(&bytes) {
-        Ok(source) => check(source),
+        Ok(source) => check_with(source, words),
         Err(error) => Err(SourceRefusal::whole("text", format!("not UTF-8: {error}"))),
     }))
 }
@@ -141,7 +152,7 @@ fn check_text(source: &str) -> Result<(), SourceRefusal> {
     Ok(())
 }
 
-fn parse(source: &str) -> Result<(), SourceRefusal> {
+fn parse(source: &str, words: Option<&Words>) -> Result<(), SourceRefusal> {
     let tokens = TokenStream::from_str(source)
         .map_err(|error| SourceRefusal::at(error.span(), "parse", error.to_string()))?;
     tokens::check_depth(&tokens)?;
@@ -150,6 +161,9 @@ fn parse(source: &str) -> Result<(), SourceRefusal> {
     attributes::check_head(&file)?;
     let mut offences = visitor::offences(&file);
     tokens::check_words(&tokens, &mut offences);
+    if let Some(words) = words {
+        offences.extend(literals::offences(&tokens, words));
+    }
     // Of several at one place, the gravest.
     offences.sort_by_key(|offence| (offence.line, offence.column, offence.rule != "unsafe"));
     offences.into_iter().next().map_or(Ok(()), Err)

@@ -337,7 +337,7 @@ fn report_is_the_json_of_the_command() {
     let write = |name: &str, bytes: &[u8]| {
         let path = directory.join(name);
         std::fs::write(&path, bytes).unwrap();
-        report(&path)
+        report(&path, None)
     };
     let pass = write("pass.rs", HEAD.as_bytes()).unwrap();
     assert_eq!(pass, json!({ "verdict": "pass" }));
@@ -349,6 +349,6 @@ fn report_is_the_json_of_the_command() {
     );
     assert_eq!(write("bytes.rs", b"\xff").unwrap()["rule"], "text");
     assert_eq!(write("long.rs", &[b' '; 20_000]).unwrap()["rule"], "size");
-    assert!(report(&directory.join("absent.rs")).is_err());
+    assert!(report(&directory.join("absent.rs"), None).is_err());
     std::fs::remove_dir_all(directory).unwrap();
 }
