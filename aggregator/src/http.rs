@@ -124,5 +124,6 @@ pub async fn metrics(State(exposition): State<Arc<Exposition>>) -> Response {
 }
 
 async fn status(State(http): State<Arc<Http>>) -> Json<serde_json::Value> {
-    Json(http.shared.status.json())
+    let fleet = http.shared.registry.fleet();
+    Json(http.shared.status.json(fleet.as_deref()))
 }

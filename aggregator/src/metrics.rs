@@ -52,6 +52,7 @@ pub struct Metrics {
     pub capture_dropped: Counter,
     pub events_dropped: Counter,
     active_version: ByOrg<Gauge>,
+    serving_level: ByOrg<Gauge>,
     expired: ByOrg<Gauge>,
     swaps: ByOrg<Counter>,
     pub swap_seconds: Histogram,
@@ -131,6 +132,7 @@ impl Metrics {
             capture_dropped: Counter::default(),
             events_dropped: Counter::default(),
             active_version: Family::default(),
+            serving_level: Family::default(),
             expired: Family::default(),
             swaps: Family::default(),
             swap_seconds: work_histogram(),
@@ -271,6 +273,8 @@ impl Metrics {
     fn register_modules(&self, r: &mut Registry) {
         let help = "Version of the module that serves, 0 for none of its own";
         r.register("active_version", help, self.active_version.clone());
+        let help = "What serves: 0 the baseline, 1 the fleet's module, 2 a module of its own";
+        r.register("serving_level", help, self.serving_level.clone());
         let help = "Modules that serve under an expired manifest";
         r.register("manifest_expired", help, self.expired.clone());
         r.register("swaps", "Modules taken up", self.swaps.clone());

@@ -8,6 +8,7 @@ use parking_lot::{Mutex, RwLock};
 use serde::Serialize;
 
 use crate::identity::Org;
+use crate::registry::{Installed, Level};
 
 /// One organization, written by the thread that serves it.
 #[derive(Default)]
@@ -81,7 +82,8 @@ impl StatusBoard {
         self.lines.write().entry(org.clone()).or_default().clone()
     }
 
-    pub fn json(&self) -> serde_json::Value {
+    /// With the module of the fleet, if there is one, and how many organizations it serves.
+    pub fn json(&self, fleet: Option<&Installed>) -> serde_json::Value {
         let line = |status: &OrgStatus| Line {
             serving: status.serving.lock().clone(),
             messages: status.messages.load(Ordering::Relaxed),
@@ -93,7 +95,18 @@ impl StatusBoard {
             .iter()
             .map(|(org, status)| (org.as_str(), line(status)))
             .collect();
-        serde_json::json!({ "organizations": organizations })
+        let serves = || {
+            let served = lines.values().map(|status| status.serving.lock().level);
+            served.filter(|level| *level == Level::Fleet.name()).count()
+        };
+        let fleet = fleet.map(|installed| {
+            serde_json::json!({
+                "module": installed.module.digest(),
+                "version": installed.version,
+                "serves": serves(),
+            })
+        });
+        serde_json::json!({ "organizations": organizations, "fleet": fleet })
     }
 }
 
@@ -113,11 +126,11 @@ mod tests {
             ..Serving::default()
         });
         assert_eq!(
-            board.json()["organizations"]["acme"]["us_per_message"],
+            board.json(None)["organizations"]["acme"]["us_per_message"],
             serde_json::Value::Null
         );
         status.message(3.0);
-        let line = &board.json()["organizations"]["acme"];
+        let line = &board.json(None)["organizations"]["acme"];
         assert_eq!(
             (&line["messages"], &line["version"]),
             (&3.into(), &2.into())

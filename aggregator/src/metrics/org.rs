@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
+use ratchet_output::metrics::OTHER;
 
 use super::labels::Labels;
 use super::{ByRule, Metrics, Share};
 use crate::identity::Org;
+use crate::registry::Level;
 
 /// The handles of one organization.
 pub struct OrgMetrics {
@@ -18,6 +21,8 @@ pub struct OrgMetrics {
     pub module_points: Counter,
     pub message_seconds: Histogram,
     pub state: StateMetrics,
+    /// None where several organizations share the label.
+    level: Option<Gauge>,
     org: String,
     labels: Labels,
     emitted: ByRule,
@@ -52,10 +57,22 @@ impl OrgMetrics {
             module_points: metrics.module_points.get_or_create_owned(&label),
             message_seconds: metrics.message_seconds.get_or_create_owned(&label),
             state: StateMetrics::new(metrics, org),
+            level: (label.org != OTHER).then(|| metrics.serving_level.get_or_create_owned(&label)),
             org: org.to_string(),
             labels: metrics.labels.clone(),
             emitted: metrics.emitted.clone(),
             window_age_seconds: metrics.window_age_seconds.clone(),
+        }
+    }
+
+    /// Tells what serves.
+    pub fn serves(&self, level: Level) {
+        if let Some(gauge) = &self.level {
+            gauge.set(match level {
+                Level::Baseline => 0,
+                Level::Fleet => 1,
+                Level::Tenant => 2,
+            });
         }
     }
 

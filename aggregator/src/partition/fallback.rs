@@ -225,14 +225,19 @@ fn demote(shared: &Shared, org: &mut OrgState, index: usize, reason: &str, detai
     if let Err(error) = shared.demotions.add(demotion) {
         tracing::error!(%error, "a demotion is not saved");
     }
-    shared.metrics.demoted(org.org.as_str());
+    shared.metrics.demoted(owner);
+    // Whose messages the fleet's module failed on is for all to know, their values are not.
+    let detail = match gone.level {
+        Level::Fleet => format!("on messages of `{}`", org.org),
+        Level::Baseline | Level::Tenant => detail.to_owned(),
+    };
     let fields = serde_json::json!({
-        "configuration": served.configuration.digest.to_string(),
+        "configuration": configuration.to_string(),
         "module": module.to_string(),
         "version": gone.version,
         "reason": reason,
         "detail": detail,
     });
-    shared.events.send(org.org.as_str(), "demoted", fields);
+    shared.events.send(owner, "demoted", fields);
     served.take_up(shared, &org.org);
 }

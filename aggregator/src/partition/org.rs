@@ -384,6 +384,9 @@ impl OrgState {
             .served
             .iter()
             .find(|s| Some(s.configuration.digest) == newest);
+        if let Some(served) = served {
+            self.metrics.serves(served.installed.level);
+        }
         let serving = served.map_or_else(Serving::default, |s| Serving {
             configuration: Some(s.configuration.digest.to_string()),
             module: Some(s.installed.module.digest()),

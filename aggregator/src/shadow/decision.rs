@@ -4,7 +4,7 @@ use ratchet_trust::floor::AcceptedModule;
 use ratchet_trust::manifest::Predicate;
 use ratchet_trust::{
     AttestationRefusal, Attested, ConfigurationDigest, Floor, Kind, ModuleDigest, ProofPolicy,
-    Statement, StatementDigest, CLOCK_SKEW_MS_MAX, INTERFACE,
+    Statement, StatementDigest, CLOCK_SKEW_MS_MAX, FLEET, INTERFACE,
 };
 
 use super::ledger::Page;
@@ -43,8 +43,11 @@ impl Facts {
         let (org, configuration) = (predicate.org.as_str(), predicate.configuration);
         let module = predicate.module.map(|module| module.sha256);
         Self {
-            configuration_known: knowledge.rules(org, configuration).is_some(),
-            newest: knowledge.newest(org),
+            configuration_known: knowledge.knows(org, configuration),
+            newest: match org {
+                FLEET => Some(ConfigurationDigest::NONE),
+                org => knowledge.newest(org),
+            },
             serving: knowledge.serving(org, configuration),
             floor: knowledge.floor(org),
             accepted: knowledge.accepted(org),
@@ -84,7 +87,7 @@ pub fn decide(
         let detail = format!("`{}`, not `{INTERFACE}`", predicate.interface);
         return Err(Refused::new("wrong-interface", detail));
     }
-    // 2. A configuration that the organization has.
+    // 2. A configuration that the organization has; the fleet's is none.
     if !facts.configuration_known {
         let detail = format!("`{}` has no {}", predicate.org, predicate.configuration);
         return Err(Refused::new("unknown-configuration", detail));

@@ -8,14 +8,17 @@ use async_nats::jetstream;
 use async_nats::jetstream::object_store::{GetErrorKind, ObjectStore};
 use bytes::Bytes;
 use parking_lot::Mutex;
-use ratchet_sandbox::evaluate::{Evaluation, Evaluator, Incumbent, Options, Question};
-use ratchet_trust::{ModuleDigest, OrgName, MODULE_BYTES_MAX};
+use ratchet_sandbox::evaluate::{
+    EvaluateError, Evaluation, Evaluator, Incumbent, Options, Question,
+};
+use ratchet_trust::{ModuleDigest, OrgName, FLEET, MODULE_BYTES_MAX};
 use tokio::io::AsyncReadExt;
 
+use super::fleet::{self, Finding, Tour};
 use super::held_back;
 use super::ledger::{self, Admission, Ledger, LedgerError, Page, Verdict, Word};
 use super::wire::{Answer, EvaluateRequest, Refused};
-use super::Knowledge;
+use super::{Knowledge, Tenant};
 use crate::events::now_ms;
 
 /// Everything that an evaluation needs besides the question.
@@ -59,7 +62,7 @@ impl Court {
     /// Answers without an evaluation where that is possible; `None` means: evaluate.
     pub fn answer_from_record(&self, request: &EvaluateRequest) -> Option<Answer> {
         let org = request.org.as_str();
-        if self.knowledge.rules(org, request.configuration).is_none() {
+        if !self.knowledge.knows(org, request.configuration) {
             return Some(Answer::Refusal(unknown_configuration(request)));
         }
         let incumbent = self.knowledge.serving(org, request.configuration);
@@ -93,49 +96,109 @@ impl Court {
     }
 
     async fn judge(&self, request: &EvaluateRequest) -> Result<Word, Refused> {
-        let (org, configuration) = (request.org.as_str(), request.configuration);
-        let rules = self
-            .knowledge
-            .rules(org, configuration)
-            .ok_or_else(|| unknown_configuration(request))?;
         // What serves is read once: the verdict is about this one.
-        let incumbent = self.knowledge.serving(org, configuration);
+        let incumbent = self
+            .knowledge
+            .serving(request.org.as_str(), request.configuration);
         // 1. The candidate's bytes, hashed here.
-        let candidate = self.fetch(request.module, Some(request.size)).await?;
-        let incumbent_bytes = match incumbent {
-            Some(module) => Some(self.fetch(module, None).await?),
-            None => None,
+        let rivals = Rivals {
+            candidate: self.fetch(request.module, Some(request.size)).await?.into(),
+            incumbent: match incumbent {
+                Some(module) => Some(self.fetch(module, None).await?.into()),
+                None => None,
+            },
         };
-        // 2. Held-back messages, of which a seed chooses.
-        let all = held_back::read(&self.context, org, configuration)
-            .await
-            .map_err(|error| Refused::new("unavailable", format!("held-back messages: {error}")))?;
         let seed = RandomState::new().build_hasher().finish();
-        let messages = held_back::sample(all, seed);
-        // 3. The question is paid for before anything can be learnt from it.
+        let tenants = self.tenants(request, seed).await?;
+        // 2. The question is paid for before anything can be learnt from it.
         let charged = request.clone();
         self.books
             .update(&request.org, move |page| {
                 page.charge(&question(&charged, incumbent))
             })
             .await?;
-        // 4. Policy, comparison with the baseline, and timing against the incumbent.
-        let case = Case {
-            rules,
-            messages,
-            candidate,
-            incumbent: incumbent_bytes,
-            seed,
+        // 3. Policy, comparison with the baseline, and timing against the incumbent.
+        let finding = if request.org.as_str() == FLEET {
+            self.tour(&tenants, &rivals, seed).await?
+        } else {
+            self.one(&tenants, &rivals, seed).await?
         };
-        let evaluation = self.run(case).await?;
-        // 5. The record, durable before the answer leaves.
-        let verdict = verdict(request, incumbent, seed, &evaluation);
+        // 4. The record, durable before the answer leaves.
+        let verdict = verdict(request, incumbent, seed, finding);
         let word = verdict.word;
         tell(request, &verdict);
         self.books
             .update(&request.org, move |page| page.record(verdict))
             .await?;
         Ok(word)
+    }
+
+    /// Whose messages the question is put to.
+    async fn tenants(&self, request: &EvaluateRequest, seed: u64) -> Result<Vec<Tenant>, Refused> {
+        let (org, configuration) = (request.org.as_str(), request.configuration);
+        if org == FLEET {
+            let chosen = fleet::choose(&self.context, self.knowledge.as_ref(), seed).await;
+            return chosen.map_err(|error| no_messages(&error));
+        }
+        let rules = self.knowledge.rules(org, configuration);
+        let rules = rules.ok_or_else(|| unknown_configuration(request))?;
+        Ok(vec![Tenant {
+            org: org.to_owned(),
+            configuration,
+            rules,
+        }])
+    }
+
+    async fn one(
+        &self,
+        tenants: &[Tenant],
+        rivals: &Rivals,
+        seed: u64,
+    ) -> Result<Finding, Refused> {
+        let options = Options {
+            seed,
+            ..Options::default()
+        };
+        let tenant = tenants.first().ok_or_else(|| no_messages("nobody's"))?;
+        Ok(Finding::from(
+            &self.evaluate_on(tenant, rivals, options).await?,
+        ))
+    }
+
+    /// One organization after the other, so that the messages of one are in memory at a time.
+    async fn tour(
+        &self,
+        tenants: &[Tenant],
+        rivals: &Rivals,
+        seed: u64,
+    ) -> Result<Finding, Refused> {
+        let mut tour = Tour::default();
+        for tenant in tenants {
+            let options = fleet::options(seed, tenants.len());
+            let evaluation = self.evaluate_on(tenant, rivals, options).await?;
+            if !tour.add(&tenant.org, evaluation) {
+                break;
+            }
+        }
+        Ok(tour.finish())
+    }
+
+    /// On held-back messages of one organization, of which the seed chooses.
+    async fn evaluate_on(
+        &self,
+        tenant: &Tenant,
+        rivals: &Rivals,
+        options: Options,
+    ) -> Result<Evaluation, Refused> {
+        let all = held_back::read(&self.context, &tenant.org, tenant.configuration).await;
+        let all = all.map_err(|error| no_messages(&error))?;
+        let case = Case {
+            rules: tenant.rules.clone(),
+            messages: held_back::sample(all, options.seed),
+            rivals: rivals.clone(),
+            options,
+        };
+        self.run(case).await
     }
 
     async fn run(&self, case: Case) -> Result<Evaluation, Refused> {
@@ -180,37 +243,34 @@ impl Court {
     }
 }
 
+/// What runs against what; no incumbent is the baseline.
+#[derive(Clone)]
+struct Rivals {
+    candidate: Bytes,
+    incumbent: Option<Bytes>,
+}
+
 /// An evaluation's input, owned, to be moved to a thread of its own.
 struct Case {
     rules: Bytes,
     messages: Vec<Bytes>,
-    candidate: Vec<u8>,
-    incumbent: Option<Vec<u8>>,
-    seed: u64,
+    rivals: Rivals,
+    options: Options,
 }
 
 impl Case {
-    fn evaluate(
-        &self,
-        evaluator: &Evaluator,
-    ) -> Result<Evaluation, ratchet_sandbox::evaluate::EvaluateError> {
-        let incumbent = match &self.incumbent {
+    fn evaluate(&self, evaluator: &Evaluator) -> Result<Evaluation, EvaluateError> {
+        let incumbent = match &self.rivals.incumbent {
             Some(bytes) => Incumbent::Component(bytes),
             None => Incumbent::Baseline,
         };
         let question = Question {
             rules: Arc::from(self.rules.as_ref()),
             messages: &self.messages,
-            candidate: &self.candidate,
+            candidate: &self.rivals.candidate,
             incumbent,
         };
-        evaluator.evaluate(
-            &question,
-            &Options {
-                seed: self.seed,
-                ..Options::default()
-            },
-        )
+        evaluator.evaluate(&question, &self.options)
     }
 }
 
@@ -228,6 +288,10 @@ fn unavailable(module: ModuleDigest, error: &str) -> Refused {
     Refused::new("unavailable", format!("module {module}: {error}"))
 }
 
+fn no_messages(error: &str) -> Refused {
+    Refused::new("unavailable", format!("held-back messages: {error}"))
+}
+
 fn unknown_configuration(request: &EvaluateRequest) -> Refused {
     let detail = format!("`{}` has no {}", request.org, request.configuration);
     Refused::new("unknown-configuration", detail)
@@ -237,29 +301,21 @@ fn verdict(
     request: &EvaluateRequest,
     incumbent: Option<ModuleDigest>,
     seed: u64,
-    evaluation: &Evaluation,
+    finding: Finding,
 ) -> Verdict {
-    use ratchet_sandbox::evaluate::Verdict as Found;
-    let (word, detail) = match &evaluation.verdict {
-        Found::Pass => (Word::Pass, String::new()),
-        Found::Fail(failure) => (Word::Fail, failure.to_string()),
-        Found::Insufficient { messages, wanted } => (
-            Word::Insufficient,
-            format!("{messages} messages; {wanted} wanted"),
-        ),
-    };
+    let detail = finding.detail.chars();
     Verdict {
         configuration: request.configuration,
         module: request.module,
         size: request.size,
         incumbent,
-        word,
-        detail: detail.chars().take(ledger::DETAIL_CHARS_MAX).collect(),
+        word: finding.word,
+        detail: detail.take(ledger::DETAIL_CHARS_MAX).collect(),
         generation: request.generation.clone(),
         candidate: request.candidate.clone(),
         seed,
-        messages: evaluation.held_back,
-        ratio: evaluation.ratio.as_ref().map(|ratio| ratio.ratio),
+        messages: finding.messages,
+        ratio: finding.ratio,
         at_ms: now_ms(),
     }
 }

@@ -1,5 +1,6 @@
 //! Held-back messages: reading them, counting them, and choosing which of them a question meets.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use async_nats::jetstream;
@@ -72,6 +73,21 @@ pub async fn count(
     Ok(held)
 }
 
+/// How many captured messages of each subject a stream holds.
+pub async fn counts(
+    context: &jetstream::Context,
+    stream: &str,
+) -> Result<HashMap<String, u64>, String> {
+    let handle = context.get_stream_no_info(stream).await.map_err(text)?;
+    let every = format!("{}.>", stream.to_lowercase());
+    let mut subjects = handle.info_with_subjects(&every).await.map_err(text)?;
+    let mut held = HashMap::new();
+    while let Some((subject, count)) = subjects.try_next().await.map_err(text)? {
+        held.insert(subject, count as u64);
+    }
+    Ok(held)
+}
+
 /// The part of the messages that one question meets: a half that the seed chooses, so that the
 /// answers of many questions do not add up to knowledge of each message.
 pub fn sample(messages: Vec<Bytes>, seed: u64) -> Vec<Bytes> {
@@ -99,7 +115,7 @@ fn below(state: &mut u64, bound: u64) -> u64 {
     ((u128::from(word) * u128::from(bound)) >> 64) as u64
 }
 
-fn subject(stream: &str, org: &str, configuration: ConfigurationDigest) -> String {
+pub fn subject(stream: &str, org: &str, configuration: ConfigurationDigest) -> String {
     format!(
         "{}.{org}.{}",
         stream.to_lowercase(),

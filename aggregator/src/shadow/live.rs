@@ -5,12 +5,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use ratchet_trust::floor::AcceptedModule;
-use ratchet_trust::{ConfigurationDigest, Floor, FloorStore, ModuleDigest, Sha256Digest};
+use ratchet_trust::{ConfigurationDigest, Floor, FloorStore, ModuleDigest, Sha256Digest, FLEET};
 
-use super::Knowledge;
+use super::{Knowledge, Tenant};
 use crate::demotions::Demotion;
 use crate::identity::Org;
-use crate::registry::Level;
+use crate::registry::{Installed, Level};
 use crate::shared::Shared;
 
 pub struct Live {
@@ -29,17 +29,26 @@ impl Knowledge for Live {
         Some(timeline.newest()?.digest)
     }
 
+    fn tenants(&self) -> Vec<Tenant> {
+        let organizations = self.shared.directory.organizations();
+        let newest = organizations.into_iter().filter_map(|(org, timeline)| {
+            let configuration = timeline.newest()?;
+            Some(Tenant {
+                org: org.as_str().to_owned(),
+                configuration: configuration.digest,
+                rules: configuration.blob.clone(),
+            })
+        });
+        newest.collect()
+    }
+
     fn serving(&self, org: &str, configuration: ConfigurationDigest) -> Option<ModuleDigest> {
-        let serving = self
-            .shared
-            .registry
-            .serving(&Org::parse(org).ok()?, configuration);
-        if serving.level == Level::Baseline || serving.module.is_builtin() {
-            return None;
-        }
-        Some(ModuleDigest(Sha256Digest::from_bytes(
-            serving.module.sha256(),
-        )))
+        let registry = &self.shared.registry;
+        let serving = match org {
+            FLEET => registry.fleet()?,
+            org => registry.serving(&Org::parse(org).ok()?, configuration),
+        };
+        evolved(&serving)
     }
 
     fn floor(&self, org: &str) -> Option<Floor> {
@@ -58,4 +67,10 @@ impl Knowledge for Live {
         };
         self.shared.demotions.contains(&demotion)
     }
+}
+
+/// Its digest, unless it is the aggregator's own.
+fn evolved(serving: &Installed) -> Option<ModuleDigest> {
+    let own = serving.level == Level::Baseline || serving.module.is_builtin();
+    (!own).then(|| ModuleDigest(Sha256Digest::from_bytes(serving.module.sha256())))
 }

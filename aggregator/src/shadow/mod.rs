@@ -9,12 +9,15 @@
 //! shadow.status       ─► counts
 //! ```
 //!
+//! The fleet module is judged by the same question, on messages of many organizations (`fleet`).
+//!
 //! The control plane, which asks, holds the builder's key and none of the held-back messages; this
 //! service holds the validator's key. What it signs it rebuilds from its own records, so neither
 //! process alone can put code into production. Nothing but one word a candidate leaves it.
 
 mod decision;
 mod evaluation;
+mod fleet;
 mod held_back;
 mod ledger;
 mod live;
@@ -27,7 +30,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use ratchet_trust::floor::AcceptedModule;
-use ratchet_trust::{ConfigurationDigest, Floor, ModuleDigest, PrivateKey, ProofPolicy};
+use ratchet_trust::{ConfigurationDigest, Floor, ModuleDigest, PrivateKey, ProofPolicy, FLEET};
 
 pub use ledger::LedgerError;
 pub use live::Live;
@@ -55,11 +58,28 @@ pub struct ProofRequirement {
     pub attestations: PathBuf,
 }
 
-/// What the rest of the aggregator knows of an organization.
+/// An organization with the configuration that is, or is about to be, in effect.
+#[derive(Clone, Debug)]
+pub struct Tenant {
+    pub org: String,
+    pub configuration: ConfigurationDigest,
+    pub rules: Bytes,
+}
+
+/// What the rest of the aggregator knows of an organization, or of the fleet module.
 pub trait Knowledge: Send + Sync + 'static {
+    /// Whether a module may be for this; the fleet's is of no configuration.
+    fn knows(&self, org: &str, configuration: ConfigurationDigest) -> bool {
+        match org {
+            FLEET => configuration == ConfigurationDigest::NONE,
+            _ => self.rules(org, configuration).is_some(),
+        }
+    }
+    /// Whom the fleet module is judged for.
+    fn tenants(&self) -> Vec<Tenant>;
     /// The rules blob of a configuration, if the organization has (or lately had) it.
     fn rules(&self, org: &str, configuration: ConfigurationDigest) -> Option<Bytes>;
-    /// The newest configuration, in effect or about to be.
+    /// The newest configuration, in effect or about to be; the fleet has none.
     fn newest(&self, org: &str) -> Option<ConfigurationDigest>;
     /// What serves a configuration now; `None` is the baseline.
     fn serving(&self, org: &str, configuration: ConfigurationDigest) -> Option<ModuleDigest>;

@@ -8,14 +8,14 @@ use futures::StreamExt;
 use ratchet_sandbox::evaluate::{EvaluateError, Evaluator};
 use ratchet_sandbox::Limits;
 use ratchet_trust::sign::countersign;
-use ratchet_trust::{PrivateKey, StatementDigest};
+use ratchet_trust::{PrivateKey, StatementDigest, FLEET};
 use tokio::sync::mpsc;
 
 use super::decision::{self, Facts};
 use super::evaluation::{Books, Court};
-use super::held_back;
 use super::ledger::{Ledger, LedgerError};
 use super::wire::{self, Answer, EvaluateRequest, Refused, StatusRequest};
+use super::{fleet, held_back};
 use super::{Knowledge, ProofRequirement, Setup};
 use crate::events::now_ms;
 
@@ -177,6 +177,10 @@ async fn status(court: &Court, question: &StatusRequest) -> Result<Answer, Refus
             .map_err(|error| Refused::new("unavailable", format!("{stream}: {error}")))
     };
     let accepted_version = court.knowledge.floor(org).map_or(0, |floor| floor.version);
+    if org == FLEET {
+        let knowledge = court.knowledge.as_ref();
+        return fleet::status(&court.context, knowledge, accepted_version).await;
+    }
     Ok(Answer::Status {
         held_back: count(held_back::VALIDATION).await?,
         training: count(held_back::TRAINING).await?,

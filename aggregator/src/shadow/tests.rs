@@ -1,5 +1,7 @@
 //! The service on a real NATS server, asked as the control plane asks it.
 
+mod fleet;
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -18,7 +20,7 @@ use ratchet_trust::{
 use serde_json::{json, Value};
 use tokio::task::JoinHandle;
 
-use super::{serve, Knowledge, ProofRequirement, ServiceError, Setup};
+use super::{serve, Knowledge, ProofRequirement, ServiceError, Setup, Tenant};
 use crate::events::now_ms;
 
 const MESSAGES: u32 = 96;
@@ -140,6 +142,15 @@ impl Knowledge for Known {
         (org == "acme").then(|| ConfigurationDigest::of(&self.rules))
     }
 
+    fn tenants(&self) -> Vec<Tenant> {
+        let tenant = |org: &str| Tenant {
+            org: org.to_owned(),
+            configuration: ConfigurationDigest::of(&self.rules),
+            rules: self.rules.clone(),
+        };
+        ["acme", "globex"].map(tenant).to_vec()
+    }
+
     fn serving(&self, _: &str, _: ConfigurationDigest) -> Option<ModuleDigest> {
         *self.serving.lock()
     }
@@ -206,14 +217,23 @@ fn attestation(codec: &str) -> String {
 }
 
 fn statement(configuration: ConfigurationDigest, component: &[u8], version: u64) -> Vec<u8> {
+    statement_of("acme", configuration, component, version)
+}
+
+fn statement_of(
+    org: &str,
+    configuration: ConfigurationDigest,
+    component: &[u8],
+    version: u64,
+) -> Vec<u8> {
     let (module, any) = (ModuleDigest::of(component), "a".repeat(64));
     let now_ms = now_ms();
     let statement = json!({
         "_type": "https://in-toto.io/Statement/v1",
-        "subject": [{ "name": "acme", "digest": { "sha256": module } }],
+        "subject": [{ "name": org, "digest": { "sha256": module } }],
         "predicateType": "urn:ratchet:manifest:v1",
         "predicate": {
-            "schema": 2, "org": "acme", "configuration": configuration,
+            "schema": 2, "org": org, "configuration": configuration,
             "module": { "sha256": module, "size": component.len() },
             "interface": ratchet_sandbox::INTERFACE, "version": version, "previous": null,
             "issued_at_ms": now_ms, "expires_at_ms": now_ms + 60_000, "kind": "promote",
@@ -330,8 +350,8 @@ impl Stage {
         service
     }
 
-    async fn hold_back(&self) {
-        let subject = format!("validation.acme.{}", self.desk.configuration.0.short());
+    async fn hold_back(&self, org: &str) {
+        let subject = format!("validation.{org}.{}", self.desk.configuration.0.short());
         for n in 0..MESSAGES {
             let sent = self
                 .context
@@ -367,11 +387,13 @@ async fn judges_and_signs() {
         stage.desk.countersign(&promotion).await["error"],
         "not-passed"
     );
-    stage.hold_back().await;
+    stage.hold_back("acme").await;
     refusals(&stage.desk, &stage.fast).await;
     verdicts(&stage).await;
     attestations(&stage, &promotion).await;
     signatures(&stage, &promotion).await;
+
+    fleet::judged_for_all(&stage).await;
 
     // A restart forgets nothing.
     service.abort();
@@ -436,13 +458,15 @@ async fn refusals(desk: &Desk, fast: &[u8]) {
     };
     check(json!({ "module": zeros }), "module-missing").await;
     check(json!({ "size": 5 }), "module-size").await;
-    check(json!({ "configuration": zeros }), "unknown-configuration").await;
+    let other = "f".repeat(64);
+    check(json!({ "configuration": other }), "unknown-configuration").await;
     check(
         json!({ "org": "globex", "generation": "globex/gen/1" }),
         "unknown-configuration",
     )
     .await;
     check(json!({ "org": "fleet" }), "malformed-request").await;
+    check(json!({ "configuration": zeros }), "malformed-request").await;
     let answer = desk
         .ask("shadow.countersign", json!({ "statement": "e30=" }))
         .await;

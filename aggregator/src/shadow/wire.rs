@@ -77,9 +77,10 @@ impl Answer {
 
 pub fn evaluate_request(bytes: &[u8]) -> Result<EvaluateRequest, Refused> {
     let request: EvaluateRequest = parse(bytes)?;
-    if request.org.as_str() == FLEET {
+    let none = request.configuration == ConfigurationDigest::NONE;
+    if (request.org.as_str() == FLEET) != none {
         return Err(malformed(
-            "the fleet module is not evaluated for one organization",
+            "the fleet module, and no other, is of no configuration",
         ));
     }
     if !(1..=MODULE_BYTES_MAX as u64).contains(&request.size) {
@@ -208,10 +209,6 @@ mod tests {
             Err(("malformed-request", "`Acme`")),
         );
         check(
-            json!({ "org": "fleet" }),
-            Err(("malformed-request", "fleet")),
-        );
-        check(
             json!({ "module": "abc" }),
             Err(("malformed-request", "`abc`")),
         );
@@ -232,6 +229,20 @@ mod tests {
             .unwrap_err()
             .detail
             .contains("131073 bytes"));
+    }
+
+    #[test]
+    fn the_fleet_is_of_no_configuration() {
+        let none = "0".repeat(64);
+        let fleet = json!({ "org": "fleet", "generation": "fleet/gen/7" });
+        for changes in [&fleet, &json!({ "configuration": none })] {
+            let refused = request(changes.clone()).unwrap_err();
+            assert_eq!(refused.error, "malformed-request", "{changes}");
+            assert!(refused.detail.contains("no configuration"), "{refused:?}");
+        }
+        let mut asked = fleet;
+        asked["configuration"] = json!(none);
+        assert!(request(asked).is_ok());
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod clocks;
 mod configuration;
 mod demotion;
 mod edit;
+mod fleet;
 mod forward;
 mod load;
 mod malformed;

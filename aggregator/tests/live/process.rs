@@ -166,6 +166,13 @@ impl Aggregator {
         status["organizations"][org].clone()
     }
 
+    /// What is told of the fleet's module.
+    pub async fn fleet(&self) -> Value {
+        let (_, body) = self.get("/status").await.expect("an answer");
+        let status: Value = serde_json::from_str(&body).expect("JSON");
+        status["fleet"].clone()
+    }
+
     /// The value of one metric, 0 when it does not exist.
     pub async fn metric(&self, series: &str) -> f64 {
         let (_, body) = self.get("/metrics").await.expect("an answer");

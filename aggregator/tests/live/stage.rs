@@ -168,11 +168,28 @@ impl Stage {
             .await
     }
 
+    /// Puts a component into service as a version of the fleet's module.
+    pub async fn promote_fleet(&self, version: u64, component: &[u8]) -> Value {
+        let module = self.store(component).await;
+        let claim = Claim {
+            org: "fleet".to_owned(),
+            ..self.claim(ConfigurationDigest::NONE, version, Some(module))
+        };
+        self.activate("fleet", self.keys.envelope(&claim.statement()))
+            .await;
+        self.event_of("fleet", "swapped", |event| event["version"] == version)
+            .await
+    }
+
     /// The first event of a kind, past or to come, that fits.
     pub async fn event(&self, kind: &str, fits: impl Fn(&Value) -> bool) -> Value {
+        self.event_of("acme", kind, fits).await
+    }
+
+    pub async fn event_of(&self, org: &str, kind: &str, fits: impl Fn(&Value) -> bool) -> Value {
         let stream = self.context.get_stream("EVENTS").await.unwrap();
         let config = jetstream::consumer::pull::OrderedConfig {
-            filter_subject: format!("evt.acme.{kind}"),
+            filter_subject: format!("evt.{org}.{kind}"),
             ..Default::default()
         };
         let mut messages = stream
