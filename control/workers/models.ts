@@ -41,6 +41,23 @@ export interface Models {
   close(): void;
 }
 
+const DAY_MS = 24 * 3_600_000;
+/** No generation is under way for so long, nor taken up again. */
+const JOURNAL_MS_MAX = 90 * DAY_MS;
+
+function forgetDaily(journal: Journal): NodeJS.Timeout {
+  const forget = () => {
+    try {
+      journal.forget(Date.now() - JOURNAL_MS_MAX);
+    } catch (error) {
+      // Another process holds the file: tomorrow is early enough.
+      process.emitWarning(error instanceof Error ? error : String(error));
+    }
+  };
+  forget();
+  return setInterval(forget, DAY_MS).unref();
+}
+
 /** Null without a key. */
 export function openModels(
   settings: Pick<Settings, 'models' | 'state'>,
@@ -50,7 +67,12 @@ export function openModels(
   const { apiKey } = settings.models;
   if (apiKey === null) return null;
   const journal = Journal.open(join(settings.state, 'llm.sqlite'));
+  const timer = forgetDaily(journal);
   const { archive, lineage, store: documents } = given;
   const mutator = modelMutator({ apiKey, settings: llm, journal, documents, archive, lineage });
-  return { mutator, close: () => journal.close() };
+  const close = () => {
+    clearInterval(timer);
+    journal.close();
+  };
+  return { mutator, close };
 }

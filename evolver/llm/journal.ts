@@ -2,14 +2,14 @@
  * The journal of model calls, and the ledger of what they cost: one row a call, keyed by
  * conversation and turn. A call is booked with its worst cost before it is made; the answer
  * replaces that by what it really cost. A conversation that is taken up again after a crash finds
- * its answers here.
+ * its answers here. Conversations that ended long ago are forgotten, but for what they cost.
  */
 import Database from 'better-sqlite3';
 import { BudgetSpent } from './faults.ts';
 import { inDollars, type Usage } from './prices.ts';
 
 const BUSY_TIMEOUT_MS = 60_000;
-const VERSION = 1;
+const VERSION = 2;
 
 const SCHEMA = `
 CREATE TABLE calls (
@@ -46,6 +46,20 @@ CREATE TABLE notes (
   text TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 `;
+
+/** By version; each leads to the next. */
+const CHANGES: readonly string[] = [
+  SCHEMA,
+  `-- When it was booked last; calls of before are as young as this change.
+ALTER TABLE calls ADD COLUMN at_ms INTEGER NOT NULL DEFAULT 0;
+UPDATE calls SET at_ms = unixepoch() * 1000;
+-- What conversations cost that are forgotten.
+CREATE TABLE forgotten (
+  org TEXT PRIMARY KEY,
+  micro INTEGER NOT NULL,
+  calls INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;`,
+];
 
 export interface CallKey {
   conversation: string;
@@ -164,11 +178,13 @@ export class Journal {
       }
       this.#database
         .prepare(
-          `INSERT INTO calls (conversation, turn, attempt, org, model, question, state, micro)
-           VALUES (@conversation, @turn, @attempt, @org, @model, @question, 'reserved', @micro)
+          `INSERT INTO calls
+             (conversation, turn, attempt, org, model, question, state, micro, at_ms)
+           VALUES (@conversation, @turn, @attempt, @org, @model, @question, 'reserved', @micro,
+             unixepoch() * 1000)
            ON CONFLICT DO UPDATE SET lost = lost + calls.micro, micro = excluded.micro,
              attempt = excluded.attempt, model = excluded.model, question = excluded.question,
-             state = 'reserved', answer = NULL`,
+             state = 'reserved', answer = NULL, at_ms = excluded.at_ms`,
         )
         .run({ ...key, micro });
     });
@@ -216,7 +232,30 @@ export class Journal {
   }
 
   spent(org: string): number {
-    return this.#sum('org = ?', org);
+    const sql = 'SELECT micro FROM forgotten WHERE org = ?';
+    const before = Number(this.#database.prepare(sql).pluck().get(org) ?? 0);
+    return before + this.#sum('org = ?', org);
+  }
+
+  /**
+   * Forgets conversations whose last call was booked before a time; a budget knows their cost for
+   * ever. Answers how many calls went.
+   */
+  forget(beforeMs: number): number {
+    const old = `conversation IN (SELECT conversation FROM calls GROUP BY conversation
+      HAVING max(at_ms) < @beforeMs)`;
+    const forget = this.#database.transaction(() => {
+      this.#database
+        .prepare(
+          `INSERT INTO forgotten SELECT org, sum(micro + lost), count(*) FROM calls WHERE ${old}
+           GROUP BY org ON CONFLICT DO UPDATE SET micro = forgotten.micro + excluded.micro,
+             calls = forgotten.calls + excluded.calls`,
+        )
+        .run({ beforeMs });
+      this.#database.prepare(`DELETE FROM told WHERE ${old}`).run({ beforeMs });
+      return this.#database.prepare(`DELETE FROM calls WHERE ${old}`).run({ beforeMs }).changes;
+    });
+    return forget.immediate();
   }
 
   calls(conversation: string): CallRow[] {
@@ -295,7 +334,7 @@ function prepare(database: Database.Database): void {
       if (version > VERSION) {
         throw new Error(`the journal is of version ${version}, this program knows ${VERSION}`);
       }
-      if (version === 0) database.exec(SCHEMA);
+      for (const change of CHANGES.slice(version)) database.exec(change);
       database.pragma(`user_version = ${VERSION}`);
     })
     .immediate();

@@ -119,3 +119,23 @@ test('what was lost in a try stays charged; an answer counts for its question al
   assert.deepEqual(journal.answered(key), { answer: 'answer', usage: USAGE, micro: 20 });
   assert.equal(journal.answered({ ...key, question: 'another' }), null);
 });
+
+test('conversations that ended long ago are forgotten, and what they cost is not', () => {
+  const journal = Journal.open(':memory:');
+  const limits = { organization: 1_000, proposal: 1_000 };
+  const usage = { input: 1, cacheWrite: 0, cacheRead: 0, output: 1 };
+  for (const conversation of ['a', 'b']) {
+    const key = { conversation, turn: '1', attempt: 1, org: 'acme', model: 'm', question: 'q' };
+    journal.reserve(key, 400, limits);
+    journal.settle(key, 'digest', usage, 300);
+  }
+  assert.equal(journal.forget(Date.now() - 60_000), 0, 'they are young');
+  assert.equal(journal.spent('acme'), 600);
+  assert.equal(journal.forget(Date.now() + 60_000), 2);
+  assert.equal(journal.forget(Date.now() + 60_000), 0);
+  assert.deepEqual([journal.calls('a'), journal.spent('acme'), journal.spent('b')], [[], 600, 0]);
+  const next = { conversation: 'c', turn: '1', attempt: 1, org: 'acme', model: 'm', question: 'q' };
+  assert.throws(() => journal.reserve(next, 401, limits), BudgetSpent);
+  journal.reserve(next, 400, limits);
+  journal.close();
+});
