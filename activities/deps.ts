@@ -2,7 +2,7 @@
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { Settings } from '../control/config.ts';
 import type { ContentStore } from '../control/store/index.ts';
-import type { ActiveTable, ObjectTable } from '../control/tables.ts';
+import type { ActiveTable, ConfigurationTable, ObjectTable } from '../control/tables.ts';
 import type { Archive } from '../evolver/archive.ts';
 import type { Lineage } from '../evolver/lineage.ts';
 import type { Mutator } from '../evolver/mutator.ts';
@@ -30,7 +30,10 @@ export interface Deps {
   lineage: Pick<Lineage, 'commitGeneration' | 'tag'>;
   mutators: Partial<Record<MutatorName, Mutator>>;
   nats: NatsConnection;
+  configurations: Pick<ConfigurationTable, 'read'>;
   active: ActiveTable;
   modules: ObjectTable;
+  /** How many organizations evolve at the moment. */
+  evolving: () => Promise<number>;
   now: () => number;
 }

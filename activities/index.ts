@@ -4,6 +4,7 @@
  */
 import { benchmarkActivities } from './benchmark/index.ts';
 import { buildActivities } from './build/index.ts';
+import { challengeActivities } from './challenge/index.ts';
 import type { Deps } from './deps.ts';
 import { translateFault } from './faults.ts';
 import { mutateActivities } from './mutate/index.ts';
@@ -29,6 +30,7 @@ export function createActivities(deps: Deps): Activities {
     ...benchmarkActivities(deps),
     ...recordActivities(deps),
     ...observeActivities(deps),
+    ...challengeActivities(deps),
     ...shadowActivities(deps),
     ...signActivities(deps),
     ...publishActivities(deps),

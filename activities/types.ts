@@ -16,6 +16,7 @@ import type {
   MutatorName,
   Ref,
 } from '../workflows/messages.ts';
+import type { ChallengeInput, ChallengeVerdict } from './challenge/types.ts';
 import type {
   AdmitInput,
   Admitted,
@@ -76,6 +77,8 @@ export interface CandidateBuildInput extends GenerationKey {
   new_in?: string;
   /** Of a re-run: the candidate whose recorded build answers, while its bytes are there. */
   recorded?: string;
+  /** Of the fleet: in whose traffic none of its literals may occur. */
+  corpus?: Corpus;
 }
 export type SourceVerdict =
   | { verdict: 'pass' }
@@ -139,6 +142,7 @@ export interface BenchmarkInput extends GenerationKey {
   configuration: ConfigurationRef;
   corpus: Corpus;
   candidates: { id: string; component: Ref }[];
+  /** Null = what serves without a tenant's module: the fleet's, or the baseline. */
   incumbent: ActiveModule | null;
   seconds: number;
   promotion_ratio: number;
@@ -158,6 +162,8 @@ export interface Measurement {
 }
 export type BenchmarkVerdict = { id: string } & (
   | ({ verdict: 'faster' | 'slow' } & Measurement)
+  /** Of the fleet: an organization surely loses by it. */
+  | ({ verdict: 'loses'; reason: string } & Measurement)
   | { verdict: 'diverged' | 'trapped' | 'unmeasured'; reason: string }
 );
 export interface BenchmarkResult {
@@ -345,6 +351,7 @@ export interface Activities {
   /** Nothing where a history from before it told what was spent is replayed. */
   conclude(input: ConcludeInput): Promise<Concluded | undefined>;
   observe(input: ObserveInput): Promise<ObserveVerdict>;
+  challenge(input: ChallengeInput): Promise<ChallengeVerdict>;
   recordDemotion(input: DemotionInput): Promise<void>;
   recordManifest(input: ManifestInput): Promise<void>;
 }

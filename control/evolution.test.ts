@@ -6,7 +6,8 @@ import { DEFAULT_BUDGET, DEFAULT_SETTINGS } from '../workflows/messages.ts';
 import { evolutionDefaults } from './evolution.ts';
 
 test('without the variable everything is as the workflows have it', () => {
-  assert.deepEqual(evolutionDefaults(null), { settings: DEFAULT_SETTINGS, budget: DEFAULT_BUDGET });
+  const { settings, budget } = evolutionDefaults(null);
+  assert.deepEqual({ settings, budget }, { settings: DEFAULT_SETTINGS, budget: DEFAULT_BUDGET });
   assert.deepEqual(DEFAULT_SETTINGS.search, DEFAULT_SEARCH, 'the search is on by default');
 });
 
@@ -21,6 +22,16 @@ test('parts replace parts', () => {
   assert.deepEqual(budget, { ...DEFAULT_BUDGET, generations: 3 });
 });
 
+test('the fleet has what tenants have, a longer budget, and parts of its own', () => {
+  const text = '{"candidates":2,"fleet":{"evolve_on_configure":false,"budget":{"generations":3}}}';
+  const { settings, budget, fleet } = evolutionDefaults(text);
+  assert.deepEqual([fleet.settings.candidates, fleet.settings.evolve_on_configure], [2, false]);
+  assert.deepEqual([settings.evolve_on_configure, budget.generations], [true, 6]);
+  assert.equal(fleet.budget.generations, 3);
+  assert.ok(fleet.budget.seconds > budget.seconds);
+  assert.ok(fleet.settings.capture_poll_ms > settings.capture_poll_ms);
+});
+
 const refused: [text: string, message: RegExp][] = [
   ['{"candidate":2}', /settings: "candidate" is not one of its fields/],
   ['{"search":{"island":1}}', /settings.search: "island" is not one of its fields/],
@@ -29,6 +40,7 @@ const refused: [text: string, message: RegExp][] = [
   ['{"search":{"decay":null}}', /settings.search.decay: null is not a number/],
   ['{"budget":{"dollars":1}}', /budget: "dollars" is not one of its fields/],
   ['{"mutator":"human"}', /settings.mutator: "human" is not one of all/],
+  ['{"fleet":{"tenants":1}}', /settings: "tenants" is not one of its fields/],
   ['{', /RATCHET_EVOLUTION: /],
 ];
 for (const [text, message] of refused) {

@@ -9,23 +9,45 @@ import {
 import { checkSettings, mergeBudget } from '../workflows/validate.ts';
 import { SettingsError } from './config.ts';
 
-export interface EvolutionDefaults {
+interface Evolution {
   settings: EvolutionSettings;
   budget: Budget;
 }
 
-/** `text` is JSON such as `{"candidates":2,"search":{"islands":1},"budget":{"generations":3}}`;
- * `null` = the defaults. */
+export interface EvolutionDefaults extends Evolution {
+  /** Of the module that serves every organization without a better one. */
+  fleet: Evolution;
+}
+
+/** Tenants go first, so there is no hurry to look whether it may begin. */
+const FLEET_DEFAULTS = {
+  settings: { capture_poll_ms: 20_000, capture_poll_ms_max: 60_000 },
+  budget: { generations: 15, seconds: 3_600, stagnation: 4 },
+};
+
+/**
+ * `text` is JSON such as `{"candidates":2,"search":{"islands":1},"budget":{"generations":3}}`, with
+ * the same under `fleet` where the fleet is to differ; `null` = the defaults.
+ */
 export function evolutionDefaults(text: string | null): EvolutionDefaults {
-  if (text === null) return { settings: DEFAULT_SETTINGS, budget: DEFAULT_BUDGET };
   try {
-    const { budget = {}, ...changes } = JSON.parse(text) as Record<string, unknown>;
-    const search = { ...DEFAULT_SEARCH, ...(changes.search as object | undefined) };
-    const settings = { ...DEFAULT_SETTINGS, ...changes, search };
-    checkSettings(settings);
-    return { settings, budget: mergeBudget(DEFAULT_BUDGET, budget) };
+    const given = JSON.parse(text ?? '{}') as Record<string, unknown>;
+    const { fleet = {}, ...tenants } = given;
+    const own = changed({ settings: DEFAULT_SETTINGS, budget: DEFAULT_BUDGET }, tenants);
+    const base = changed(own, FLEET_DEFAULTS.settings);
+    const budget = mergeBudget(own.budget, FLEET_DEFAULTS.budget);
+    return { ...own, fleet: changed({ ...base, budget }, fleet as Record<string, unknown>) };
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new SettingsError(`RATCHET_EVOLUTION: ${reason}`);
   }
+}
+
+function changed(base: Evolution, parts: Record<string, unknown>): Evolution {
+  const { budget = {}, ...changes } = parts;
+  const given = changes.search as object | undefined;
+  const search = { ...DEFAULT_SEARCH, ...base.settings.search, ...given };
+  const settings = { ...base.settings, ...changes, search };
+  checkSettings(settings);
+  return { settings, budget: mergeBudget(base.budget, budget) };
 }

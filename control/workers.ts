@@ -1,17 +1,19 @@
 /**
  * The Temporal workers of a control plane: workflows and light activities on `control`, proposals
  * of models on `llm`, builds, benchmarks and the archive on this host's queue, one at a time. Also
- * forwards demotions, which aggregators tell on NATS, to the organizations.
+ * starts the fleet, and forwards what aggregators tell on NATS to organizations and fleet.
  */
 import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
 import { createActivities } from '../activities/index.ts';
 import type { Activities } from '../activities/types.ts';
 import { CONTROL_QUEUE, evolverQueue, LLM_QUEUE } from '../workflows/messages.ts';
 import type { Settings } from './config.ts';
+import { evolutionDefaults } from './evolution.ts';
 import { connectTemporal, temporalOptions } from './temporal.ts';
 import { workflowBundle } from './workers/bundle.ts';
 import { forwardDemotions } from './workers/demotions.ts';
 import { openDeps, type WorkerDeps } from './workers/deps.ts';
+import { countEvolving, forwardFleetSwaps, startFleet } from './workers/fleet.ts';
 import { installRuntime } from './workers/runtime.ts';
 
 /**
@@ -35,7 +37,9 @@ export async function startWorkers(
   installRuntime(settings.logLevel);
   const workflowsPath = new URL('../workflows/index.ts', import.meta.url).pathname;
   const bundle = await workflowBundle(workflowsPath, settings.cache);
-  const deps = await openDeps(settings, overrides);
+  const client = await connectTemporal(settings.temporal);
+  const evolving = () => countEvolving(client);
+  const deps = await openDeps(settings, { evolving, ...overrides });
   const options = await temporalOptions(settings.temporal);
   const connection = await NativeConnection.connect(options);
   const activities = createActivities(deps);
@@ -45,17 +49,20 @@ export async function startWorkers(
       Worker.create({ ...common, ...each }),
     ),
   );
-  const client = await connectTemporal(settings.temporal);
-  const demotions = await forwardDemotions(deps.nats, client);
+  const forwarding = await Promise.all([
+    forwardDemotions(deps.nats, client),
+    forwardFleetSwaps(deps.nats, client, deps.configurations),
+  ]);
+  await startFleet(client, settings.host, evolutionDefaults(settings.evolution).fleet);
   const runs = workers.map((worker) => worker.run());
   const stopped = Promise.all(runs).then(() => undefined);
   const shutdown = async () => {
-    await demotions.close();
+    await Promise.all(forwarding.map((each) => each.close()));
     for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
     await Promise.allSettled(runs);
     await Promise.allSettled([connection.close(), client.connection.close(), deps.close()]);
   };
-  return { shutdown, ended: Promise.race([stopped, demotions.ended]) };
+  return { shutdown, ended: Promise.race([stopped, ...forwarding.map(({ ended }) => ended)]) };
 }
 
 type QueueOptions = Omit<WorkerOptions, 'connection' | 'namespace'>;

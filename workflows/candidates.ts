@@ -167,7 +167,7 @@ export function faultAnswer(gate: Gate, message: string): GateAnswer {
 }
 
 export function measured(candidate: Candidate, verdict: BenchmarkVerdict): void {
-  if (verdict.verdict !== 'faster' && verdict.verdict !== 'slow') return;
+  if (!('ratio' in verdict)) return;
   candidate.outcome.ratio = verdict.ratio;
   candidate.outcome.ci95 = verdict.ci95;
   candidate.outcome.ratio_to_baseline = verdict.ratio_to_baseline;

@@ -2,11 +2,36 @@
 import { TypedSearchAttributes } from '@temporalio/common';
 import { executeChild, ParentClosePolicy } from '@temporalio/workflow';
 import type { generation } from './generation.ts';
+import { FLEET_PRIORITY, isFleet } from './level.ts';
 import * as m from './messages.ts';
 import type { evolverActivities } from './proxies.ts';
+import * as s from './state.ts';
 import { clip } from './summary.ts';
 
 const GENERATION_LIMIT = '2 hours';
+
+export function generationInput(
+  state: s.OrganizationState,
+  what: s.QueuedRerun,
+): m.GenerationInput {
+  if (state.configuration === null) throw new s.StateError('a generation without configuration');
+  const { allowance, candidates } = s.remaining(state);
+  return {
+    schema: m.WIRE_SCHEMA,
+    org: state.org,
+    generation: what.generation,
+    rerun: what.rerun,
+    configuration: state.configuration,
+    incumbent: s.incumbent(state),
+    active_version: state.active?.version ?? 0,
+    evolver_queue: state.evolver_queue,
+    settings: { ...state.settings, candidates },
+    inputs: what.inputs,
+    allowance,
+    ...(what.from && { from: what.from }),
+    ...(what.answers && { answers: what.answers }),
+  };
+}
 
 export function runGeneration(input: m.GenerationInput): Promise<m.GenerationResult> {
   const id = m.generationId(input.org, input.generation, input.rerun);
@@ -18,7 +43,10 @@ export function runGeneration(input: m.GenerationInput): Promise<m.GenerationRes
     workflowExecutionTimeout: GENERATION_LIMIT,
     staticSummary: clip(`${input.org}: generation ${input.generation}`, 200),
     staticDetails: `Configuration \`${input.configuration.digest}\``,
-    priority: { fairnessKey: input.org },
+    priority: {
+      fairnessKey: input.org,
+      ...(isFleet(input.org) && { priorityKey: FLEET_PRIORITY }),
+    },
     typedSearchAttributes: new TypedSearchAttributes([
       { key: m.searchAttributes.orgId, value: input.org },
       { key: m.searchAttributes.generation, value: input.generation },

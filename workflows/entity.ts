@@ -9,9 +9,10 @@ import {
   upsertSearchAttributes,
 } from '@temporalio/workflow';
 import type { ManifestSubject } from '../activities/types.ts';
-import { concludeLost, runGeneration } from './child.ts';
+import { concludeLost, generationInput, runGeneration } from './child.ts';
 import { now } from './clock.ts';
 import { describeFailure } from './failure.ts';
+import { holdAgainstFleet, lookAtTraffic } from './looks.ts';
 import { issueManifest, published } from './manifest.ts';
 import * as m from './messages.ts';
 import { evolverActivities, reads } from './proxies.ts';
@@ -70,6 +71,7 @@ export class Organization {
       rejected_total: state.rejected_total,
       last_error: state.last_error,
       ...(state.observed && { observed: state.observed }),
+      ...(state.challenged && { challenged: state.challenged }),
     };
   }
 
@@ -158,6 +160,10 @@ export class Organization {
     }
     const again = this.state.settings.evolve_on_configure && this.state.configuration !== null;
     if (serving && again) this.set(s.evolve(this.state, this.state.budget));
+  }
+
+  fleetChanged({ version }: m.FleetChanged): void {
+    this.set(s.fleetChanged(this.state, version));
   }
 
   progress(progress: m.GenerationProgress): void {
@@ -295,30 +301,41 @@ export class Organization {
 
   /** Looks at the traffic; what moved away starts a new evolution. */
   async observe(): Promise<void> {
-    const { state } = this;
-    const { configuration, settings } = state;
-    const module = s.incumbent(state)?.module ?? null;
+    const before = this.state;
     this.watch();
-    if (configuration === null || module === null) return;
     try {
-      const at_ms = now();
-      const options = { summary: 'look at the traffic' };
-      const seen = await this.evolver.long.observe.executeWithOptions(options, [
-        {
-          ...{ org: state.org, configuration, module, at_ms },
-          messages_min: settings.training_min,
-          seconds: Math.ceil(settings.benchmark_seconds / 2),
-          limits: {
-            distance: settings.drift_distance ?? m.DRIFT_LIMITS.distance,
-            advantage: settings.drift_advantage ?? m.DRIFT_LIMITS.advantage,
-          },
-        },
-      ]);
-      if (this.state.configuration?.digest !== configuration.digest) return;
-      this.set(s.observed(this.state, { at_ms, ...seen }));
+      const seen = await lookAtTraffic(this.evolver, before);
+      if (seen === null || !this.stillOf(before)) return;
+      this.set(s.observed(this.state, seen));
     } catch (error) {
       this.fault(error);
     }
+  }
+
+  /** Holds the own module against the fleet's, and retires it when it is overtaken. */
+  async challenge(): Promise<void> {
+    const before = this.state;
+    try {
+      const seen = await holdAgainstFleet(this.evolver, before);
+      if (seen === null) return;
+      const module = s.incumbent(before)?.module ?? null;
+      const same = this.stillOf(before) && s.incumbent(this.state)?.module === module;
+      if (seen.verdict === 'overtaken' && same) await this.retire(module);
+      this.set(s.challenged(this.state, seen));
+    } catch (error) {
+      this.fault(error);
+      await sleep(FAULT_PAUSE_MS, { summary: 'hold it against the fleet’s module again' });
+    }
+  }
+
+  private stillOf({ configuration }: s.OrganizationState): boolean {
+    return this.state.configuration?.digest === configuration?.digest;
+  }
+
+  /** The fleet's module serves instead, and the search begins again against that. */
+  private async retire(module: string | null): Promise<void> {
+    await this.issue({ of: 'nothing', kind: 'tombstone' }, module);
+    if (this.state.settings.evolve_on_configure) this.set(s.evolve(this.state, this.state.budget));
   }
 
   private watch(): void {
@@ -350,7 +367,7 @@ export class Organization {
   }
 
   private async child(what: s.QueuedRerun): Promise<m.GenerationResult> {
-    const input = this.generationInput(what);
+    const input = generationInput(this.state, what);
     this.scope = new CancellationScope({ cancellable: true });
     try {
       return await this.scope.run(() => runGeneration(input));
@@ -361,27 +378,6 @@ export class Organization {
     } finally {
       this.scope = null;
     }
-  }
-
-  private generationInput(what: s.QueuedRerun): m.GenerationInput {
-    const { state } = this;
-    if (state.configuration === null) throw new s.StateError('a generation without configuration');
-    const { allowance, candidates } = s.remaining(state);
-    return {
-      schema: m.WIRE_SCHEMA,
-      org: state.org,
-      generation: what.generation,
-      rerun: what.rerun,
-      configuration: state.configuration,
-      incumbent: s.incumbent(state),
-      active_version: state.active?.version ?? 0,
-      evolver_queue: state.evolver_queue,
-      settings: { ...state.settings, candidates },
-      inputs: what.inputs,
-      allowance,
-      ...(what.from && { from: what.from }),
-      ...(what.answers && { answers: what.answers }),
-    };
   }
 
   /** No aggregator confirmed a manifest: what served before is published again. */

@@ -46,6 +46,7 @@ import {
 import { now } from './clock.ts';
 import { describeFailure } from './failure.ts';
 import { type End, Preparation } from './inputs.ts';
+import { isFleet } from './level.ts';
 import { issueManifest } from './manifest.ts';
 import {
   type ActiveModule,
@@ -152,6 +153,7 @@ class Generation {
       const extras = {
         ...(novel && { new_in: inputs.configuration }),
         ...(this.input.from === 'benchmark' && { recorded: this.first(index) }),
+        ...(isFleet(this.key.org) && { corpus: inputs.corpus }),
       };
       const request = { ...this.key, candidate: name, source: candidate.source, spec, ...extras };
       const { quick, long } = this.evolver;

@@ -8,6 +8,8 @@
  */
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
+import type { ChallengeVerdict } from '../activities/challenge/types.ts';
+import { isFleet } from './level.ts';
 import type {
   Allowance,
   Budget,
@@ -31,7 +33,11 @@ export { DEFAULT_BUDGET, DEFAULT_SETTINGS, DRIFT_LIMITS, OBSERVE_MS } from './se
 /** Version of the plain JSON that is carried across continue-as-new and into children. */
 export const WIRE_SCHEMA = 1;
 
-export const WORKFLOW = { organization: 'organization', generation: 'generation' } as const;
+export const WORKFLOW = {
+  organization: 'organization',
+  fleet: 'fleet',
+  generation: 'generation',
+} as const;
 
 export const CONTROL_QUEUE = 'control';
 export const LLM_QUEUE = 'llm';
@@ -42,7 +48,7 @@ export function evolverQueue(host: string): string {
 }
 
 export function organizationId(org: string): string {
-  return `org/${org}`;
+  return isFleet(org) ? WORKFLOW.fleet : `org/${org}`;
 }
 
 /** `rerun` 0 is the first attempt; later ones are `/r1`, `/r2` … */
@@ -173,7 +179,7 @@ export interface GenerationInput {
   generation: number;
   rerun: number;
   configuration: ConfigurationRef;
-  /** The tenant module that serves this configuration now; null = the baseline does. */
+  /** The module of its own that serves this configuration; null = the fleet's, or the baseline. */
   incumbent: ActiveModule | null;
   /** Newest version in the active table when the generation was started, 0 = none. */
   active_version: number;
@@ -274,6 +280,13 @@ export interface OrganizationInput {
 export interface CaptureStatus {
   training: number;
   held_back: number;
+  /** Of the fleet, which lets tenants go first: organizations that evolve at the moment. */
+  evolving?: number;
+}
+
+/** A tenant's module was timed against the fleet's. */
+export interface Challenged extends ChallengeVerdict {
+  at_ms: number;
 }
 
 /** The last look at the traffic while a module served. */
@@ -310,6 +323,7 @@ export interface OrganizationStatus {
   rejected_total: Partial<Record<Gate, number>>;
   last_error: string | null;
   observed?: Observed;
+  challenged?: Challenged;
 }
 
 // ---- updates, query, signals ------------------------------------------------------------------
@@ -411,6 +425,12 @@ export interface ModuleDemoted {
   reason: string;
 }
 export const moduleDemotedSignal = defineSignal<[ModuleDemoted]>('moduleDemoted');
+
+/** Another module of the fleet serves: a tenant's own must earn its place against it. */
+export interface FleetChanged {
+  version: number;
+}
+export const fleetChangedSignal = defineSignal<[FleetChanged]>('fleetChanged');
 
 /** From a generation to its organization. */
 export const generationProgressSignal = defineSignal<[GenerationProgress]>('generationProgress');

@@ -1,119 +1,19 @@
 /**
  * One organization: an entity that lives as long as the organization does. It waits for requests,
  * starts evolving when a new configuration has enough captured traffic, runs one generation at a
- * time, renews manifests, and takes demoted modules out of service.
- *
- * This file wires messages to `Organization` and holds the main loop; what is allowed and what
- * comes next is decided in `state.ts`.
+ * time, renews manifests, takes demoted modules out of service, and retires its own when the
+ * fleet's overtakes it.
  */
-import {
-  ApplicationFailure,
-  allHandlersFinished,
-  condition,
-  continueAsNew,
-  setHandler,
-  workflowInfo,
-} from '@temporalio/workflow';
-import { now } from './clock.ts';
+import { continueAsNew } from '@temporalio/workflow';
 import { Organization } from './entity.ts';
-import {
-  configureUpdate,
-  evolveUpdate,
-  generationProgressSignal,
-  moduleDemotedSignal,
-  type OrganizationInput,
-  pauseUpdate,
-  REJECTION,
-  rerunGenerationUpdate,
-  resumeUpdate,
-  rollbackUpdate,
-  setBudgetUpdate,
-  statusQuery,
-} from './messages.ts';
-import { nextStep } from './state.ts';
-import {
-  checkConfigure,
-  checkOrganizationInput,
-  checkPause,
-  checkResume,
-  InvalidRequest,
-} from './validate.ts';
+import { live, validated, wire } from './life.ts';
+import type { OrganizationInput } from './messages.ts';
+import { checkOrganizationInput } from './validate.ts';
 
 export async function organization(input: OrganizationInput): Promise<void> {
   validated(() => checkOrganizationInput(input));
   const entity = new Organization(input);
-  wire(entity);
-  await entity.restore();
-  let generations = 0;
-  while (!due(generations, input)) {
-    const step = nextStep(entity.state, now());
-    if (step.step === 'renew') await entity.renew();
-    else if (step.step === 'capture') await entity.capture(() => due(generations, input));
-    else if (step.step === 'observe') await entity.observe();
-    else if (step.step === 'generation') {
-      await entity.generation(step.what);
-      generations += 1;
-    } else await entity.rest(step.until_ms, () => due(generations, input));
-  }
-  await condition(allHandlersFinished);
+  wire(entity, { configurable: true });
+  await live(entity, input);
   await continueAsNew<typeof organization>(entity.carry());
-}
-
-function due(generations: number, input: OrganizationInput): boolean {
-  const asked = workflowInfo().continueAsNewSuggested;
-  return asked || generations >= input.settings.generations_per_run;
-}
-
-function wire(entity: Organization): void {
-  const checked = <Args extends unknown[]>(check: (...args: Args) => void) => ({
-    validator: (...args: Args) => validated(() => check(...args)),
-  });
-  setHandler(statusQuery, () => entity.status(), { description: 'Where the organization stands' });
-  setHandler(configureUpdate, (request) => entity.configure(request), {
-    ...checked(checkConfigure),
-    description: 'A configuration came into force',
-  });
-  setHandler(evolveUpdate, (request) => entity.evolve(request), {
-    ...checked(entity.checkEvolve),
-    description: 'Start evolving with a fresh budget',
-  });
-  setHandler(pauseUpdate, (request) => entity.pause(request), {
-    ...checked(checkPause),
-    description: 'Start no new generation',
-  });
-  setHandler(resumeUpdate, (request) => entity.resume(request), {
-    ...checked(checkResume),
-    description: 'Start generations again',
-  });
-  setHandler(rerunGenerationUpdate, (request) => entity.rerun(request), {
-    ...checked(entity.checkRerun),
-    description: 'Run a finished generation again from its stored inputs',
-  });
-  setHandler(rollbackUpdate, (request) => entity.rollback(request), {
-    ...checked(entity.checkRollback),
-    description: 'Return to an earlier module, or to none, and pause',
-  });
-  setHandler(setBudgetUpdate, (request) => entity.setBudget(request), {
-    ...checked(entity.checkBudget),
-    description: 'Replace parts of the budget',
-  });
-  setHandler(moduleDemotedSignal, (demoted) => entity.demoted(demoted), {
-    description: 'An aggregator found a module wrong',
-  });
-  setHandler(generationProgressSignal, (progress) => entity.progress(progress), {
-    description: 'Where the generation under way stands',
-  });
-}
-
-/**
- * A validator's refusal must be a failure that Temporal knows, or it would fail the workflow's
- * task.
- */
-function validated(check: () => void): void {
-  try {
-    check();
-  } catch (error) {
-    if (!(error instanceof InvalidRequest)) throw error;
-    throw ApplicationFailure.nonRetryable(error.message, REJECTION.invalid);
-  }
 }

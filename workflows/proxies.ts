@@ -75,7 +75,7 @@ type Archive = Pick<
   | 'recordDemotion'
   | 'recordManifest'
 >;
-type Long = Pick<Activities, 'build' | 'benchmark' | 'observe'>;
+type Long = Pick<Activities, 'build' | 'benchmark' | 'observe' | 'challenge'>;
 
 /** What runs on the host that keeps the organization's archive. */
 export function evolverActivities(taskQueue: string) {

@@ -20,6 +20,7 @@ import {
   moduleAnswer,
   sourceAnswer,
 } from './candidates.ts';
+import { isFleet } from './level.ts';
 import type { Ref } from './messages.ts';
 import { clip } from './summary.ts';
 
@@ -126,7 +127,9 @@ async function tryOut(
 ): Promise<ProposalFailure | null> {
   const { org, generation, rerun } = input;
   const key = { org, generation, rerun };
-  const request = { ...key, candidate: candidate.id, source: candidate.source, spec: trial.spec };
+  const words = isFleet(org) ? { corpus: trial.corpus } : {};
+  const { source } = candidate;
+  const request = { ...key, candidate: candidate.id, source, spec: trial.spec, ...words };
   const policy = sourceAnswer(await stages.checkSource(request));
   if (!policy.pass) return failureOf(candidate, policy, null);
   const built = await stages.build(request);

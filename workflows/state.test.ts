@@ -299,3 +299,43 @@ test('what is kept is bounded and survives as plain JSON', () => {
   const old = { ...input, carried: { ...carried, schema: 0 } };
   assert.throws(() => s.openState(old), /schema 0/);
 });
+
+test('another module of the fleet is held against the own one, once', () => {
+  const served = s.adoptActive(evolving(), active(1, 'm1'));
+  const changed = s.fleetChanged(s.fleetChanged(served, 4), 3);
+  assert.equal(changed.challenger, 4);
+  assert.equal(s.nextStep(changed, 10).step, 'challenge');
+  assert.equal(s.nextStep(s.pause(changed, null), 10).step, 'wait', 'a pause is a decision');
+  assert.equal(s.nextStep(begun(s.fleetChanged(evolving(), 4)), 10).step, 'wait');
+  const none = s.fleetChanged(evolving(), 4);
+  assert.equal(s.nextStep(none, 10).step, 'generation', 'nothing to be held against');
+  const seen = { at_ms: 9, verdict: 'ahead' as const, ratio: 2, ci95: null, fleet: 4 };
+  const held = s.challenged(changed, seen);
+  assert.deepEqual([held.challenger, held.challenged], [undefined, seen]);
+  assert.equal(s.nextStep(held, 10).step, 'generation');
+  const meanwhile = s.challenged(s.fleetChanged(changed, 5), seen);
+  assert.equal(meanwhile.challenger, 5, 'what came up meanwhile is still to be done');
+  const { fleet: _, ...unchallenged } = { ...seen, verdict: 'unchallenged' as const };
+  assert.equal(s.challenged(changed, { ...unchallenged, fleet: null }).challenger, undefined);
+});
+
+test('the fleet is of no configuration, and lets tenants go first', () => {
+  const input = { schema: WIRE_SCHEMA, org: 'fleet', evolver_queue: 'evolver-a' };
+  const limits = { settings: DEFAULT_SETTINGS, budget: DEFAULT_BUDGET };
+  const state = s.openState({ ...input, ...limits });
+  assert.deepEqual([state.stage, state.configuration?.digest], ['capturing', '0'.repeat(64)]);
+  const waiting = s.captured(state, { training: 64, held_back: 64, evolving: 2 });
+  assert.equal(s.nextStep(waiting, 0).step, 'capture');
+  const begins = s.captured(waiting, { training: 64, held_back: 64, evolving: 0 });
+  assert.equal(s.nextStep(begins, 0).step, 'generation');
+  const spent = { ...begins, stage: 'settled' as const, settled_reason: 'spent' };
+  assert.equal(
+    s.nextStep({ ...spent, observe_at_ms: 5 }, 5).step,
+    'observe',
+    'without a module too',
+  );
+  const promoted = s.adoptActive(begins, { ...active(1, 'm1'), configuration: '0'.repeat(64) });
+  assert.equal(s.incumbent(promoted)?.module, 'm1');
+  const self = s.openState({ ...input, ...limits, carried: promoted });
+  assert.equal(self.active?.module, 'm1');
+});

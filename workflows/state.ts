@@ -11,13 +11,14 @@
  * `paused` is independent of the stage: it only stops new work from being started. State is plain
  * JSON, so that it survives continue-as-new unchanged.
  */
+import { addSpending, budgetUsed, spentOf, whySpent } from './budget.ts';
+import { isFleet, NO_CONFIGURATION } from './level.ts';
 import {
   type ActiveModule,
-  type Allowance,
   type Answers,
   type Budget,
-  type BudgetUsed,
   type CaptureStatus,
+  type Challenged,
   type ConfigurationRef,
   type EvolutionSettings,
   type Gate,
@@ -35,6 +36,8 @@ import {
   WIRE_SCHEMA,
 } from './messages.ts';
 import { summarize } from './summary.ts';
+
+export { budgetUsed, remaining } from './budget.ts';
 
 export const OUTCOMES_MAX = 20;
 export const ANSWERS_MAX = 64;
@@ -106,6 +109,9 @@ export interface OrganizationState {
   /** When the traffic is looked at next; absent in runs that were begun before it was. */
   observe_at_ms?: number;
   observed?: Observed;
+  /** A version of the fleet's module that the own one was not held against yet. */
+  challenger?: number;
+  challenged?: Challenged;
   /** After a renewal that did not work, the next try. */
   renew_not_before_ms: number;
 }
@@ -156,7 +162,10 @@ export function initialState(input: OrganizationInput): OrganizationState {
 
 /** The state of the run before, or a first one. */
 export function openState(input: OrganizationInput): OrganizationState {
-  if (input.carried === undefined || input.carried === null) return initialState(input);
+  if (input.carried === undefined || input.carried === null) {
+    const state = initialState(input);
+    return isFleet(input.org) ? configure(state, NO_CONFIGURATION) : state;
+  }
   const carried = input.carried as OrganizationState;
   ensure(carried.schema === WIRE_SCHEMA, `carried state has schema ${carried.schema}`);
   ensure(carried.org === input.org, `carried state is that of ${carried.org}`);
@@ -227,8 +236,9 @@ export function resume(state: OrganizationState): OrganizationState {
 
 export function captured(state: OrganizationState, status: CaptureStatus): OrganizationState {
   if (state.stage !== 'capturing') return state;
-  const enough =
+  const captured =
     status.training >= state.settings.training_min && status.held_back >= state.held_back_wanted;
+  const enough = captured && (status.evolving ?? 0) === 0;
   return check({ ...state, captured: status, stage: enough ? 'evolving' : 'capturing' });
 }
 
@@ -332,45 +342,6 @@ function whySettled(state: OrganizationState, now_ms: number, ratio: number | nu
   return null;
 }
 
-function whySpent(budget: Budget, spent: Spending): string | null {
-  const { usd = null, tokens = null, evaluations = null } = budget;
-  if (usd !== null && spent.micro_usd >= usd * 1e6) return `budget of $${usd} used`;
-  if (tokens !== null && spent.tokens >= tokens) return `budget of ${tokens} tokens used`;
-  if (evaluations !== null && spent.evaluations >= evaluations) {
-    return `budget of ${evaluations} evaluations used`;
-  }
-  return null;
-}
-
-function spentOf({ used }: OrganizationState): Spending {
-  return used.spent ?? { micro_usd: 0, tokens: 0, evaluations: 0 };
-}
-
-function addSpending(left: Spending, right: Spending): Spending {
-  return {
-    micro_usd: left.micro_usd + right.micro_usd,
-    tokens: left.tokens + right.tokens,
-    evaluations: left.evaluations + right.evaluations,
-  };
-}
-
-/** What the next generation may spend, and how many candidates it may have. */
-export function remaining(state: OrganizationState): {
-  allowance: Allowance;
-  candidates: number;
-} {
-  const { usd = null, tokens = null, evaluations = null } = state.budget;
-  const spent = spentOf(state);
-  const left = evaluations === null ? Number.POSITIVE_INFINITY : evaluations - spent.evaluations;
-  return {
-    allowance: {
-      usd: usd === null ? null : Math.max(0, usd - spent.micro_usd / 1e6),
-      tokens: tokens === null ? null : Math.max(0, tokens - spent.tokens),
-    },
-    candidates: Math.max(1, Math.min(state.settings.candidates, left)),
-  };
-}
-
 function promotedRatio(result: GenerationResult): number | null {
   const promoted = result.candidates.find((candidate) => candidate.state === 'promoted');
   return promoted?.ratio_to_baseline ?? null;
@@ -385,13 +356,6 @@ function addCounts(
     sum[gate] = (sum[gate] ?? 0) + count;
   }
   return sum;
-}
-
-export function budgetUsed(state: OrganizationState, now_ms: number): BudgetUsed {
-  const { generations, stagnation, since_ms } = state.used;
-  const { micro_usd, tokens, evaluations } = spentOf(state);
-  const seconds = since_ms === null ? 0 : Math.max(0, Math.round((now_ms - since_ms) / 1_000));
-  return { generations, stagnation, seconds, usd: micro_usd / 1e6, tokens, evaluations };
 }
 
 /** The active table was read, or written by this organization. */
@@ -458,6 +422,7 @@ export type Step =
   | { step: 'renew' }
   | { step: 'capture' }
   | { step: 'observe' }
+  | { step: 'challenge' }
   | { step: 'generation'; what: QueuedRerun }
   | { step: 'wait'; until_ms: number | null };
 
@@ -466,6 +431,7 @@ export function nextStep(state: OrganizationState, now_ms: number): Step {
   const due = renewalDue(state);
   if (due !== null && due <= now_ms) return { step: 'renew' };
   if (state.paused || state.running !== null) return { step: 'wait', until_ms: due };
+  if (isChallenged(state)) return { step: 'challenge' };
   const rerun = state.queue[0];
   if (rerun !== undefined) return { step: 'generation', what: rerun };
   if (state.stage === 'capturing') return { step: 'capture' };
@@ -474,10 +440,28 @@ export function nextStep(state: OrganizationState, now_ms: number): Step {
   return { step: 'generation', what: { generation, rerun: 0, inputs: null } };
 }
 
+/** Another module of the fleet serves, and there is a module that it could take the place of. */
+function isChallenged(state: OrganizationState): boolean {
+  return state.challenger !== undefined && incumbent(state) !== null;
+}
+
+export function fleetChanged(state: OrganizationState, version: number): OrganizationState {
+  return check({ ...state, challenger: Math.max(version, state.challenger ?? 0) });
+}
+
+/** The own module was held against the fleet's; what came up meanwhile is still to be done. */
+export function challenged(state: OrganizationState, seen: Challenged): OrganizationState {
+  const { challenger, ...rest } = state;
+  const later = challenger !== undefined && challenger > (seen.fleet ?? challenger);
+  return check({ ...rest, ...(later && { challenger }), challenged: seen });
+}
+
 /** While nothing else is to be done, the traffic is watched. */
 function settledStep(state: OrganizationState, due: number | null, now_ms: number): Step {
   const at = state.observe_at_ms;
-  if (state.stage !== 'settled' || at === undefined || incumbent(state) === null) {
+  // The fleet looks for organizations to be measured on also where it came to nothing.
+  const watches = incumbent(state) !== null || isFleet(state.org);
+  if (state.stage !== 'settled' || at === undefined || !watches) {
     return { step: 'wait', until_ms: due };
   }
   if (at <= now_ms) return { step: 'observe' };

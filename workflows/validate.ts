@@ -2,6 +2,7 @@
  * Checks of everything a caller hands to the workflows: synchronous, pure, naming the bad value.
  */
 import type { SearchSettings } from '../evolver/search/settings.ts';
+import { FLEET, isFleet } from './level.ts';
 import {
   type Budget,
   type ConfigurationRef,
@@ -156,6 +157,11 @@ export function checkSettings(value: unknown): void {
 }
 
 export const ORG = /^[a-z0-9-]{1,63}$/;
+
+export function checkFleetInput(input: OrganizationInput): void {
+  checkOrganizationInput(input);
+  if (!isFleet(input.org)) fail('org', input.org, `the fleet's name (${FLEET})`);
+}
 
 export function checkOrganizationInput(input: OrganizationInput): void {
   const given = object('input', input);

@@ -18,7 +18,7 @@ function bench(ratios: Record<string, number | 'wrong'>, runs: string[]): Bench 
     const found = { message: 1, rule: 'r', group: [], window_start_ms: 0, expected: 1, actual: 2 };
     const timed = ['incumbent', ...names];
     return reportSchema.parse({
-      ...{ messages: 9, points: 9, rounds: 9, trap: null },
+      ...{ messages: 9, points: 9, rounds: 9, trap: null, losses: [] },
       divergence: wrong === null ? null : { module: wrong, ...found },
       modules: timed.map((name) => ({
         ...{ name, us_per_message: 1, us_min: 1, fuel_per_point: 1, records: 1 },

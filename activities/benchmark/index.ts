@@ -1,17 +1,21 @@
 /** Stage `benchmark`: the incumbent, the candidates and the baseline, interleaved on training
  * messages. */
+import { FLEET, isFleet } from '../../workflows/level.ts';
 import type { ConfigurationRef } from '../../workflows/messages.ts';
 import { runAggregator, TOOL_LIMITS } from '../aggregator.ts';
 import type { Deps } from '../deps.ts';
 import { fatal } from '../faults.ts';
+import { fleetBench } from '../fleet/benchmark.ts';
 import { beating } from '../heartbeat.ts';
 import { generationOf, stageKey } from '../keys.ts';
 import type { Activities, BenchmarkInput, BenchmarkResult } from '../types.ts';
-import { type Bench, cascade } from './cascade.ts';
-import { BASELINE, INCUMBENT, reportSchema, wrongModule } from './report.ts';
+import { type Bench, cascade, type Module } from './cascade.ts';
+import { BASELINE, INCUMBENT, type Report, reportSchema, wrongModule } from './report.ts';
 
 type Needs = Pick<Deps, 'settings' | 'store' | 'stages'> & {
   modules: Pick<Deps['modules'], 'get'>;
+  /** Where the fleet's module is published; absent where nothing is. */
+  active?: Pick<Deps['active'], 'read'>;
 };
 
 /** More than any time allows; the seconds decide. */
@@ -21,26 +25,40 @@ const OVERHEAD_SECONDS = 120;
 
 export function benchmarkActivities(deps: Needs): Pick<Activities, 'benchmark'> {
   return {
-    benchmark: (input) => {
+    benchmark: async (input) => {
       const modules = input.candidates.map(({ component }) => component.digest);
-      const incumbent = input.incumbent?.module ?? BASELINE;
-      const inputs = [input.corpus.fit.digest, incumbent, ...modules];
+      const incumbent = await incumbentOf(deps, input);
+      const inputs = [input.corpus.fit.digest, incumbent ?? BASELINE, ...modules];
       const stage = input.trial ? 'trial' : 'benchmark';
-      return deps.stages.once(stageKey(generationOf(input), stage, ...inputs), () =>
-        beating({ candidates: modules.length }, (signal) => benchmark(deps, input, signal)),
+      return await deps.stages.once(stageKey(generationOf(input), stage, ...inputs), () =>
+        beating({ candidates: modules.length }, (signal) =>
+          benchmark(deps, { ...input, against: incumbent }, signal),
+        ),
       );
     },
   };
 }
 
+/** What serves without a tenant's module is the fleet's, where one is published. */
+async function incumbentOf({ active }: Needs, input: BenchmarkInput): Promise<string | null> {
+  const own = input.incumbent?.module ?? null;
+  if (own !== null || isFleet(input.org)) return own;
+  return (await active?.read(FLEET))?.manifest.module?.sha256 ?? null;
+}
+
+interface Contest extends BenchmarkInput {
+  /** Digest of the incumbent's component; null = the baseline. */
+  against: string | null;
+}
+
 async function benchmark(
   deps: Needs,
-  input: BenchmarkInput,
+  input: Contest,
   signal: AbortSignal,
 ): Promise<BenchmarkResult> {
   const started = performance.now();
-  const bench = await prepare(deps, input, signal);
   const { seconds, promotion_ratio: threshold } = input;
+  const bench = benchOf(deps, input, signal);
   const { verdicts, reports, elites } = await cascade(bench, input.candidates, input.corpus, {
     seconds,
     threshold,
@@ -50,7 +68,7 @@ async function benchmark(
     schema: 1,
     configuration: input.configuration.digest,
     corpus: input.corpus,
-    incumbent: input.incumbent?.module ?? null,
+    incumbent: input.against,
     threshold,
     reports,
     verdicts,
@@ -61,6 +79,52 @@ async function benchmark(
     seconds: (performance.now() - started) / 1_000,
     candidates: verdicts,
   };
+}
+
+function benchOf(deps: Needs, input: Contest, signal: AbortSignal): Bench {
+  const { against } = input;
+  const own = against === null ? {} : { [INCUMBENT]: against };
+  const reference = against === null ? BASELINE : INCUMBENT;
+  const race = (of: Module[], rules: string, corpus: string, seconds: number) => {
+    const candidates = of.map(({ id, component }) => [id, component.digest]);
+    const modules = { ...own, ...Object.fromEntries(candidates) };
+    const file = deps.store.path(corpus);
+    return raceModules(deps, { rules, modules, reference, corpus: file, seconds }, signal);
+  };
+  if (isFleet(input.org)) {
+    return fleetBench(deps, (of, { rules, corpus }, seconds) => race(of, rules, corpus, seconds));
+  }
+  const rules = input.configuration.blob.digest;
+  return (of, corpus, seconds) => race(of, rules, corpus.digest, seconds);
+}
+
+/** What runs against each other, by digests; the baseline always runs along. */
+export interface RaceInput {
+  rules: string;
+  /** Components by the names that the report has them under. */
+  modules: Record<string, string>;
+  reference: string;
+  /** File with the messages. */
+  corpus: string;
+  seconds: number;
+}
+
+export async function raceModules(
+  deps: Pick<Needs, 'settings' | 'store' | 'modules'>,
+  { rules, modules, reference, corpus, seconds }: RaceInput,
+  signal: AbortSignal,
+): Promise<Report> {
+  const { settings, store } = deps;
+  const whole = Math.max(1, Math.ceil(seconds));
+  const args = ['bench', '--rules', store.path(rules), '--corpus', corpus];
+  for (const [name, digest] of Object.entries(modules)) {
+    args.push('--module', `${name}=${await moduleFile(deps, digest)}`);
+  }
+  args.push('--builtin', BASELINE, '--reference', reference);
+  args.push('--rounds', String(ROUNDS), '--seconds', String(whole));
+  const total = whole + OVERHEAD_SECONDS;
+  const limits = { ...TOOL_LIMITS, milliseconds: total * 1_000, processorSeconds: total * 4 };
+  return await runAggregator(settings.aggregator, args, reportSchema, { signal, limits });
 }
 
 export interface ModuleInput {
@@ -78,57 +142,26 @@ export async function measureModule(
   { configuration, module, corpus, seconds }: ModuleInput,
   signal: AbortSignal,
 ): Promise<number | null> {
-  const total = Math.ceil(seconds) + OVERHEAD_SECONDS;
-  const args = [
-    ...['bench', '--rules', deps.store.path(configuration.blob.digest)],
-    ...['--module', `${INCUMBENT}=${await moduleFile(deps, module)}`],
-    ...['--builtin', BASELINE, '--reference', BASELINE, '--rounds', String(ROUNDS)],
-    ...['--corpus', corpus, '--seconds', String(Math.ceil(seconds))],
-  ];
-  const limits = { ...TOOL_LIMITS, milliseconds: total * 1_000, processorSeconds: total * 4 };
-  const report = await runAggregator(deps.settings.aggregator, args, reportSchema, {
+  const report = await raceModules(
+    deps,
+    {
+      rules: configuration.blob.digest,
+      modules: { [INCUMBENT]: module },
+      reference: BASELINE,
+      corpus,
+      seconds,
+    },
     signal,
-    limits,
-  });
+  );
   if (wrongModule(report) !== null) return null;
   return report.ratios.find(({ name }) => name === INCUMBENT)?.ratio ?? null;
 }
 
-async function prepare(deps: Needs, input: BenchmarkInput, signal: AbortSignal): Promise<Bench> {
-  const { settings, store } = deps;
-  const incumbent = await incumbentFile(deps, input);
-  const reference = incumbent === null ? BASELINE : INCUMBENT;
-  const fixed = [
-    ...['bench', '--rules', store.path(input.configuration.blob.digest)],
-    ...(incumbent === null ? [] : ['--module', `${INCUMBENT}=${incumbent}`]),
-    ...['--builtin', BASELINE, '--reference', reference, '--rounds', String(ROUNDS)],
-  ];
-  return async (modules, corpus, seconds) => {
-    const candidates = modules.flatMap(({ id, component }) => [
-      '--module',
-      `${id}=${store.path(component.digest)}`,
-    ]);
-    const args = [
-      ...fixed,
-      ...['--corpus', store.path(corpus.digest), '--seconds', String(Math.ceil(seconds))],
-      ...candidates,
-    ];
-    const total = Math.ceil(seconds) + OVERHEAD_SECONDS;
-    const limits = { ...TOOL_LIMITS, milliseconds: total * 1_000, processorSeconds: total * 4 };
-    return await runAggregator(settings.aggregator, args, reportSchema, { signal, limits });
-  };
-}
-
-/** The incumbent's bytes may come from another host: then the object store has them. */
-async function incumbentFile(deps: Needs, input: BenchmarkInput): Promise<string | null> {
-  const digest = input.incumbent?.module ?? null;
-  return digest === null ? null : await moduleFile(deps, digest);
-}
-
+/** An incumbent's bytes may come from another host: then the object store has them. */
 async function moduleFile(deps: Pick<Needs, 'store' | 'modules'>, digest: string): Promise<string> {
   if (!(await deps.store.has(digest))) {
     const bytes = await deps.modules.get(digest);
-    if (bytes === null) throw fatal('missingObject', `the incumbent's module ${digest}`);
+    if (bytes === null) throw fatal('missingObject', `the module ${digest}`);
     await deps.store.put(bytes, 'application/wasm');
   }
   return deps.store.path(digest);

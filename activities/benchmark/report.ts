@@ -35,6 +35,18 @@ export const reportSchema = z.object({
     })
     .nullable(),
   trap: z.object({ module: z.string(), message: z.int(), reason: z.string() }).nullable(),
+  /** Of a report about several organizations: where a module surely loses. */
+  losses: z
+    .array(
+      z.object({
+        name: z.string(),
+        ratio: z.number().positive(),
+        ci95: z.tuple([z.number(), z.number()]),
+        member: z.int(),
+        members: z.int(),
+      }),
+    )
+    .optional(),
 });
 
 export type Report = z.output<typeof reportSchema>;
@@ -69,9 +81,7 @@ export function timedVerdict(report: Report, id: string, threshold: number): Ben
     return { id, verdict: 'unmeasured', reason: 'not in the report' };
   }
   const perPoint = timeOf(report, 'per-point');
-  return {
-    id,
-    verdict: found.ci95[0] > threshold ? 'faster' : 'slow',
+  const measurement = {
     us_per_message: module.us_per_message,
     fuel_per_point: module.fuel_per_point,
     ratio: found.ratio,
@@ -79,6 +89,14 @@ export function timedVerdict(report: Report, id: string, threshold: number): Ben
     ratio_to_baseline: found.ratio / baselineRatio(report, found.reference),
     ratio_to_per_point: perPoint === null ? null : perPoint / module.us_per_message,
   };
+  const loss = report.losses?.find(({ name }) => name === id);
+  if (loss !== undefined) return { id, verdict: 'loses', reason: told(loss), ...measurement };
+  return { id, verdict: found.ci95[0] > threshold ? 'faster' : 'slow', ...measurement };
+}
+
+function told({ member, members, ratio, ci95 }: NonNullable<Report['losses']>[number]): string {
+  const figures = `ratio ${ratio.toFixed(3)}, at most ${ci95[1].toFixed(3)}`;
+  return `organization ${member + 1} of ${members} loses: ${figures}`;
 }
 
 /** How many times faster the baseline is than the reference. */

@@ -6,9 +6,10 @@ import { z } from 'zod';
 import type { Archive } from '../../evolver/archive.ts';
 import { runAggregator } from '../aggregator.ts';
 import type { Deps } from '../deps.ts';
+import { readFleetCorpus } from '../fleet/corpus.ts';
 import { beating } from '../heartbeat.ts';
 import { stageKey } from '../keys.ts';
-import type { Activities, BuildVerdict, CandidateBuildInput } from '../types.ts';
+import type { Activities, BuildVerdict, CandidateBuildInput, Corpus } from '../types.ts';
 import { type Kit, readKit } from './kit.ts';
 import { checkUnchanged, hashLibraries, writeLinked } from './linked.ts';
 import { compile } from './rustc.ts';
@@ -38,12 +39,12 @@ const componentizeSchema = z.discriminatedUnion('ok', [
 export function buildActivities(deps: Needs): Building {
   const { settings, store, stages } = deps;
   return {
-    checkSource: ({ source }) =>
-      runAggregator(
-        settings.aggregator,
-        ['check', 'source', store.path(source.digest)],
-        sourceSchema,
-      ),
+    checkSource: async ({ source, corpus }) => {
+      const words = corpus === undefined ? null : await wordsOf(store, corpus);
+      const against = words === null ? [] : ['--words', store.path(words)];
+      const args = ['check', 'source', store.path(source.digest), ...against];
+      return await runAggregator(settings.aggregator, args, sourceSchema);
+    },
     build: async (input) => {
       const inputs = [input.source.digest, input.spec.digest, settings.kit ?? ''];
       const built = await stages.once(
@@ -62,6 +63,11 @@ export function buildActivities(deps: Needs): Building {
         moduleSchema,
       ),
   };
+}
+
+/** Digest of the texts that occur in the traffic of a fleet's corpus. */
+async function wordsOf(store: Needs['store'], corpus: Corpus): Promise<string> {
+  return (await readFleetCorpus(store, corpus.fit)).words;
 }
 
 /** Of a re-run that begins behind the build: what the first attempt built. */

@@ -5,6 +5,7 @@ import type { ProposalRequest } from '../../evolver/mutator.ts';
 import type { TrafficProfile } from '../../evolver/profile.ts';
 import { seedRandom } from '../../evolver/random.ts';
 import { syntaxDigest } from '../../evolver/search/novelty.ts';
+import { isFleet } from '../../workflows/level.ts';
 import type { Deps } from '../deps.ts';
 import { fatal } from '../faults.ts';
 import { beating } from '../heartbeat.ts';
@@ -215,6 +216,7 @@ async function requestOf(
   ];
   return {
     id: candidateId(input, input.index),
+    level: isFleet(input.org) ? 'fleet' : 'tenant',
     rules: decodeBlob(await store.get(document.configuration.blob)),
     parent:
       parent === null

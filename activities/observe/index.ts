@@ -3,29 +3,34 @@
  * kept, held against that of the traffic which the module was measured on, and the module is timed
  * on what there is now. What has moved begins an epoch: figures of before no longer count.
  */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { decodeBlob } from '../../control/configuration/index.ts';
 import type { Archive, CandidateRow } from '../../evolver/archive.ts';
 import { type Drift, driftBetween, judgeDrift } from '../../evolver/drift.ts';
 import type { TrafficProfile } from '../../evolver/profile.ts';
+import { isFleet } from '../../workflows/level.ts';
 import { measureModule } from '../benchmark/index.ts';
 import type { Deps } from '../deps.ts';
+import { observeFleet } from '../fleet/observe.ts';
+import type { Needs as FleetNeeds } from '../fleet/sample.ts';
 import { beating } from '../heartbeat.ts';
 import { readTraining } from '../sample/capture.ts';
-import { encodeCorpus } from '../sample/corpus.ts';
+import { withCorpus } from '../sample/file.ts';
 import { profileTraffic } from '../sample/profile.ts';
 import type { Activities } from '../types.ts';
 import type { ObserveInput, ObserveVerdict } from './types.ts';
 
-type Needs = Pick<Deps, 'archive' | 'nats' | 'store' | 'settings' | 'modules' | 'stages'>;
+type Needs = FleetNeeds &
+  Pick<Deps, 'archive' | 'nats' | 'store' | 'settings' | 'modules' | 'stages'>;
 
 export function observeActivities(deps: Needs): Pick<Activities, 'observe'> {
   return {
     observe: (input) =>
       deps.stages.once(observationId(input), () =>
-        beating({ org: input.org }, (signal) => observe(deps, input, signal)),
+        beating({ org: input.org }, (signal) =>
+          isFleet(input.org)
+            ? observeFleet(deps, input, observationId(input))
+            : observe(deps, input, signal),
+        ),
       ),
   };
 }
@@ -40,27 +45,16 @@ async function observe(
   signal: AbortSignal,
 ): Promise<ObserveVerdict> {
   const { org, configuration, module } = input;
+  if (module === null) return { verdict: 'insufficient', reason: null };
   const messages = await readTraining(deps.nats, org, configuration.digest);
   if (messages.length < input.messages_min) return { verdict: 'insufficient', reason: null };
   const rules = decodeBlob(await deps.store.get(configuration.blob));
   const profile = profileTraffic(messages, rules);
   const { seconds } = input;
-  const advantage = await withFile(encodeCorpus(messages), (corpus) =>
+  const advantage = await withCorpus(messages, (corpus) =>
     measureModule(deps, { configuration, module, corpus, seconds }, signal),
   );
   return await conclude(deps, input, profile, advantage);
-}
-
-/** Looks are taken for ever: the messages of one are not kept. */
-async function withFile<T>(bytes: Uint8Array, use: (file: string) => Promise<T>): Promise<T> {
-  const directory = await mkdtemp(join(tmpdir(), 'ratchet-observation-'));
-  try {
-    const file = join(directory, 'corpus');
-    await writeFile(file, bytes);
-    return await use(file);
-  } finally {
-    await rm(directory, { recursive: true, force: true });
-  }
 }
 
 /** Judged against what the archive knows of the module, and kept. */
@@ -93,6 +87,7 @@ function candidateOf(
   archive: Pick<Archive, 'promotions' | 'candidate' | 'lastMeasured'>,
   { org, configuration, module }: ObserveInput,
 ): CandidateRow | null {
+  if (module === null) return null;
   const measured = archive.lastMeasured(org, configuration.digest, module);
   if (measured !== null) return measured;
   const found = archive.promotions(org).find((row) => row.module === module && row.candidate);

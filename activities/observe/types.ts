@@ -6,8 +6,8 @@ import type { ConfigurationRef } from '../../workflows/messages.ts';
 export interface ObserveInput {
   org: string;
   configuration: ConfigurationRef;
-  /** Digest of the component that serves. */
-  module: string;
+  /** Digest of the component that serves; null = none, which only the fleet may have. */
+  module: string | null;
   /** Workflow time: it names the observation. */
   at_ms: number;
   messages_min: number;

@@ -46,13 +46,16 @@ interface ArchivedVerdict {
   verdict: string;
 }
 
+/** Verdicts of the benchmark on a module that is right. */
+const TIMED: ReadonlySet<string> = new Set(['faster', 'slow', 'loses']);
+
 /**
  * The archive keeps what a candidate is worth as a parent apart from whether it was promoted: one
  * that is correct but not faster, or that could not be asked about, failed at `promotion`, not at
  * the gate.
  */
 export function archivedVerdicts({ gate, passed, verdict }: GateRecord): ArchivedVerdict[] {
-  if (gate === 'benchmark' && (verdict === 'faster' || verdict === 'slow')) {
+  if (gate === 'benchmark' && TIMED.has(verdict)) {
     const timed = { gate, passed: true, verdict: 'timed' };
     return passed ? [timed] : [timed, { gate: 'promotion', passed: false, verdict }];
   }

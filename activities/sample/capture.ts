@@ -28,6 +28,15 @@ export async function countTraining(
   });
 }
 
+/** How many training messages each subject holds. */
+export async function countEveryTraining(nats: NatsConnection): Promise<Map<string, number>> {
+  return await guardNats('counting training messages', async () => {
+    const manager = await jetstreamManager(nats, { checkAPI: false });
+    const info = await manager.streams.info(STREAM, { subjects_filter: 'training.>' });
+    return new Map(Object.entries(info.state.subjects ?? {}));
+  });
+}
+
 /** The newest messages, oldest first. */
 export async function readTraining(
   nats: NatsConnection,

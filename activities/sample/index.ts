@@ -1,7 +1,9 @@
 /** Stage `sample`: training messages become a corpus, and a profile for the mutators. */
 import { decodeBlob } from '../../control/configuration/index.ts';
+import { isFleet } from '../../workflows/level.ts';
 import type { ConfigurationRef } from '../../workflows/messages.ts';
 import type { Deps } from '../deps.ts';
+import { type Needs as FleetNeeds, fleetCaptured, sampleFleet } from '../fleet/sample.ts';
 import { generationOf, stageKey } from '../keys.ts';
 import { status } from '../shadow/service.ts';
 import type { Activities, SampleInput, SampleVerdict } from '../types.ts';
@@ -11,13 +13,14 @@ import { profileTraffic } from './profile.ts';
 
 type Sampling = Pick<Activities, 'sample' | 'captureStatus'>;
 
-export function sampleActivities(deps: Pick<Deps, 'nats' | 'store' | 'stages'>): Sampling {
+export function sampleActivities(deps: FleetNeeds & Pick<Deps, 'stages'>): Sampling {
   return {
     sample: (input) =>
       deps.stages.once(stageKey(generationOf(input), 'sample', input.configuration.digest), () =>
-        sample(deps, input),
+        isFleet(input.org) ? sampleFleet(deps, input) : sample(deps, input),
       ),
     captureStatus: async ({ org, configuration }) => {
+      if (isFleet(org)) return await fleetCaptured(deps, configuration);
       const { held_back } = await status(deps.nats, { org, configuration });
       return { held_back, training: await countTraining(deps.nats, org, configuration) };
     },

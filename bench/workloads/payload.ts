@@ -73,7 +73,7 @@ export function encodeMessage(sets: readonly TagSet[], points: readonly Point[])
 
 /** Decodes one message; throws `PayloadFormatError` where the bytes are not a payload. */
 export function decodeMessage(bytes: Uint8Array): DecodedMessage {
-  const { view, strings, keys, sets, points, column } = open(bytes);
+  const { view, strings, keys, sets, points, column } = openMessage(bytes);
   const dictionary = readStrings(readRun(column(0).bytes, strings), column(1).bytes);
   const metricIds = readRun(column(3).bytes, sets);
   const keyNames = readRun(column(2).bytes, keys);
@@ -96,7 +96,7 @@ export function decodeMessage(bytes: Uint8Array): DecodedMessage {
  * window of many groups is read without building their tags.
  */
 export function readCounts(bytes: Uint8Array): { metric: string; ts: number; count: number }[] {
-  const { view, strings, sets, points, column } = open(bytes);
+  const { view, strings, sets, points, column } = openMessage(bytes);
   const dictionary = readStrings(readRun(column(0).bytes, strings), column(1).bytes);
   const metricIds = readRun(column(3).bytes, sets);
   return readPoints(view, column, points).map(({ set, ts, count }) => ({
@@ -106,7 +106,7 @@ export function readCounts(bytes: Uint8Array): { metric: string; ts: number; cou
   }));
 }
 
-interface OpenMessage {
+export interface OpenMessage {
   view: DataView;
   strings: number;
   keys: number;
@@ -115,7 +115,8 @@ interface OpenMessage {
   column: (i: number) => RawColumn;
 }
 
-function open(bytes: Uint8Array): OpenMessage {
+/** Its counts and its columns as they are. */
+export function openMessage(bytes: Uint8Array): OpenMessage {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (bytes.length < HEADER || view.getUint32(0, true) !== MAGIC) {
     throw new PayloadFormatError('not a payload: the magic number is missing');
@@ -128,7 +129,7 @@ function open(bytes: Uint8Array): OpenMessage {
   return { view, strings: word(12), keys: word(16), sets: word(20), points: word(24), column };
 }
 
-interface Counts {
+export interface Counts {
   strings: number;
   keys: number;
   sets: number;
@@ -196,7 +197,12 @@ function timestampCodes(points: readonly Point[], minTs: number): number[] {
 
 const align = (n: number) => (n + 7) & ~7;
 
-function layOut(columns: readonly Uint8Array[], counts: Counts): Uint8Array {
+/** Columns in their order make a message; those in `sparse` are marked as such. */
+export function layOut(
+  columns: readonly Uint8Array[],
+  counts: Counts,
+  sparse: ReadonlySet<number> = new Set(),
+): Uint8Array {
   let at = align(HEADER + 8 * columns.length);
   const offsets = columns.map((column) => {
     const offset = align(at);
@@ -215,13 +221,14 @@ function layOut(columns: readonly Uint8Array[], counts: Counts): Uint8Array {
   view.setBigInt64(40, BigInt(counts.maxTs), true);
   columns.forEach((column, i) => {
     view.setUint32(HEADER + 8 * i, offsets[i] ?? 0, true);
-    view.setUint32(HEADER + 8 * i + 4, column.length, true);
+    const mark = sparse.has(i) ? SPARSE : 0;
+    view.setUint32(HEADER + 8 * i + 4, column.length + mark, true);
     bytes.set(column, offsets[i]);
   });
   return bytes;
 }
 
-interface RawColumn {
+export interface RawColumn {
   bytes: Uint8Array;
   sparse: boolean;
 }
@@ -237,7 +244,7 @@ function columnBytes(bytes: Uint8Array, view: DataView, i: number): RawColumn {
   return { bytes: bytes.subarray(offset, offset + length), sparse: word >= SPARSE };
 }
 
-function readStrings(lengths: Uint32Array, bytes: Uint8Array): string[] {
+export function readStrings(lengths: Uint32Array, bytes: Uint8Array): string[] {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let at = 0;
   return Array.from(lengths, (length) => {

@@ -204,7 +204,9 @@ test('malformed requests', async () => {
   await askProblem(app, `${organization}/generations/x`, {}, 400, 'bad-request');
   await askProblem(app, `${organization}/generations/1`, {}, 404, 'not-found');
   await askProblem(app, '/v1/organizations/Acme', {}, 400, 'bad-request');
-  await askProblem(app, '/v1/organizations/fleet', {}, 400, 'bad-request');
+  const ofFleet = '/v1/organizations/fleet/configuration';
+  await askProblem(app, ofFleet, {}, 400, 'bad-request');
+  await askProblem(app, ofFleet, { method: 'PUT', body: {} }, 400, 'bad-request');
   await askProblem(app, '/v1/organizations/initech', {}, 404, 'not-found');
   await askProblem(app, '/v1/nothing', {}, 404, 'not-found');
   await askProblem(app, organization, { method: 'DELETE' }, 405, 'method-not-allowed');

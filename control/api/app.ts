@@ -9,6 +9,7 @@ import { routePath } from 'hono/route';
 import { secureHeaders } from 'hono/secure-headers';
 import type { Logger } from 'pino';
 import type { z } from 'zod';
+import { FLEET } from '../../workflows/level.ts';
 import { isOrganizationName } from '../configuration/index.ts';
 import { parseDocumentText } from '../configuration/yaml.ts';
 import { ApiMetrics } from './metrics.ts';
@@ -105,7 +106,8 @@ async function authorize(
   const principal = await services.tokens.find(token);
   if (principal === null) throw new ApiProblem('unauthenticated', 'the token is not known');
   const org = context.req.param('org') ?? null;
-  if (org !== null && !isOrganizationName(org)) {
+  const fleet = route.tenantsOnly !== true && org === FLEET;
+  if (org !== null && !isOrganizationName(org) && !fleet) {
     throw new ApiProblem('bad-request', `${JSON.stringify(org)} is not an organization name`);
   }
   if (!allows(principal, org, route.role)) {

@@ -78,6 +78,7 @@ export const noRecords: GenerationRecords = {
   list: () => ({ rows: [], next: null }),
   read: (): GenerationDetail | null => null,
   candidate: () => null,
+  observations: () => [],
   totals: () => null,
   gain: () => null,
 };

@@ -5,6 +5,7 @@ import {
   type AttemptInput,
   type CandidateRow,
   type GenerationRow,
+  type ObservationInput,
   type Totals,
 } from '../../evolver/archive.ts';
 import type { GainSplit } from '../../evolver/gain.ts';
@@ -21,6 +22,8 @@ export interface GenerationRecords {
   read(org: string, generation: number, rerun: number): GenerationDetail | null;
   /** Of whatever generation. */
   candidate(id: string): CandidateRow | null;
+  /** Looks at the traffic, newest first. */
+  observations(org: string, limit: number): ObservationInput[];
   totals(org: string): Totals | null;
   gain(org: string): GainSplit | null;
 }
@@ -56,6 +59,10 @@ export class ArchiveRecords implements GenerationRecords {
 
   candidate(id: string): CandidateRow | null {
     return this.#open()?.candidate(id) ?? null;
+  }
+
+  observations(org: string, limit: number): ObservationInput[] {
+    return this.#open()?.observations(org, null, limit) ?? [];
   }
 
   totals(org: string): Totals | null {

@@ -49,6 +49,8 @@ export interface RouteDefinition<Query extends z.ZodType, Body extends z.ZodType
   bodyForm?: 'json' | 'document';
   reply: z.ZodType;
   status?: 200 | 202;
+  /** For an organization alone, never for the fleet. */
+  tenantsOnly?: boolean;
   /** Answers bytes instead of JSON. */
   replyType?: string;
   handle(request: ApiRequest<z.output<Query>, z.output<Body>>): Promise<unknown>;

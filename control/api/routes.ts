@@ -1,13 +1,15 @@
 /** Every route of the API. */
 import type { z } from 'zod';
+import { FLEET } from '../../workflows/level.ts';
 import type { OrganizationStatus } from '../../workflows/messages.ts';
 import { compileBody, decodeBlob } from '../configuration/index.ts';
+import { servedByFleet } from './fleet.ts';
 import { GatewayError } from './gateway.ts';
 import { generationRoutes } from './generation-routes.ts';
 import { ApiProblem } from './problem.ts';
 import { type ApiServices, compact, type Route, route } from './route.ts';
 import * as schema from './schemas.ts';
-import { showChanges, showConfiguration, showTotals } from './views.ts';
+import { showChanges, showConfiguration, showObservation, showTotals } from './views.ts';
 
 const organization = '/v1/organizations/{org}';
 
@@ -31,6 +33,7 @@ const configurationRoutes: Route[] = [
     method: 'put',
     path: `${organization}/configuration`,
     id: 'putConfiguration',
+    tenantsOnly: true,
     summary: 'Put an organization’s rules in force at the next window boundary',
     role: 'editor',
     query: schema.noQuery,
@@ -44,6 +47,7 @@ const configurationRoutes: Route[] = [
     method: 'get',
     path: `${organization}/configuration`,
     id: 'getConfiguration',
+    tenantsOnly: true,
     summary: 'The organization’s rules',
     role: 'viewer',
     query: schema.noQuery,
@@ -59,7 +63,7 @@ const configurationRoutes: Route[] = [
     method: 'get',
     path: organization,
     id: 'getOrganization',
-    summary: 'Where the organization stands: workflow, active manifest, archive',
+    summary: 'Where the organization, or `fleet`, stands: workflow, active manifest, archive',
     role: 'viewer',
     query: schema.noQuery,
     body: null,
@@ -141,6 +145,20 @@ const requestRoutes: Route[] = [
 const eventRoutes: Route[] = [
   route({
     method: 'get',
+    path: `${organization}/observations`,
+    id: 'listObservations',
+    summary: 'Looks at the traffic while a module served, newest first',
+    role: 'viewer',
+    query: schema.observationsQuery,
+    body: null,
+    reply: schema.observationsPage,
+    handle: async ({ services, org, query }) => {
+      const found = services.records.observations(org, query.limit);
+      return { observations: found.map(showObservation) };
+    },
+  }),
+  route({
+    method: 'get',
     path: `${organization}/events`,
     id: 'listEvents',
     summary: 'What happened in the aggregators: configured, swapped, refused, demoted …',
@@ -188,11 +206,11 @@ async function putConfiguration(
 
 async function showOrganization(services: ApiServices, org: string) {
   const [stored, active, workflow] = await Promise.all([
-    services.configurations.read(org),
+    org === FLEET ? null : services.configurations.read(org),
     services.active.read(org),
     askStatus(services, org),
   ]);
-  if (stored === null && workflow.status === null) throw unconfigured(org);
+  if (stored === null && workflow.status === null && org !== FLEET) throw unconfigured(org);
   const totals = services.records.totals(org);
   return {
     org,
@@ -209,6 +227,7 @@ async function showOrganization(services: ApiServices, org: string) {
     active: active === null ? null : active.manifest,
     totals: totals === null ? null : showTotals(totals),
     gain: services.records.gain(org),
+    serves: org === FLEET ? await servedByFleet(services) : null,
   };
 }
 

@@ -77,7 +77,13 @@ export const statusView = z.looseObject({
   paused_reason: nullable(z.string()),
   settled_reason: nullable(z.string()),
   configuration: nullable(z.looseObject({ digest, effective_from_ms: milliseconds })),
-  captured: nullable(z.object({ training: z.number(), held_back: z.number() })),
+  captured: nullable(
+    z.object({
+      training: z.number(),
+      held_back: z.number(),
+      evolving: z.number().optional().describe('Of `fleet`: tenants that go first'),
+    }),
+  ),
   generation: z.int(),
   running: nullable(z.looseObject({ generation: z.int(), stage: z.string() })),
   active: nullable(z.looseObject({ version: z.int(), kind: z.string() })),
@@ -123,6 +129,9 @@ export const organizationView = z.object({
       llm: z.number(),
     }),
   ).describe('Ratio of the module to the baseline on training traffic, as a product'),
+  serves: nullable(z.array(z.string())).describe(
+    'Of `fleet`: organizations without a module of their own; null of an organization',
+  ),
 });
 
 export const generationView = z.object({
@@ -284,7 +293,23 @@ export const eventsQuery = z.strictObject({
   since_s: whole(1, 604_800).default(3_600).describe('Without `after`: how far to look back'),
   limit: whole(1, 500).default(100),
 });
+export const observationsQuery = z.strictObject({ limit: whole(1, 500).default(100) });
 export const noQuery = z.strictObject({});
+
+export const observationsPage = z.object({
+  observations: z.array(
+    z.object({
+      at_ms: milliseconds,
+      configuration: digest,
+      module: nullable(digest).describe('That served'),
+      messages: z.int(),
+      distance: nullable(z.number()).describe('From the traffic that it was measured on'),
+      advantage: nullable(z.number()).describe('Its ratio to the baseline then'),
+      verdict: z.enum(['steady', 'moved', 'shrunk']),
+      reason: nullable(z.string()),
+    }),
+  ),
+});
 
 export const eventsPage = z.object({
   events: z.array(

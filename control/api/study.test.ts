@@ -136,6 +136,28 @@ test('what came to nothing is shown, with its source and its conversation', asyn
   assert.equal((await get(`1/objects/${transcript}`)).status, 404);
 });
 
+test('looks at the traffic are listed, newest first', async () => {
+  const archive = Archive.open(file);
+  for (const atMs of [1_000, 2_000]) {
+    archive.recordObservation({
+      ...{ id: `acme/observation/${atMs}`, org: 'acme', configuration: gone, module: null },
+      ...{ profile: gone, messages: 64, distance: 0.5, advantage: null },
+      ...{ verdict: 'moved' as const, reason: 'points doubled', atMs },
+    });
+  }
+  archive.close();
+  const { status, text } = await get('../observations?limit=1');
+  assert.equal(status, 200, text);
+  const { observations } = JSON.parse(text) as { observations: Record<string, unknown>[] };
+  assert.deepEqual(observations, [
+    {
+      ...{ at_ms: 2_000, configuration: gone, module: null, messages: 64 },
+      ...{ distance: 0.5, advantage: null, verdict: 'moved', reason: 'points doubled' },
+    },
+  ]);
+  assert.equal((await get('../observations?limit=0')).status, 422);
+});
+
 test('an export holds all that the generation refers to, and says what is gone', async () => {
   const { status, bytes } = await get('2/export');
   assert.equal(status, 200);

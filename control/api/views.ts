@@ -1,6 +1,12 @@
 /** Rows and entries as the API shows them. */
 import type { z } from 'zod';
-import type { AttemptInput, CandidateRow, GenerationRow, Totals } from '../../evolver/archive.ts';
+import type {
+  AttemptInput,
+  CandidateRow,
+  GenerationRow,
+  ObservationInput,
+  Totals,
+} from '../../evolver/archive.ts';
 import { decodeBlob, printFilter, printWindow, ruleChanges } from '../configuration/index.ts';
 import type { ConfigurationPut, StoredConfiguration } from '../tables.ts';
 import type { GenerationDetail } from './records.ts';
@@ -120,4 +126,12 @@ export function referencedBy(detail: GenerationDetail): Set<string> {
   const tried = attempts.flatMap(({ source = null, transcript = null }) => [source, transcript]);
   const own = [plan, inputs, profile, ...digests, ...tried];
   return new Set(own.filter((digest) => digest !== null));
+}
+
+export function showObservation(row: ObservationInput) {
+  const { configuration, module, messages, distance, advantage, verdict, reason } = row;
+  return {
+    ...{ at_ms: row.atMs, configuration, module, messages },
+    ...{ distance, advantage, verdict, reason },
+  };
 }

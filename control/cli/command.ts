@@ -1,5 +1,6 @@
 /** What all commands share: their surroundings, their arguments, and how they answer. */
 import { InvalidArgumentError } from 'commander';
+import { FLEET } from '../../workflows/level.ts';
 import { isOrganizationName } from '../configuration/index.ts';
 import type { ApiClient } from './client.ts';
 import * as print from './print.ts';
@@ -22,7 +23,12 @@ export function pathOf(org: string, rest?: string): string {
   return `/v1/organizations/${org}${rest === undefined ? '' : `/${rest}`}`;
 }
 
+/** An organization, or the fleet, which most commands are for alike. */
 export function organization(value: string): string {
+  return value === FLEET ? value : tenant(value);
+}
+
+export function tenant(value: string): string {
   if (isOrganizationName(value)) return value;
   throw new InvalidArgumentError('an organization is [a-z0-9-]{1,63}, and not "fleet"');
 }

@@ -22,6 +22,8 @@ export interface OrganizationView {
   status_problem: string | null;
   active: { version: number; kind: string; configuration: string } | null;
   gain: GainSplit | null;
+  /** Of the fleet: organizations without a module of their own. */
+  serves?: string[] | null;
 }
 
 /** What came from elsewhere must not steer the terminal. */
@@ -94,6 +96,7 @@ export function organizationLines(view: OrganizationView): string[] {
     facts.push(['configuration', `${digest}, ${configuration.rules} rules, since ${from}`]);
   }
   facts.push(['serving', active === null ? 'baseline' : `version ${active.version}`]);
+  if (view.serves != null) facts.push(['serves', view.serves.join(', ') || 'nobody']);
   if (view.gain !== null) facts.push(['gain', gainLine(view.gain)]);
   if (status === null) facts.push(['workflow', view.status_problem ?? 'unknown']);
   else facts.push(...statusFacts(status));
@@ -116,6 +119,14 @@ function statusFacts(status: OrganizationStatus): [string, string][] {
   if (status.captured !== null) {
     const { training, held_back } = status.captured;
     facts.push(['captured', `${training} training, ${held_back} held back`]);
+  }
+  const { challenged } = status;
+  if (challenged !== undefined) {
+    const times = ratio(challenged.ratio);
+    facts.push([
+      'against the fleet',
+      `${challenged.verdict}, ${times} its version ${challenged.fleet}`,
+    ]);
   }
   const used = status.budget_used;
   facts.push(['budget', budgetLine(status.budget)]);

@@ -11,6 +11,7 @@ import {
   money,
   organization,
   pathOf,
+  tenant,
   whole,
 } from './command.ts';
 import { UsageError } from './endpoint.ts';
@@ -41,9 +42,12 @@ export function addCommands(program: Command, context: Context): void {
 function addStatus(program: Command, context: Context): void {
   program
     .command('status')
-    .description('where one organization, or each of them, stands')
-    .argument('[org]', 'organization', organization)
-    .addHelpText('after', examples('ratchet status', 'ratchet status acme --json'))
+    .description('where one organization, each of them, or the fleet stands')
+    .argument('[org]', 'organization, or fleet', organization)
+    .addHelpText(
+      'after',
+      examples('ratchet status', 'ratchet status acme --json', 'ratchet status fleet'),
+    )
     .action(async (org?: string) => {
       const client = await context.client();
       const read = (name: string) => client.json<print.OrganizationView>('GET', pathOf(name));
@@ -72,7 +76,7 @@ function addConfigure(program: Command, context: Context): void {
   program
     .command('configure')
     .description('put an organization’s rules in force at the next window boundary')
-    .argument('<org>', 'organization', organization)
+    .argument('<org>', 'organization', tenant)
     .argument('[file]', 'YAML or JSON; "-" reads standard input (default: orgs/<org>.yaml)')
     .addHelpText(
       'after',

@@ -27,7 +27,7 @@ export interface Progress {
   stage: 'unconfigured' | 'capturing' | 'evolving' | 'settled';
   settledReason: string | null;
   lastError: string | null;
-  captured: { training: number; held_back: number } | null;
+  captured: { training: number; held_back: number; evolving?: number } | null;
   generation: number;
   generationStage: string | null;
   activeVersion: number | null;
@@ -46,6 +46,7 @@ export interface Progress {
   rejected: Readonly<Record<string, number>>;
 }
 
+/** An organization, or the fleet, which has no traffic of its own. */
 export interface OrganizationModel {
   org: string;
   progress: Progress | null;
@@ -54,6 +55,8 @@ export interface OrganizationModel {
   rate: number;
   /** Guest time of a live message, microseconds (moving average). */
   liveUs: number | null;
+  /** Version of the fleet's module, where that serves. */
+  fleetVersion: number | null;
   /** `liveUs` right before the newest swap. */
   beforeSwapUs: number | null;
   measured: Measured | null;
@@ -68,6 +71,7 @@ export function newModel(org: string): OrganizationModel {
     traffic: { messages: 0, points: 0, failed: 0 },
     rate: 0,
     liveUs: null,
+    fleetVersion: null,
     beforeSwapUs: null,
     measured: null,
     swaps: [],

@@ -5,6 +5,7 @@
 import { type JsMsg, jetstream, jetstreamManager } from '@nats-io/jetstream';
 import type { Msg, NatsConnection } from '@nats-io/transport-node';
 import type { Ledger } from '../../bench/oracle/ledger.ts';
+import { FLEET } from '../../workflows/level.ts';
 import { within } from '../within.ts';
 import type { ApiClient } from './api.ts';
 import type { Measured, OrganizationModel, Swapped } from './model.ts';
@@ -46,6 +47,7 @@ function book(message: JsMsg, tracked: ReadonlyMap<string, Tracked>): void {
 export async function followEvents(
   connection: NatsConnection,
   tracked: ReadonlyMap<string, Tracked>,
+  fleet: OrganizationModel,
   listener: Listener,
 ): Promise<void> {
   const subscription = connection.subscribe('evt.*.*');
@@ -55,16 +57,17 @@ export async function followEvents(
     const last = await manager.streams.getMessage('MEASURED', query).catch(() => null);
     if (last !== null) model.measured ??= last.json<Measured>();
   }
-  for await (const message of subscription) handleEvent(message, tracked, listener);
+  const modelOf = (org: string) => (org === FLEET ? fleet : tracked.get(org)?.model);
+  for await (const message of subscription) handleEvent(message, modelOf, listener);
 }
 
 function handleEvent(
   message: Msg,
-  tracked: ReadonlyMap<string, Tracked>,
+  modelOf: (org: string) => OrganizationModel | undefined,
   listener: Listener,
 ): void {
   const [, org = '', kind = ''] = message.subject.split('.');
-  const model = tracked.get(org)?.model;
+  const model = modelOf(org);
   if (model === undefined) return;
   if (kind === 'swapped') {
     const swap = message.json<Swapped>();
@@ -80,7 +83,10 @@ function handleEvent(
 }
 
 interface AggregatorStatus {
-  organizations?: Record<string, { us_per_message?: number | null }>;
+  organizations?: Record<
+    string,
+    { us_per_message?: number | null; level?: string; version?: number }
+  >;
 }
 
 /** One round of questions; what does not answer keeps its last known value. */
@@ -88,12 +94,18 @@ export async function poll(
   api: ApiClient,
   aggregatorUrl: string,
   tracked: ReadonlyMap<string, Tracked>,
+  fleet: OrganizationModel,
   counters: RateCounters,
 ): Promise<void> {
   const live = await aggregatorStatus(aggregatorUrl);
+  fleet.progress = (await api.progress(FLEET).catch(() => null)) ?? fleet.progress;
   for (const [org, { model, ledger }] of tracked) {
     model.progress = (await api.progress(org).catch(() => null)) ?? model.progress;
-    model.liveUs = live?.organizations?.[org]?.us_per_message ?? model.liveUs;
+    const served = live?.organizations?.[org];
+    model.liveUs = served?.us_per_message ?? model.liveUs;
+    if (served !== undefined) {
+      model.fleetVersion = served.level === FLEET ? (served.version ?? null) : null;
+    }
     model.rate = counters.rate(org, model.traffic.messages);
     // Windows younger than this may still be open or under way.
     model.lost = ledger.balance(Date.now() - 120_000).lost;

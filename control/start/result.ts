@@ -26,8 +26,17 @@ export interface OrganizationResult {
   reason: string | null;
 }
 
+/** As far as it came while the organizations evolved. */
+export interface FleetResult {
+  version: number | null;
+  generations: number;
+  candidates: number;
+  module_digest: string | null;
+}
+
 export interface Result {
   organizations: OrganizationResult[];
+  fleet: FleetResult;
   swaps: number;
   seed: number;
   stack: Record<string, string>;
@@ -58,6 +67,15 @@ export function organizationResult(model: OrganizationModel, balance: Balance): 
     points_lost: balance.lost,
     first_promotion_s: firstPromotionSeconds(progress),
     reason: version === null ? whyNot(progress) : null,
+  };
+}
+
+export function fleetResult({ progress }: OrganizationModel): FleetResult {
+  return {
+    version: progress?.activeVersion ?? null,
+    generations: progress?.generation ?? 0,
+    candidates: progress?.candidates ?? 0,
+    module_digest: progress?.activeModule ?? null,
   };
 }
 

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { jetstream } from '@nats-io/jetstream';
 import { Ledger } from '../../bench/oracle/ledger.ts';
+import { FLEET } from '../../workflows/level.ts';
 import { ensureTokens } from '../api/tokens.ts';
 import { loadSettings } from '../config.ts';
 import { compileConfiguration } from '../configuration/index.ts';
@@ -12,7 +13,7 @@ import { isDone, newModel, type OrganizationModel } from './model.ts';
 import { bookAggregates, followEvents, poll, RateCounters, type Tracked } from './observe.ts';
 import type { StartOptions } from './options.ts';
 import { type Demonstration, demonstrations } from './organizations.ts';
-import { faultsOf, organizationResult, type Result } from './result.ts';
+import { faultsOf, fleetResult, organizationResult, type Result } from './result.ts';
 import { openScreen, type Screen } from './screen.ts';
 import { Traffic } from './traffic.ts';
 import { stackVersions } from './versions.ts';
@@ -32,6 +33,8 @@ interface Job {
   screen: Screen;
   api: ApiClient;
   tracked: Map<string, Tracked>;
+  /** Nothing waits for it. */
+  fleet: OrganizationModel;
   traffic: Traffic[];
   connections: { close(): Promise<void> }[];
 }
@@ -82,11 +85,12 @@ async function prepare(options: StartOptions, stack: Stack, screen: Screen): Pro
     screen,
     api,
     tracked,
+    fleet: newModel(FLEET),
     traffic: [],
     connections: [producer, operator],
   };
   follow(job, bookAggregates(operator, tracked));
-  follow(job, followEvents(operator, tracked, listenerOf(screen)));
+  follow(job, followEvents(operator, tracked, job.fleet, listenerOf(screen)));
   const targets = {
     temporalMetricsUrl: stack.addresses.temporalMetrics,
     natsMonitorUrl: stack.addresses.natsMonitor,
@@ -144,8 +148,8 @@ async function watch(job: Job, stop: AbortSignal): Promise<void> {
   const deadline = performance.now() + job.options.minutes * 60_000;
   const models = [...job.tracked.values()].map(({ model }) => model);
   while (!stop.aborted) {
-    await poll(job.api, job.stack.addresses.aggregator, job.tracked, counters);
-    job.screen.show(models);
+    await poll(job.api, job.stack.addresses.aggregator, job.tracked, job.fleet, counters);
+    job.screen.show([...models, job.fleet]);
     if (job.options.once && (models.every(isDone) || performance.now() > deadline)) return;
     await sleep(POLL_EVERY_MS, undefined, { signal: stop }).catch(() => undefined);
   }
@@ -162,6 +166,7 @@ async function conclude(job: Job, stop: AbortSignal): Promise<number> {
   const result: Result = {
     organizations: tracked.map(({ model, ledger }) => organizationResult(model, ledger.balance())),
     swaps: tracked.reduce((sum, { model }) => sum + model.swaps.length, 0),
+    fleet: fleetResult(job.fleet),
     seed: job.options.seed,
     stack: await stackVersions(),
     faults: tracked.flatMap(({ model, ledger }) => faultsOf(model, ledger.balance())),

@@ -1,4 +1,5 @@
 /** The live terminal view, as pure text of the models. */
+import { FLEET } from '../../workflows/level.ts';
 import type { OrganizationModel, Progress, Swapped } from './model.ts';
 
 /** Messages that one core could take at `us` microseconds each, as people read it. */
@@ -54,17 +55,37 @@ export function renderMeasured({ org, measured }: OrganizationModel): string {
   );
 }
 
+/** It has no traffic and loses no point. */
+function fleetRow({ org, progress }: OrganizationModel): string[] {
+  const version = progress?.activeVersion == null ? 'none yet' : `v${progress.activeVersion}`;
+  const generation = progress === null || progress.generation === 0 ? '-' : progress.generation;
+  return [org, fleetStage(progress), String(generation), '-', '-', version, '-'];
+}
+
+function fleetStage(progress: Progress | null): string {
+  if (progress === null) return 'starting';
+  const evolving = progress.captured?.evolving ?? 0;
+  if (progress.stage === 'capturing' && evolving > 0) return `waits for ${evolving}`;
+  return stageOf(progress);
+}
+
 function row(model: OrganizationModel): string[] {
   const { progress } = model;
+  if (model.org === FLEET) return fleetRow(model);
   return [
     model.org,
     progress === null ? 'starting' : stageOf(progress),
     progress === null || progress.generation === 0 ? '-' : String(progress.generation),
     `${model.rate.toFixed(0)} msg/s`,
     model.liveUs === null ? '-' : `${model.liveUs.toFixed(1)} µs (${capacity(model.liveUs)})`,
-    progress?.activeVersion == null ? 'baseline' : `v${progress.activeVersion}`,
+    progress?.activeVersion == null ? without(model) : `v${progress.activeVersion}`,
     String(model.lost),
   ];
+}
+
+/** What serves without a module of its own. */
+function without({ fleetVersion }: OrganizationModel): string {
+  return fleetVersion === null ? 'baseline' : `fleet v${fleetVersion}`;
 }
 
 function stageOf(progress: Progress): string {

@@ -9,14 +9,17 @@ import { Lineage } from '../../evolver/lineage.ts';
 import type { Settings } from '../config.ts';
 import { connectNats } from '../nats.ts';
 import { ContentStore } from '../store/index.ts';
-import { ActiveTable, ObjectTable } from '../tables.ts';
+import { ActiveTable, ConfigurationTable, ObjectTable } from '../tables.ts';
 import { openModels } from './models.ts';
 
-export type WorkerDeps = Deps & { close(): Promise<void> };
+export type WorkerDeps = Deps & {
+  configurations: ConfigurationTable;
+  close(): Promise<void>;
+};
 
 export async function openDeps(
   settings: Settings,
-  overrides: Partial<WorkerDeps>,
+  overrides: Partial<WorkerDeps> & Pick<WorkerDeps, 'evolving'>,
 ): Promise<WorkerDeps> {
   const nats = overrides.nats ?? (await connectNats(settings.nats, 'ratchet-workers'));
   await mkdir(dirname(settings.archiveFile), { recursive: true });
@@ -32,6 +35,7 @@ export async function openDeps(
     lineage,
     mutators: { builtin: builtinMutator(), ...(models !== null && { llm: models.mutator }) },
     nats,
+    configurations: await ConfigurationTable.open(nats),
     active: await ActiveTable.open(nats),
     modules: await ObjectTable.open(nats, 'modules'),
     now: Date.now,

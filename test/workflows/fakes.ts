@@ -171,6 +171,7 @@ function stages(): Omit<Activities, keyof Trust> {
     commit: async () => ({ commit: 'c0ffee' }),
     conclude: async () => undefined,
     observe: async () => ({ verdict: 'steady', reason: null }),
+    challenge: async () => ({ verdict: 'ahead', ratio: 1.3, ci95: [1.25, 1.35], fleet: 1 }),
     recordDemotion: async () => undefined,
     recordManifest: async () => undefined,
   };

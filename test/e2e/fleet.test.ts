@@ -1,0 +1,119 @@
+/**
+ * The fleet on the whole stack: one module evolves on the traffic of two organizations, serves the
+ * one that has none of its own, and the other's is held against it.
+ */
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { promisify } from 'node:util';
+import { type Workload, workloadA } from '../../bench/workloads/workloads.ts';
+import type { OrganizationView } from '../../control/cli/print.ts';
+import { repositoryRoot } from '../../control/stack/index.ts';
+import { searchLeaks } from './leaks.ts';
+import {
+  administrator,
+  type Flow,
+  QUICK_EVOLUTION,
+  type Rig,
+  smallWorkload,
+  startFlow,
+  startRig,
+  until,
+} from './support.ts';
+
+const run = promisify(execFile);
+const workloads: Record<string, Workload> = { acme: workloadA(5), globex: smallWorkload() };
+const organizations = Object.keys(workloads);
+const evolution = {
+  ...QUICK_EVOLUTION,
+  // Tenants evolve when they are asked to, so that the test decides who goes first.
+  evolve_on_configure: false,
+  fleet: { evolve_on_configure: true, capture_poll_ms: 500, capture_poll_ms_max: 2_000 },
+};
+let rig: Rig;
+const flows: Flow[] = [];
+
+before(async () => {
+  rig = await startRig(['temporal', 'nats', 'aggregator', 'control'], {
+    RATCHET_EVOLUTION: JSON.stringify(evolution),
+  });
+});
+
+after(async () => {
+  for (const flow of flows) await flow.close();
+  await rig.dispose();
+});
+
+test('a tenant’s module is promoted while the fleet waits', { timeout: 600_000 }, async () => {
+  const api = await administrator(rig.stack, organizations);
+  await until('the fleet runs', 60_000, async () => (await view('fleet')).status !== null);
+  await ratchet(['pause', 'fleet']);
+  for (const [org, workload] of Object.entries(workloads)) {
+    const { effectiveFromMs } = await api.configure(org, workload.rules);
+    flows.push(await startFlow(rig.stack, org, workload, 30, effectiveFromMs));
+  }
+  await ratchet(['evolve', 'acme', '--generations', '12', '--target-ratio', '1']);
+  await until('acme has a module of its own', 540_000, async () => {
+    return (await view('acme')).active?.kind === 'promote';
+  });
+});
+
+test('the fleet’s module serves whoever has none, and tenants’ are held against it', {
+  timeout: 900_000,
+}, async () => {
+  const before = await view('acme');
+  await ratchet(['resume', 'fleet']);
+  await until('the fleet has a module', 600_000, async () => {
+    return (await view('fleet')).active !== null;
+  });
+  const fleet = await view('fleet');
+  assert.ok(fleet.serves?.includes('globex'), JSON.stringify(fleet.serves));
+  assert.equal(fleet.active?.configuration, '0'.repeat(64));
+  await until('globex is served by it', 60_000, async () => (await level('globex')) === 'fleet');
+  await until('acme was held against it', 120_000, async () => {
+    return (await view('acme')).status?.challenged !== undefined;
+  });
+  const { active, status } = await view('acme');
+  const { verdict = '', ci95 = null } = status?.challenged ?? {};
+  const overtaken = ci95 !== null && ci95[0] < 1.05;
+  assert.equal(verdict, overtaken ? 'overtaken' : 'ahead', JSON.stringify(status?.challenged));
+  process.stderr.write(`# acme against the fleet: ${JSON.stringify(status?.challenged)}\n`);
+  assert.equal(active?.kind, overtaken ? 'tombstone' : 'promote');
+  assert.equal(active?.version, (before.active?.version ?? 0) + (overtaken ? 1 : 0));
+  await until('acme is served so', 60_000, async () => {
+    return (await level('acme')) === (overtaken ? 'fleet' : 'tenant');
+  });
+  await ratchet(['pause', 'fleet', '--cancel-running']);
+  for (const flow of flows) {
+    const { lost, surplus, expected } = await flow.settle();
+    assert.deepEqual({ lost, surplus }, { lost: 0, surplus: 0 });
+    assert.ok(expected > 0, 'windows were booked');
+  }
+});
+
+test('no secret and no held-back value is in a commit, or in the control plane’s log', async () => {
+  const { commits, canaries, leaks } = await searchLeaks(rig.stack);
+  assert.ok(commits >= 2 && canaries > 100, `${commits} commits, ${canaries} canaries`);
+  assert.deepEqual(leaks, []);
+});
+
+async function view(org: string): Promise<OrganizationView> {
+  return JSON.parse(await ratchet(['status', org, '--json'])) as OrganizationView;
+}
+
+async function level(org: string): Promise<string | undefined> {
+  const answer = await fetch(`${rig.stack.addresses.aggregator}/status`);
+  const status = (await answer.json()) as { organizations: Record<string, { level: string }> };
+  return status.organizations[org]?.level;
+}
+
+async function ratchet(args: string[]): Promise<string> {
+  const program = join(repositoryRoot, 'control', 'bin', 'ratchet.mjs');
+  const tokens = await readFile(join(rig.stack.stateDir, 'cli.json'), 'utf8');
+  const { api: url, token } = JSON.parse(tokens) as { api: string; token: string };
+  const env = { ...process.env, RATCHET_API: url, RATCHET_TOKEN: token };
+  const { stdout } = await run(process.execPath, [program, ...args], { env, timeout: 60_000 });
+  return stdout;
+}
