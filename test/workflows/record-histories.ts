@@ -10,7 +10,9 @@ import { join } from 'node:path';
 import type { WorkflowHandle } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import type { Activities } from '../../activities/types.ts';
+import type { fleet } from '../../workflows/fleet.ts';
 import type { generation } from '../../workflows/generation.ts';
+import { FLEET, NO_CONFIGURATION } from '../../workflows/level.ts';
 import * as m from '../../workflows/messages.ts';
 import type { organization } from '../../workflows/organization.ts';
 import {
@@ -170,11 +172,68 @@ async function exercise(handle: WorkflowHandle<typeof organization>, table: Tabl
   await handle.executeUpdate(m.pauseUpdate, { args: [{ reason: 'done' }] });
 }
 
+/** The fleet: it waits, evolves, is rolled back, loses a module in production, and goes on. */
+async function fleetHistory(): Promise<void> {
+  const looks = [2, 0];
+  const fake = fakes({
+    captureStatus: async () => ({ training: 64, held_back: 64, evolving: looks.shift() ?? 0 }),
+  });
+  const limits = { settings: settings({ candidates: 1 }) };
+  const workflowId = m.organizationId(FLEET);
+  await withWorkers(environment, fake.activities, async () => {
+    await client.workflow.start<typeof fleet>(m.WORKFLOW.fleet, {
+      workflowId,
+      taskQueue: m.CONTROL_QUEUE,
+      args: [organizationInput(FLEET, limits)],
+    });
+    const handle = client.workflow.getHandle<typeof organization>(workflowId);
+    const settled = (generations: number) => (it: m.OrganizationStatus) =>
+      it.stage === 'settled' && it.outcomes.length === generations;
+    await until(handle, settled(1));
+    await handle.executeUpdate(m.evolveUpdate, { args: [{}] });
+    await until(handle, settled(2));
+    await handle.executeUpdate(m.rollbackUpdate, { args: [{}] });
+    await handle.executeUpdate(m.resumeUpdate, { args: [{}] });
+    const module = fake.table.active?.module ?? '';
+    const wrong = { configuration: NO_CONFIGURATION.digest, module, reason: 'differs' };
+    await handle.signal(m.moduleDemotedSignal, wrong);
+    await until(handle, settled(3));
+    await handle.terminate('recorded');
+  });
+  await save('fleet', workflowId);
+  await save('fleet-generation', m.generationId(FLEET, 1));
+}
+
+/** A tenant’s module that the fleet’s overtakes. */
+async function overtakenHistory(): Promise<void> {
+  const challenge: Activities['challenge'] = async () => ({
+    ...{ verdict: 'overtaken', ratio: 1.01, ci95: [0.99, 1.03], fleet: 2 },
+  });
+  const input = organizationInput('overtaken', { settings: settings({ candidates: 1 }) });
+  const workflowId = m.organizationId('overtaken');
+  await withWorkers(environment, fakes({ challenge }).activities, async () => {
+    await client.workflow.start<typeof organization>(m.WORKFLOW.organization, {
+      workflowId,
+      taskQueue: m.CONTROL_QUEUE,
+      args: [input],
+    });
+    const handle = client.workflow.getHandle<typeof organization>(workflowId);
+    await handle.executeUpdate(m.configureUpdate, { args: [{ configuration: configuration() }] });
+    await until(handle, (it) => it.stage === 'settled');
+    await handle.signal(m.fleetChangedSignal, { version: 2 });
+    await until(handle, (it) => it.stage === 'settled' && it.outcomes.length === 2);
+    await handle.terminate('recorded');
+  });
+  await save('organization-overtaken', workflowId);
+}
+
 await mkdir(folder, { recursive: true });
 try {
   for (const [outcome, overrides] of generations) await generationHistory(outcome, overrides);
   await generationHistory('cancelled', {}, true);
   await organizationHistories();
+  await fleetHistory();
+  await overtakenHistory();
 } finally {
   await environment.temporal.teardown();
 }
