@@ -32,6 +32,7 @@ const codeRules: Record<string, Rule> = {
   'no panic by unwrap, expect only with an invariant': banned.panics,
   'the configuration language is pure': layering.configurationLayer,
   'the evolver knows no activity': layering.evolverLayer,
+  'production imports no bench': layering.productionLayer,
   'only the codec knows payload bytes': layering.payloadBytes,
 };
 

@@ -1,6 +1,6 @@
 /** A message under new names: the same columns, the keys in the order of their new names. */
-import { layOut, openMessage, readStrings } from '../../bench/workloads/payload.ts';
-import { readRun, writeRun } from '../../bench/workloads/streamvbyte.ts';
+import { layOut, openMessage, readStrings } from '../../control/payload/payload.ts';
+import { readRun, writeRun } from '../../control/payload/streamvbyte.ts';
 
 /** Of the columns before those of the keys. */
 const FIXED = 8;

@@ -1,15 +1,15 @@
 /** New names keep what filters and groups see of old ones, and nothing else. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { matches } from '../../bench/oracle/match.ts';
-import { decodeMessage, encodeMessage } from '../../bench/workloads/payload.ts';
-import { writeRun } from '../../bench/workloads/streamvbyte.ts';
 import {
   decodeBlob,
   encodeBlob,
   parseFilter,
   type Rule,
 } from '../../control/configuration/index.ts';
+import { matches } from '../../control/configuration/match.ts';
+import { decodeMessage, encodeMessage } from '../../control/payload/payload.ts';
+import { writeRun } from '../../control/payload/streamvbyte.ts';
 import { renameMessage } from './message.ts';
 import { judgeMembers } from './observe.ts';
 import { Renaming, renameRules, textsOf } from './rename.ts';

@@ -1,9 +1,10 @@
 /**
  * What a mutator may know of traffic: shapes and counts. Values of tags never leave the messages.
  */
-import { matches } from '../../bench/oracle/match.ts';
-import { type DecodedMessage, decodeMessage } from '../../bench/workloads/payload.ts';
+
 import type { Rule } from '../../control/configuration/index.ts';
+import { matches } from '../../control/configuration/match.ts';
+import { type DecodedMessage, decodeMessage } from '../../control/payload/payload.ts';
 import type { KeyProfile, Spread, TrafficProfile } from '../../evolver/profile.ts';
 
 const KEYS_MAX = 256;

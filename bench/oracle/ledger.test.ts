@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { compileConfiguration } from '../../control/configuration/index.ts';
-import { encodeMessage, type TagSet } from '../workloads/payload.ts';
+import { encodeMessage, type TagSet } from '../../control/payload/payload.ts';
 import { Ledger } from './ledger.ts';
 
 const { rules } = compileConfiguration('acme', [

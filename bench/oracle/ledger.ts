@@ -4,8 +4,8 @@
  * Conservation means that the two columns are equal in every row.
  */
 import type { Rule } from '../../control/configuration/index.ts';
-import { readCounts, type TagSet } from '../workloads/payload.ts';
-import { matches } from './match.ts';
+import { matches } from '../../control/configuration/match.ts';
+import { readCounts, type TagSet } from '../../control/payload/payload.ts';
 
 export interface Balance {
   expected: number;

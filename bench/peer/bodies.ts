@@ -4,7 +4,7 @@
  * them are exact in any order, so both sides can be compared to the last bit.
  */
 import { compress } from 'snappyjs';
-import type { TagSet } from '../workloads/payload.ts';
+import type { TagSet } from '../../control/payload/payload.ts';
 import { seededRandom } from '../workloads/random.ts';
 import type { Workload } from '../workloads/workloads.ts';
 import type { Books } from './books.ts';

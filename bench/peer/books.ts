@@ -1,7 +1,7 @@
 /** What every rule must come to for the samples sent, and whether what was received comes to it. */
 import { compileConfiguration, type Rule } from '../../control/configuration/index.ts';
-import { matches } from '../oracle/match.ts';
-import type { TagSet } from '../workloads/payload.ts';
+import { matches } from '../../control/configuration/match.ts';
+import type { TagSet } from '../../control/payload/payload.ts';
 import type { Workload } from '../workloads/workloads.ts';
 
 interface Total {

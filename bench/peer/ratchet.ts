@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { type DevelopmentTokens, ensureTokens } from '../../control/api/tokens.ts';
 import { compileConfiguration } from '../../control/configuration/index.ts';
+import { decodeMessage } from '../../control/payload/payload.ts';
 import {
   connectNats,
   freePorts,
@@ -14,7 +15,6 @@ import {
   startStack,
 } from '../../control/stack/index.ts';
 import { ConfigurationTable } from '../../control/tables.ts';
-import { decodeMessage } from '../workloads/payload.ts';
 import type { Workload } from '../workloads/workloads.ts';
 import { JITTER_MS } from './bodies.ts';
 import type { Sheet } from './books.ts';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { compileConfiguration } from '../../control/configuration/index.ts';
+import { decodeMessage } from '../../control/payload/payload.ts';
 import { Ledger } from '../oracle/ledger.ts';
-import { decodeMessage } from '../workloads/payload.ts';
 import { workloadA } from '../workloads/workloads.ts';
 import { Templates } from './templates.ts';
 

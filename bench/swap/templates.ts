@@ -3,8 +3,9 @@
  * times are told relative to the earliest, so that a message moves to another second by writing
  * two numbers. That makes a load that the generator is not the limit of.
  */
+
+import { encodeMessage, type Point, type TagSet } from '../../control/payload/payload.ts';
 import type { Ledger } from '../oracle/ledger.ts';
-import { encodeMessage, type Point, type TagSet } from '../workloads/payload.ts';
 import { seededRandom } from '../workloads/random.ts';
 import type { Workload } from '../workloads/workloads.ts';
 

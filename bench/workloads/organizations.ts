@@ -4,7 +4,7 @@
  * others. A shape and two seeds give one organization: rules stay when only traffic is drawn anew.
  */
 import type { RuleInput } from '../../control/configuration/index.ts';
-import type { TagSet } from './payload.ts';
+import type { TagSet } from '../../control/payload/payload.ts';
 import { popular, type Random, shuffled } from './random.ts';
 import type { MessageShape, Workload } from './workloads.ts';
 

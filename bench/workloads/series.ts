@@ -1,5 +1,5 @@
 /** The series that the synthetic workloads draw from: skew-free, seeded, 8 to 12 tags each. */
-import type { TagSet } from './payload.ts';
+import type { TagSet } from '../../control/payload/payload.ts';
 import type { Random } from './random.ts';
 
 export interface TagKey {

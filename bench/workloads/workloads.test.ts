@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { compileConfiguration } from '../../control/configuration/index.ts';
-import { matches } from '../oracle/match.ts';
+import { matches } from '../../control/configuration/match.ts';
+import { decodeMessage } from '../../control/payload/payload.ts';
 import { mixedWorkloads, workloadC } from './mixed.ts';
-import { decodeMessage } from './payload.ts';
 import { popular, seededRandom } from './random.ts';
 import { generateMessage, type Workload, workloadA, workloadB } from './workloads.ts';
 

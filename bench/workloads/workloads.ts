@@ -4,7 +4,7 @@
  * `mixed.ts`.
  */
 import type { RuleInput } from '../../control/configuration/index.ts';
-import { encodeMessage, type Point, type TagSet } from './payload.ts';
+import { encodeMessage, type Point, type TagSet } from '../../control/payload/payload.ts';
 import { popular, type Random, seededRandom, shuffled } from './random.ts';
 import { makeSeries } from './series.ts';
 

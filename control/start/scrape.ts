@@ -2,7 +2,7 @@
  * The third organization's points: the metrics of the running stack itself, scraped from Temporal,
  * NATS and the aggregator and cut into messages as an agent would send them.
  */
-import { encodeMessage, type Point, type TagSet } from '../../bench/workloads/payload.ts';
+import { encodeMessage, type Point, type TagSet } from '../payload/payload.ts';
 import { within } from '../within.ts';
 import { parseExposition, type Sample } from './exposition.ts';
 

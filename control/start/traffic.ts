@@ -5,9 +5,9 @@
  */
 import type { JetStreamClient } from '@nats-io/jetstream';
 import type { Ledger } from '../../bench/oracle/ledger.ts';
-import type { TagSet } from '../../bench/workloads/payload.ts';
 import { seededRandom } from '../../bench/workloads/random.ts';
 import { generateMessage, type Workload } from '../../bench/workloads/workloads.ts';
+import type { TagSet } from '../payload/payload.ts';
 import { messagesOf, type ScrapeTargets, scrape } from './scrape.ts';
 
 export interface Batch {

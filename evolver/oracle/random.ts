@@ -2,12 +2,13 @@
  * Random configurations and messages for them, from a seed: literals, near misses, absent tags, odd
  * values.
  */
-import { encodeMessage, type Point, type TagSet } from '../../bench/workloads/payload.ts';
+
 import {
   type Configuration,
   compileConfiguration,
   type RuleInput,
 } from '../../control/configuration/index.ts';
+import { encodeMessage, type Point, type TagSet } from '../../control/payload/payload.ts';
 import type { Random } from '../random.ts';
 
 const METRICS = ['cpu.usage', 'latency', 'queue.depth', 'requests', 'ünits'];

@@ -7,7 +7,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { inflateSync } from 'node:zlib';
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
-import { decodeMessage } from '../../bench/workloads/payload.ts';
+import { decodeMessage } from '../../control/payload/payload.ts';
 import { connectNats, type Stack } from '../../control/stack/index.ts';
 
 const MESSAGES_MAX = 32;

@@ -97,6 +97,17 @@ export function evolverLayer(source: Source): Problem[] {
   });
 }
 
+/**
+ * What runs in production needs no bench. Only the main job sends a bench's workloads, to show
+ * itself at work.
+ */
+export function productionLayer(source: Source): Problem[] {
+  if (/^control\/start\/|\.fixture\.ts$/.test(source.path)) return [];
+  return check(source, /^(activities|control|evolver|workflows)\//, (item, path) =>
+    path?.startsWith('bench/') ? outside(item, 'production code') : null,
+  );
+}
+
 function outside(item: Import, where: string): string {
   return `${item.specifier} has no place in ${where}`;
 }
@@ -150,7 +161,7 @@ function dependenciesIn(manifest: string): { name: string; line: number }[] {
 }
 
 /** The payload's magic number appears where payloads are read or written, and nowhere else. */
-const mayKnowPayload = /^(guest\/codec|bench\/workloads)\//;
+const mayKnowPayload = /^(guest\/codec|control\/payload)\//;
 
 export function payloadBytes(source: Source): Problem[] {
   if (languageOf(source.path) === 'other' || isTest(source.path)) return [];

@@ -311,6 +311,13 @@ export const snippets: readonly Snippet[] = [
     good: "import { compile } from '../control/configuration/index.ts';",
   },
   {
+    name: 'production and benches',
+    rule: layering.productionLayer,
+    path: 'activities/sample/a.ts',
+    bad: "import { generateMessage } from '../../bench/workloads/workloads.ts';",
+    good: "import { decodeMessage } from '../../control/payload/payload.ts';",
+  },
+  {
     name: 'guest dependencies',
     rule: layering.guestDependencies,
     path: 'guest/codec/Cargo.toml',

@@ -1,7 +1,7 @@
 /** The streams INGEST and AGGREGATES as an administrator reads them, decoded. */
 import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
-import { decodeMessage } from '../../../bench/workloads/payload.ts';
+import { decodeMessage } from '../../../control/payload/payload.ts';
 import { connectNats, type Stack } from '../../../control/stack/index.ts';
 
 export interface Sent {

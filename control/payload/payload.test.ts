@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { seededRandom } from '../../bench/workloads/random.ts';
+import { generateMessage, workloadA, workloadB } from '../../bench/workloads/workloads.ts';
 import { decodeMessage, encodeMessage, type Point, readCounts, type TagSet } from './payload.ts';
-import { seededRandom } from './random.ts';
 import { readRun, writeRun } from './streamvbyte.ts';
-import { generateMessage, workloadA, workloadB } from './workloads.ts';
 
 const set: TagSet = {
   metric: 'cpu',

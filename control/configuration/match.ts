@@ -1,5 +1,5 @@
 /** A filter told in the plainest way: a missing key matches no leaf. */
-import type { Filter } from '../../control/configuration/index.ts';
+import type { Filter } from './index.ts';
 
 export function matches(filter: Filter, tags: ReadonlyMap<string, string>): boolean {
   switch (filter.op) {
