@@ -6,6 +6,7 @@ import { createGzip } from 'node:zlib';
 import { pack } from 'tar-stream';
 import { z } from 'zod';
 import type { AttemptInput, CandidateRow } from '../../evolver/archive.ts';
+import { FLEET } from '../../workflows/level.ts';
 import { StoreError } from '../store/index.ts';
 import { ApiProblem } from './problem.ts';
 import type { GenerationDetail } from './records.ts';
@@ -88,8 +89,28 @@ async function inputEntries(services: Services, { generation }: GenerationDetail
   add('spec.rs', specialization.spec.digest);
   add('seed.rs', specialization.seed.digest);
   add('profile.json', profile.digest);
+  if (generation.org === FLEET) return [...entries, ...(await fleetEntries(services, corpus))];
   add('corpus/fit.rtc', corpus.fit.digest);
   add('corpus/check.rtc', corpus.check.digest);
+  return entries;
+}
+
+const fleetSchema = z.object({
+  members: z.array(z.object({ rules: z.string(), corpus: z.string() })),
+});
+
+/** Of the fleet: the renamed rules and messages of each organization. */
+async function fleetEntries(services: Services, corpus: z.output<typeof inputsSchema>['corpus']) {
+  const entries: Entry[] = [];
+  for (const part of ['fit', 'check'] as const) {
+    const bytes = await bytesOf(services, corpus[part]);
+    const text = bytes === null ? '{"members":[]}' : Buffer.from(bytes).toString('utf8');
+    for (const [index, member] of fleetSchema.parse(JSON.parse(text)).members.entries()) {
+      const name = `corpus/${part}/${index}`;
+      entries.push({ name: `${name}.rtc`, content: { digest: member.corpus } });
+      entries.push({ name: `${name}.rules.bin`, content: { digest: member.rules } });
+    }
+  }
   return entries;
 }
 
@@ -147,6 +168,10 @@ function rowsOf(detail: GenerationDetail, missing: string[]) {
 }
 
 function readme({ generation, candidates }: GenerationDetail): string {
+  const [rules, corpus] =
+    generation.org === FLEET
+      ? ['corpus/fit/0.rules.bin', 'corpus/fit/0.rtc']
+      : ['rules.bin', 'corpus/fit.rtc'];
   const modules = candidates
     .filter(({ module }) => module !== null)
     .map(({ slot }) => ` --module c${slot}=candidates/c${slot}/component.wasm`);
@@ -164,7 +189,7 @@ function readme({ generation, candidates }: GenerationDetail): string {
 
 Measure it again:
 
-    aggregator bench --rules rules.bin --corpus corpus/fit.rtc --builtin baseline \\
+    aggregator bench --rules ${rules} --corpus ${corpus} --builtin baseline \\
       --reference baseline --seconds 10${modules.join('')}
 `;
 }

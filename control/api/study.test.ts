@@ -194,3 +194,28 @@ test('an export holds all that the generation refers to, and says what is gone',
   assert.ok(bytes.equals((await get('2/export')).bytes), 'the same bytes again');
   assert.ok((await unpack((await get('1/export')).bytes)).has('candidates/c1/component.wasm'));
 });
+
+test('an export of the fleet holds the renamed messages of each organization', async () => {
+  const archive = Archive.open(file);
+  const ref = (digest: string) => ({ digest, size: 1, mediaType: 'x' });
+  const members = [
+    { rules: await put('rules 0'), corpus: await put('messages 0') },
+    { rules: await put('rules 1'), corpus: await put('messages 1') },
+  ];
+  const corpus = ref(await put(JSON.stringify({ members })));
+  const configuration = '0'.repeat(64);
+  const specialization = { spec: ref(await put('// fleet')), seed: ref(await put('seed')) };
+  const profile = ref(await put('{}'));
+  const parts = { configuration, corpus: { fit: corpus, check: corpus }, profile, specialization };
+  const inputs = await put(JSON.stringify(parts));
+  const id = 'fleet/gen/1';
+  const random = seedRandom('x');
+  archive.startGeneration({ id, configuration, parent: null, random, startedAtMs: 1 });
+  archive.recordInputs(id, inputs);
+  archive.close();
+  const { status, bytes } = await get('../../fleet/generations/1/export');
+  assert.equal(status, 200, bytes.toString('utf8').slice(0, 200));
+  const files = await unpack(bytes);
+  assert.equal(files.get('corpus/fit/1.rtc')?.toString(), 'messages 1');
+  assert.equal(files.get('corpus/check/0.rules.bin')?.toString(), 'rules 0');
+});
