@@ -112,8 +112,9 @@ export function sharedBy(counts: readonly number[]): number {
 export function rename(
   { digest: configuration, blob }: Pick<StoredConfiguration, 'digest' | 'blob'>,
   messages: readonly Uint8Array[],
+  key: Uint8Array = randomBytes(32),
 ): Sampled {
-  const renaming = new Renaming(randomBytes(32));
+  const renaming = new Renaming(key);
   const before = decodeBlob(blob);
   const words = new Set(textsOf(before));
   const renamed = messages.map((message) => {

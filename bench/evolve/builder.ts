@@ -12,10 +12,12 @@ import {
   moduleAnswer,
   sourceAnswer,
 } from '../../workflows/candidates.ts';
+import { isFleet } from '../../workflows/level.ts';
 import type { Ref } from '../../workflows/messages.ts';
 import { asActivity } from './activity.ts';
 import { type Book, bookKey } from './book.ts';
 import { type BenchDeps, EVERY_TIME } from './deps.ts';
+import type { Subject } from './subject.ts';
 
 /** Builds at a time: nothing is measured meanwhile. */
 const BUILDS = Math.min(4, availableParallelism());
@@ -46,36 +48,45 @@ export class Builder {
   }
 
   /** In the order of the sources. */
-  async buildAll(sources: readonly CandidateSource[], spec: Ref): Promise<Built[]> {
+  async buildAll(sources: readonly CandidateSource[], subject: Subject): Promise<Built[]> {
     const built: Built[] = [];
     const waiting = [...sources.entries()];
     const work = async () => {
       for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
         const [index, source] = next;
-        built[index] = await this.#built(source, spec);
+        built[index] = await this.#built(source, subject);
       }
     };
     await Promise.all(Array.from({ length: BUILDS }, work));
     return built;
   }
 
-  async #built({ id, source }: CandidateSource, spec: Ref): Promise<Built> {
-    const key = bookKey('build', this.#deps.kitDigest, spec.digest, source.digest);
+  async #built({ id, source }: CandidateSource, subject: Subject): Promise<Built> {
+    const { spec } = subject.specialization;
+    // A source of the fleet is held against the texts of the traffic, too.
+    const texts = isFleet(subject.name) ? [subject.corpus.fit.digest] : [];
+    const parts = [this.#deps.kitDigest, spec.digest, source.digest, ...texts];
+    const key = bookKey('build', ...parts);
     const before = this.#book.get(key, builtSchema);
     const { store } = this.#deps;
     if (before !== null && (before.component === null || (await store.has(before.component)))) {
       return { ...before, fresh: false };
     }
-    const built = await asActivity(this.#signal, () => this.#build(id, source, spec));
+    const built = await asActivity(this.#signal, () => this.#build(id, source, subject));
     this.#book.set(key, built);
     return { ...built, fresh: true };
   }
 
-  async #build(candidate: string, source: Ref, spec: Ref): Promise<z.output<typeof builtSchema>> {
+  async #build(
+    candidate: string,
+    source: Ref,
+    { name, specialization: { spec }, corpus }: Subject,
+  ): Promise<z.output<typeof builtSchema>> {
     const { settings, store } = this.#deps;
     const stages = EVERY_TIME;
     const activities = buildActivities({ settings, store, stages, archive: NO_TWINS });
-    const input = { org: 'bench', generation: 1, rerun: 0, candidate, source, spec };
+    const key = { org: name, generation: 1, rerun: 0, candidate };
+    const input = { ...key, source, spec, ...(isFleet(name) && { corpus }) };
     const checked = sourceAnswer(await activities.checkSource(input));
     if (!checked.pass) return entry(checked, null);
     const made = await activities.build(input);

@@ -22,6 +22,8 @@ test('a curve stays where it was until the next generation is done', () => {
   // A search that has nothing new to propose ends early.
   assert.deepEqual(curveOf([step(0, 1), step(2, 2)], 4), [1, 1, 2, 2, 2]);
   assert.equal(finalOf(curveOf([step(0, 1), step(4, 2)], 4)), 2);
+  // What was taken for better was not.
+  assert.deepEqual(curveOf([step(0, 1), step(1, 3), step(2, 2)], 2), [1, 3, 2]);
 });
 
 test('shares and costs are of the logarithm of the gain', () => {

@@ -2,18 +2,21 @@
  * Curves of the best confirmed ratio against evaluations, and the figures that are read off them.
  * Gains are logarithms of ratios: going from 1 to 2 counts as much as from 2 to 4.
  */
-import type { Step } from './run.ts';
-
 /** The best ratio after 0, 1, 2 … evaluations. */
 export type Curve = readonly number[];
 
-type Point = Pick<Step, 'evaluations' | 'ratio'>;
+interface Point {
+  evaluations: number;
+  ratio: number;
+}
 
-/** Between generations the curve stays where it was, and so it does behind the last. */
+/**
+ * Between generations the curve stays where it was, and so it does behind the last. Where what was
+ * taken for better was not, it falls.
+ */
 export function curveOf(steps: readonly Point[], evaluations: number): Curve {
   return Array.from({ length: evaluations + 1 }, (_, done) => {
-    const past = steps.filter((step) => step.evaluations <= done);
-    return Math.max(1e-9, ...past.map(({ ratio }) => ratio));
+    return steps.findLast((step) => step.evaluations <= done)?.ratio ?? 1;
   });
 }
 
@@ -26,7 +29,7 @@ export function shareAt(curve: Curve, evaluations: number): number {
   const gain = Math.log(finalOf(curve));
   if (!(gain > 0)) return 0;
   const there = Math.log(curve[Math.min(evaluations, curve.length - 1)] ?? 1);
-  return Math.max(0, there / gain);
+  return Math.min(1, Math.max(0, there / gain));
 }
 
 /** Evaluations until so much of the final gain is there; the cost of getting there. */

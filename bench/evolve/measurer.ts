@@ -4,7 +4,8 @@
  * kept apart. A component is measured once, whichever arm came upon it.
  */
 import { z } from 'zod';
-import { benchmarkActivities } from '../../activities/benchmark/index.ts';
+import { benchmarkActivities, raceModules } from '../../activities/benchmark/index.ts';
+import { BASELINE, wrongModule } from '../../activities/benchmark/report.ts';
 import type { BenchmarkVerdict } from '../../activities/types.ts';
 import type { ActiveModule, Ref } from '../../workflows/messages.ts';
 import { asActivity } from './activity.ts';
@@ -14,6 +15,7 @@ import type { Subject } from './subject.ts';
 
 /** Of each timed run; the tool takes whole seconds. */
 const SECONDS = 1;
+const RACE_SECONDS = 5;
 /** A lower bound above this, against the best so far, is worth a second look. */
 const ELITE = 1.01;
 
@@ -42,6 +44,7 @@ export interface Measurements {
   fresh: Set<string>;
 }
 
+const raceSchema = z.array(z.tuple([z.string(), z.number().positive()]));
 const evidenceSchema = z.looseObject({ elites: z.array(z.string()) });
 
 export class Measurer {
@@ -69,6 +72,34 @@ export class Measurer {
       of: new Map(wanted.map(({ digest }) => [digest, known(digest) ?? missing])),
       fresh: new Set(unsettled.map(({ digest }) => digest)),
     };
+  }
+
+  /**
+   * Ratios to the baseline of all these components in one race, so that they can be compared more
+   * closely than figures of different runs. A component that is wrong there is a fault: it was
+   * right wherever it was looked at before.
+   */
+  async race(subject: Subject, components: readonly string[]): Promise<Map<string, number>> {
+    const wanted = [...new Set(components)].sort();
+    if (wanted.length === 0) return new Map();
+    const key = this.#key(subject, 'race', ...wanted);
+    const before = this.#book.get(key, raceSchema);
+    if (before !== null) return new Map(before);
+    const { settings, store } = this.#deps;
+    const modules = Object.fromEntries(wanted.map((digest) => [digest, digest]));
+    const report = await raceModules(
+      { settings, store, modules: NO_MODULES },
+      {
+        ...{ rules: subject.configuration.blob.digest, corpus: subject.corpus.fit.digest },
+        ...{ modules, reference: BASELINE, seconds: RACE_SECONDS },
+      },
+      this.#signal,
+    );
+    const wrong = wrongModule(report);
+    if (wrong !== null) throw new Error(`${subject.name}: ${JSON.stringify(wrong.verdict)}`);
+    const ratios = report.ratios.map(({ name, ratio }) => [name, ratio] as [string, number]);
+    this.#book.set(key, ratios);
+    return new Map(ratios);
   }
 
   /**
@@ -106,7 +137,7 @@ export class Measurer {
     );
     const { elites } = evidenceSchema.parse(JSON.parse(await store.getText(result.evidence)));
     for (const verdict of result.candidates) {
-      const measured = toMeasured(verdict, elites.includes(verdict.id));
+      const measured = toMeasured(verdict, elites);
       const key = this.#key(subject, verdict.id);
       if (this.#book.get(key, measuredSchema) === null) this.#book.set(key, measured);
       this.#book.set(this.#keyAgainst(subject, verdict.id, best), measured);
@@ -120,10 +151,12 @@ function isSettled(first: Measured, best: Best | null): boolean {
   );
 }
 
-function toMeasured(verdict: BenchmarkVerdict, confirmed: boolean): Measured {
+/** What harms an organization of the fleet is nobody's best, however fast it is for others. */
+function toMeasured(verdict: BenchmarkVerdict, elites: readonly string[]): Measured {
   if (!('us_per_message' in verdict)) {
     return { verdict: verdict.verdict, reason: verdict.reason };
   }
+  const confirmed = elites.includes(verdict.id) && verdict.verdict !== 'loses';
   return { verdict: 'timed', confirmed, ...figures.parse(verdict) };
 }
 

@@ -8,7 +8,9 @@ const operator = 'seed:match=bits64';
 
 /** A search that is at `half` after 2 of 4 evaluations. */
 function run(name: CaseName, arm: Arm, seed: number, half: number, end: number, of = ''): Run {
-  const at = (evaluations: number, ratio: number) => ({ evaluations, ratio, operator });
+  const at = (evaluations: number, ratio: number) => ({
+    ...{ evaluations, ratio, operator, component: null },
+  });
   const steps = [at(0, 1), at(2, half), at(4, end)];
   return { case: name, organization: `${name}${of}`, arm, seed, steps, rejected: {} };
 }
@@ -41,6 +43,17 @@ test('the metrics of the last line', () => {
   });
 });
 
+test('a fleet module is told by what it is worth to each', () => {
+  const fleet = (seed: number, a: number, c: number): Run => ({
+    ...run('fleet', 'search', seed, 2, 3),
+    worth: { a, b: 2, c },
+  });
+  const metrics = metricsOf(evidence([fleet(1, 2, 9), fleet(2, 3, 1), fleet(3, 1, 5)]));
+  assert.deepEqual(metrics, { fleet_a: 2, fleet_b: 2, fleet_c: 5, candidates_per_minute: 40 });
+  // Its own curve is half as long again.
+  assert.equal(curvesOf(evidence([fleet(1, 2, 9)]), 'fleet', 'search')[0]?.length, 7);
+});
+
 test('what was left out has no metric', () => {
   assert.deepEqual(metricsOf({ ...evidence([run('c', 'search', 1, 2, 2)]), pace: none }), {
     builtin_c: 2,
@@ -59,6 +72,13 @@ test('curves come seed by seed', () => {
     [4, 4, 5],
   );
   assert.deepEqual(curvesOf(evidence(runs), 'c', 'search'), []);
+});
+
+test('what came of one race of all counts, where there was one', () => {
+  const chosen = run('a', 'search', 1, 2, 4);
+  const steps = chosen.steps.map((step, at) => (at === 2 ? { ...step, told: 3 } : step));
+  const [curve] = curvesOf(evidence([{ ...chosen, steps }]), 'a', 'search');
+  assert.deepEqual(curve?.map(Math.round), [1, 1, 2, 2, 3]);
 });
 
 test('the table has a line for each case and arm', () => {

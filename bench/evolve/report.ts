@@ -1,7 +1,7 @@
 /** What the runs come to: the metrics of the last line, and a table for people. */
 import type { Metrics } from '../command/index.ts';
 import { ARMS, type Arm } from './arms.ts';
-import { type CaseName, CONTROLLED } from './cases.ts';
+import { budgetOf, type CaseName, CONTROLLED, TOLD } from './cases.ts';
 import {
   type Curve,
   costOf,
@@ -14,7 +14,7 @@ import {
   shareAt,
 } from './curves.ts';
 import type { Panel } from './plot.ts';
-import type { Finished } from './run.ts';
+import type { Finished, Step } from './run.ts';
 
 /** One search of one organization. */
 export interface Run extends Finished {
@@ -22,6 +22,8 @@ export interface Run extends Finished {
   organization: string;
   arm: Arm;
   seed: number;
+  /** Of a fleet module: its ratio to the baseline on each of some workloads. */
+  worth?: Record<string, number>;
 }
 
 export interface Pace {
@@ -48,10 +50,14 @@ export function curvesOf({ runs, evaluations }: Evidence, name: CaseName, arm: A
   return seeds.map((seed) => {
     const of = own.filter((run) => run.seed === seed);
     return pointwise(
-      of.map(({ steps }) => curveOf(steps, evaluations)),
+      of.map(({ steps }) => curveOf(steps.map(pointOf), budgetOf(name, evaluations))),
       geometricMean,
     );
   });
+}
+
+function pointOf({ evaluations, ratio, told }: Step) {
+  return { evaluations, ratio: told ?? ratio };
 }
 
 /** Metrics of cases that were left out are left out. */
@@ -70,6 +76,10 @@ export function metricsOf(evidence: Evidence): Metrics {
     return each !== null;
   });
   if (against.length > 0) metrics.cases_ahead_of_both_arms = against.filter(Boolean).length;
+  for (const name of TOLD) {
+    const worth = evidence.runs.flatMap((run) => run.worth?.[name] ?? []);
+    if (worth.length > 0) metrics[`fleet_${name}`] = rounded(median(worth));
+  }
   const { candidates, ms } = evidence.pace;
   if (ms > 0) metrics.candidates_per_minute = rounded((60_000 * candidates) / ms);
   return metrics;
@@ -83,18 +93,19 @@ function aheadOfBoth(evidence: Evidence, name: CaseName): boolean | null {
 }
 
 export function table(evidence: Evidence): string {
-  const half = Math.floor(evidence.evaluations * HALF);
   const names = [...new Set(evidence.runs.map((run) => run.case))];
-  const head = ['case', 'arm', 'seeds', 'first form', `at ${half}`, `at ${evidence.evaluations}`];
+  const head = ['case', 'arm', 'each seed', 'first form', 'half way', 'at the end'];
   const lines = names.flatMap((name) =>
     ARMS.flatMap((arm) => {
       const curves = curvesOf(evidence, name, arm);
       if (curves.length === 0) return [];
+      const whole = budgetOf(name, evidence.evaluations);
+      const half = Math.floor(whole * HALF);
       const at = (index: number) => median(curves.map((curve) => curve[index] ?? 1)).toFixed(2);
       const cost = median(curves.map((curve) => costOf(curve, SHARE)));
       const share = median(curves.map((curve) => shareAt(curve, half)));
       const seeds = curves.map((curve) => finalOf(curve).toFixed(2)).join(' ');
-      const figures = [at(0), at(half), at(evidence.evaluations), `${cost}`, share.toFixed(2)];
+      const figures = [at(0), at(half), at(whole), `${cost}`, share.toFixed(2)];
       return [[name, arm, seeds, ...figures]];
     }),
   );
@@ -129,4 +140,5 @@ const TITLES: Readonly<Record<CaseName, string>> = {
   c: 'C: 2,000 rules of dashboards',
   mixed: 'mixed, geometric mean',
   generated: 'three generated, geometric mean',
+  fleet: 'the fleet module, geometric mean',
 };

@@ -23,6 +23,7 @@ import {
   siblingTwin,
   measured as withFigures,
 } from '../../workflows/candidates.ts';
+import { FLEET, isFleet } from '../../workflows/level.ts';
 import { asActivity } from './activity.ts';
 import { type Arm, BATCH, planOf, type Relative } from './arms.ts';
 import type { Builder, Built } from './builder.ts';
@@ -44,6 +45,10 @@ export interface Step {
   ratio: number;
   /** How the best one was made. */
   operator: string;
+  /** Null before anything is confirmed: then the baseline serves. */
+  component: string | null;
+  /** In one race with all that were best at some time, of all arms, on messages not met before. */
+  told?: number;
 }
 
 export interface Finished {
@@ -65,6 +70,8 @@ export type Progress = (step: Step, work: { fresh: number; candidates: number })
 
 /** So many generations in a row without a proposal, and the mutator has nothing new. */
 const BARREN_MAX = 3;
+/** Apart from those of other seeds. */
+const GENERATIONS_MAX = 10_000;
 
 export async function runSearch(
   tools: Tools,
@@ -108,8 +115,8 @@ class Search {
       const work = await this.#generation(generation, count);
       if (!first) done += work.candidates;
       barren = work.candidates === 0 ? barren + 1 : 0;
-      const { ratio, operator } = this.#best ?? { ratio: 1, operator: 'none' };
-      const step = { evaluations: done, ratio, operator };
+      const { ratio, operator, component } = this.#best ?? NOTHING;
+      const step = { evaluations: done, ratio, operator, component };
       steps.push(step);
       progress(step, work);
     }
@@ -118,11 +125,13 @@ class Search {
 
   async #generation(number: number, count: number): Promise<{ fresh: number; candidates: number }> {
     const { subject, arm, seed } = this.#request;
-    const org = `${subject.name}-${arm}-${seed}`;
-    const key: GenerationKey = { org, generation: number, rerun: 0 };
+    const org = isFleet(subject.name) ? FLEET : `${subject.name}-${arm}`;
+    // Names and numbers decide what is drawn.
+    const generation = (seed - 1) * GENERATIONS_MAX + number;
+    const key: GenerationKey = { org, generation, rerun: 0 };
     const sources = await this.#propose(key, count);
     const { builder } = this.#tools;
-    const built = await builder.buildAll(sources, subject.specialization.spec);
+    const built = await builder.buildAll(sources, subject);
     const answers: GateRecord[] = [];
     const candidates = sources.map((source, index) => {
       const candidate = openCandidate(source);
@@ -248,6 +257,8 @@ class Search {
     }
   }
 }
+
+const NOTHING = { ratio: 1, operator: 'none', component: null };
 
 function verdictOf(id: string, measured: Measured, best: Best | null): BenchmarkVerdict {
   if (measured.verdict !== 'timed') return { id, ...measured };

@@ -1,17 +1,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ARMS } from './arms.ts';
-import { CASES, workloadsOf } from './cases.ts';
-import { jobsOf } from './schedule.ts';
+import { budgetOf, CASES, workloadsOf } from './cases.ts';
+import { jobsOf, minutesOf } from './schedule.ts';
 
 test('every case with every seed; control arms for A, B and C', () => {
   const jobs = jobsOf({ cases: CASES, arms: ARMS, seeds: 2 });
-  assert.equal(jobs.length, 2 * (3 * 3 + 2));
-  assert.ok(jobs.slice(0, 11).every(({ seed }) => seed === 1));
-  const names = jobsOf({ cases: ['a', 'mixed'], arms: ['search', 'independent'], seeds: 1 });
   assert.deepEqual(
-    names.map(({ case: name, arm }) => `${name} ${arm}`),
-    ['a search', 'a independent', 'mixed search'],
+    jobs.map(({ case: name, arms, seed }) => `${name} ${arms.length} ${seed}`),
+    [1, 2].flatMap((seed) =>
+      ['a 3', 'b 3', 'c 3', 'mixed 1', 'generated 1', 'fleet 1'].map((each) => `${each} ${seed}`),
+    ),
   );
   assert.deepEqual(jobsOf({ cases: ['mixed'], arms: ['sequential'], seeds: 3 }), []);
 });
@@ -28,4 +27,23 @@ test('the organizations of a case: the same rules for every seed, and names of t
   assert.equal(workloadsOf('mixed', 1, 4).length, 4);
   assert.equal(new Set(workloadsOf('mixed', 1, 50).map((each) => each.name)).size, 50);
   assert.equal(workloadsOf('generated', 1, 4).length, 3);
+});
+
+test('a fleet module is evolved on the workloads that it is told by, and on organizations', () => {
+  const names = workloadsOf('fleet', 1, 2).map(({ name }) => name);
+  assert.deepEqual(names, ['A', 'B', 'C', 'mixed-0', 'mixed-25']);
+  assert.equal(budgetOf('fleet', 40), 60);
+  assert.equal(budgetOf('fleet', 5), 7);
+  assert.equal(budgetOf('a', 40), 40);
+});
+
+test('the time that a run takes: hill climbing more, several organizations more', () => {
+  const minutes = (name: (typeof CASES)[number], arm: (typeof ARMS)[number]) => {
+    const jobs = [{ case: name, arms: [arm], seed: 1 }];
+    return minutesOf({ jobs, evaluations: 60, organizations: 5, messages: 96 });
+  };
+  assert.equal(minutes('a', 'search'), 2);
+  assert.equal(minutes('a', 'sequential'), 4);
+  assert.equal(minutes('mixed', 'search'), 10);
+  assert.equal(minutes('fleet', 'search'), 12);
 });
