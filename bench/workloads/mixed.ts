@@ -44,7 +44,7 @@ const AGGREGATES: RuleInput['aggregate'][] = ['sum', 'avg', 'max', 'min', 'count
 const WINDOWS = ['10s', '30s', '1m', '5m'];
 const PREDICATES = [0, 1, 1, 2, 3, 4];
 const GROUP_BY = [0, 1, 1, 2, 3];
-const SPANS = [1_000, 1_000, 5_000, 40_000];
+const SPANS = [1_000, 1_000, 5_000, 10_000];
 
 function drawShape(random: Random): OrganizationShape {
   const keys = 6 + random.below(14);
@@ -57,7 +57,7 @@ function drawShape(random: Random): OrganizationShape {
     keys,
     common,
     own: Math.min(keys - common, random.below(5)),
-    rules: Math.round(4 * 100 ** random.unit()),
+    rules: Math.round(20 * 50 ** random.unit()),
     predicates,
     kinds: { equal: 3, in: weight(0.5), prefix: weight(0.4), present: weight(0.3) },
     not: random.unit() < 0.5 ? 0.15 : 0,

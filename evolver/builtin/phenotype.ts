@@ -36,8 +36,6 @@ export function expressFor(genome: Genome, situation: Situation): string {
     genome: printGenome(genes),
     way,
     has: quantities(situation),
-    uses_vec: way !== 'lists' || genes.literals === 'table' ? 'yes' : 'no',
-    uses_map: way === 'lists' || genes.literals === 'map' ? 'yes' : 'no',
     one_window: way !== 'lists' || genes.windows === 'single' ? 'asked' : 'ignored',
     level: situation.level,
     // A constant where there is one, so that the compiler may look at what it holds.
@@ -50,8 +48,7 @@ export function expressFor(genome: Genome, situation: Situation): string {
 }
 
 function compose(way: Way, settings: Settings): string {
-  const finder = settings.literals === 'search' ? 'search' : 'literals';
-  const parts = ['head', finder, 'pull', ...TEMPLATES[way], 'tail'];
+  const parts = ['head', ...TEMPLATES[way], 'tail'];
   const source = tidy(render(parts.map(loadTemplate).join('\n'), settings));
   const size = Buffer.byteLength(source);
   if (size >= SOURCE_LIMIT) {
@@ -80,7 +77,10 @@ function quantities(situation: Situation): string[] {
 
 const COMMENT = /^\s*\/\/\/.*$/;
 
-/** Tabs, no repeated empty lines, and comments and empty lines only while there is room. */
+/**
+ * Tabs and no repeated empty lines; comments and empty lines, and then indentation, only while
+ * there is room.
+ */
 function tidy(text: string): string {
   const lines = text
     .split('\n')
@@ -92,5 +92,7 @@ function tidy(text: string): string {
       .trim()}\n`;
   const full = join(lines);
   if (Buffer.byteLength(full) < SOURCE_LIMIT) return full;
-  return join(lines.filter((line) => line !== '' && !COMMENT.test(line)));
+  const bare = lines.filter((line) => line !== '' && !COMMENT.test(line));
+  const dense = join(bare);
+  return Buffer.byteLength(dense) < SOURCE_LIMIT ? dense : join(bare.map((line) => line.trim()));
 }

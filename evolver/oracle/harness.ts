@@ -49,7 +49,7 @@ export async function checkDesigns(
   }
   const target = targetFolder();
   const options = { cwd: folder, env: { ...process.env, CARGO_TARGET_DIR: target } };
-  const limits = { ...options, maxBuffer: 64 << 20, timeout: 600_000 };
+  const limits = { ...options, maxBuffer: 64 << 20, timeout: 1_500_000 };
   await run('cargo', ['build', '--release', '--offline', '--quiet'], limits);
   const { stdout } = await run(
     join(target, 'release', 'ratchet-oracle'),

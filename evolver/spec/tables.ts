@@ -15,12 +15,13 @@ export interface RuleRow {
 }
 
 /**
- * What the rules of one metric ask of one key: their tests, and those of them that no literal
- * decides.
+ * What the rules of one metric ask of one key: their tests, that of them which every value passes,
+ * and those that ask for a prefix.
  */
 export interface KeyUse {
   key: number;
   tests: number[];
+  present: number | null;
   loose: number[];
 }
 
@@ -121,8 +122,9 @@ function testsOf(code: readonly number[]): number[] {
 
 function keyUse(base: Pick<Tables, 'tests'>, key: number, unsorted: number[]): KeyUse {
   const tests = unsorted.sort((a, b) => a - b);
-  const loose = tests.filter((test) => base.tests[test]?.kind !== 'values');
-  return { key, tests, loose };
+  const loose = tests.filter((test) => base.tests[test]?.kind === 'prefix');
+  const present = tests.find((test) => base.tests[test]?.kind === 'present') ?? null;
+  return { key, tests, present, loose };
 }
 
 function literalTests(base: Pick<Tables, 'values' | 'tests'>): [number, number][][] {

@@ -67,9 +67,11 @@ function numbers(items: readonly number[]): string {
 }
 
 function keyUses(tables: Tables): (uses: readonly KeyUse[]) => string {
-  const one = ({ key, tests, loose }: KeyUse) => {
+  const one = ({ key, tests, present, loose }: KeyUse) => {
     const texts = loose.map(looseTest).join(', ');
-    return `KeyUse { key: ${key}, tests: ${numbers(tests)}, loose: &[${texts}] }`;
+    const passed = present ?? 'NONE';
+    const asked = `key: ${key}, tests: ${numbers(tests)}, present: ${passed}`;
+    return `KeyUse { ${asked}, loose: &[${texts}] }`;
   };
   const looseTest = (index: number) => {
     const test = tables.tests[index];

@@ -1,13 +1,16 @@
 //! A message's columns, as far as the rules look at them.
 
-use crate::{Spec, ABSENT, NONE, UNSEEN};
+use crate::{Spec, Table, ABSENT, NONE, UNSEEN};
 use alloc::{vec, vec::Vec};
-use ratchet_codec::payload::{Message, Strings};
+use ratchet_codec::payload::{Column, Message, Strings};
 use ratchet_codec::DecodeError;
 
 /// The message's columns, as far as the rules look at them.
 pub struct Front {
-    spec: &'static Spec,
+    keys: Table<true>,
+    metrics: Table<true>,
+    /// By string: the metric that it names, none, or not looked up yet.
+    metric_of: Vec<u32>,
     pub ids: Vec<u32>,
     /// Per key of the rules: the message's column, or none.
     pub place: Vec<u32>,
@@ -24,7 +27,9 @@ pub struct Front {
 impl Front {
     pub fn new(spec: &'static Spec) -> Self {
         Front {
-            spec,
+            keys: Table::of(spec.keys),
+            metrics: Table::of(spec.metrics),
+            metric_of: Vec::new(),
             ids: Vec::new(),
             place: Vec::new(),
             columns: vec![Vec::new(); spec.keys.len()],
@@ -38,20 +43,41 @@ impl Front {
 
     /// Finds the columns of the rules' keys.
     pub fn locate(&mut self, m: &Message<'_>, strings: &Strings<'_>) -> Result<(), DecodeError> {
-        let keys = self.spec.keys;
         m.key_ids(&mut self.ids)?;
         self.place.clear();
-        self.place.resize(keys.len(), NONE);
-        let mut at = 0;
+        self.place.resize(self.columns.len(), NONE);
         for (index, &id) in self.ids.iter().enumerate() {
-            let name = strings.get(id);
-            while at < keys.len() && keys[at] < name {
-                at += 1;
+            let key = self.keys.find(strings.get(id));
+            if key != NONE {
+                self.place[key as usize] = index as u32;
             }
-            if at < keys.len() && keys[at] == name {
-                self.place[at] = index as u32;
-                at += 1;
+        }
+        Ok(())
+    }
+
+    /// Pulls what the rules look at, keys that lie close together in one read.
+    pub fn pull(&self, m: &mut Message<'_>, times: bool) -> Result<(), DecodeError> {
+        if times {
+            m.pull(Column::MetricIds, Column::Values)?;
+        } else {
+            m.pull(Column::MetricIds, Column::SetIds)?;
+            m.pull(Column::Values, Column::Values)?;
+        }
+        let (mut key, keys) = (0, self.place.len());
+        while key < keys {
+            let first = self.place[key];
+            key += 1;
+            if first == NONE {
+                continue;
             }
+            let mut last = first;
+            while key < keys && (self.place[key] == NONE || self.place[key] <= last + 2) {
+                if self.place[key] != NONE {
+                    last = self.place[key];
+                }
+                key += 1;
+            }
+            m.pull(Column::Key(first), Column::Key(last))?;
         }
         Ok(())
     }
@@ -83,18 +109,14 @@ impl Front {
 
     /// Turns the metrics of tag-sets from strings into metrics of the rules.
     pub fn resolve_metrics(&mut self, strings: &Strings<'_>) {
-        let (mut last, mut found) = (NONE, NONE);
+        self.metric_of.clear();
+        self.metric_of.resize(strings.len(), UNSEEN);
         for metric in self.metric.iter_mut() {
-            if *metric != last {
-                last = *metric;
-                let name = strings.get(last);
-                found = self
-                    .spec
-                    .metrics
-                    .binary_search(&name)
-                    .map_or(NONE, |at| at as u32);
+            let found = &mut self.metric_of[*metric as usize];
+            if *found == UNSEEN {
+                *found = self.metrics.find(strings.get(*metric));
             }
-            *metric = found;
+            *metric = *found;
         }
     }
 }

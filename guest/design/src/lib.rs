@@ -10,21 +10,30 @@
 extern crate alloc;
 
 mod accept;
+mod circuit;
+mod extreme;
 mod forest;
 mod front;
 mod lists;
+mod literals;
+mod passes;
 mod spec;
 mod tables;
 mod text;
 mod time;
 
+pub use circuit::{Circuit, Gate, Operation};
+pub use extreme::Extreme;
 pub use forest::{Forest, Member, Node, Tree};
 pub use front::Front;
 pub use lists::Lists;
+pub use literals::{Map, Search, Table};
+pub use passes::Passes;
 pub use spec::{KeyUse, Kind, Loose, Rule, Spec, Test};
 pub use spec::{AND, ARGUMENT, NOT, OR, STACK_MAX, TEST, TRUE};
 pub use text::{hash, head};
-pub use time::{key_of, single_window, value_of};
+pub use time::single_window;
+use time::{key_of, value_of};
 
 /// Stands for nothing, and for what was not looked up yet, where a number is expected.
 pub const NONE: u32 = u32::MAX;

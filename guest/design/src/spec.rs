@@ -34,7 +34,9 @@ pub struct Rule {
 pub struct KeyUse {
     pub key: u32,
     pub tests: &'static [u32],
-    /// Those that no literal decides.
+    /// That of them which every value passes, or `NONE`.
+    pub present: u32,
+    /// Those that ask for a prefix.
     pub loose: &'static [Loose],
 }
 

@@ -2,6 +2,7 @@
 //! the same as constants, written by `evolver/spec`.
 
 use crate::spec::{KeyUse, Kind, Loose, Rule, Spec, Test, AND, ARGUMENT, NOT, OR, TEST, TRUE};
+use crate::NONE;
 use alloc::{boxed::Box, collections::BTreeMap, collections::BTreeSet, vec, vec::Vec};
 use ratchet_rules::{Aggregate, Filter, RulesError};
 
@@ -250,13 +251,15 @@ fn key_use(base: &Spec, key: u32, tests: BTreeSet<u32>) -> KeyUse {
     let loose = tests
         .iter()
         .filter_map(|&test| match base.tests[test as usize].1 {
-            Test::Present => Some(loose_prefix(test, &[])),
             Test::Prefix(prefix) => Some(loose_prefix(test, prefix)),
             _ => None,
         });
     let loose = leak(loose.collect());
+    let is_present = |test: &&u32| base.tests[**test as usize].1 == Test::Present;
+    let present = tests.iter().find(is_present).copied().unwrap_or(NONE);
     KeyUse {
         key,
+        present,
         tests: leak(tests.into_iter().collect()),
         loose,
     }

@@ -7,21 +7,7 @@ use hashbrown::HashMap;
 use ratchet_api::{meaning, Aggregate, DecodeError, Records, Refusal};
 use ratchet_codec::payload::{Message, Strings};
 
-/// The literals of the rules, by binary search.
-struct Literals(&'static Spec);
-
-impl Literals {
-    fn new(spec: &'static Spec) -> Self {
-        Literals(spec)
-    }
-
-    fn find(&self, text: &[u8]) -> u32 {
-        self.0
-            .values
-            .binary_search(&text)
-            .map_or(NONE, |at| at as u32)
-    }
-}
+type Literals = spec::Search;
 
 /// One (rule, group); `window` and `cell` are where its newest point went.
 struct Slot {

@@ -1,0 +1,132 @@
+//! Which tests a known text passes: literals and prefixes decided beforehand.
+
+use crate::{Spec, Test};
+use alloc::{vec, vec::Vec};
+
+/// More pairs of a literal and a test than this are not written down.
+const PAIRS_MAX: usize = 1 << 19;
+
+/// By a key that a metric's rules look at (a "use") and a literal: the tests that it passes there.
+#[derive(Default)]
+pub struct Passes {
+    /// By metric: the number of its first use.
+    pub first: Vec<u32>,
+    /// Whether prefixes are decided, too: otherwise a literal still has to be compared with them.
+    pub whole: bool,
+    /// An open table, at most half full: use, literal, and its tests in `tests`.
+    table: Vec<Entry>,
+    tests: Vec<u32>,
+}
+
+#[derive(Clone, Copy)]
+struct Entry {
+    used: u32,
+    literal: u32,
+    from: u32,
+    to: u32,
+}
+
+const FREE: Entry = Entry {
+    used: u32::MAX,
+    literal: 0,
+    from: 0,
+    to: 0,
+};
+
+impl Passes {
+    pub fn new(spec: &Spec) -> Self {
+        let mut pairs = Vec::new();
+        let whole = collect(spec, true, &mut pairs);
+        if !whole {
+            pairs.clear();
+            collect(spec, false, &mut pairs);
+        }
+        pairs.sort_unstable();
+        let mut first = Vec::with_capacity(spec.metric_keys.len());
+        let mut uses = 0;
+        for keys in spec.metric_keys {
+            first.push(uses);
+            uses += keys.len() as u32;
+        }
+        let mut passes = Passes {
+            first,
+            whole,
+            table: Vec::new(),
+            tests: Vec::new(),
+        };
+        passes.fill(&pairs);
+        passes
+    }
+
+    fn fill(&mut self, pairs: &[(u32, u32, u32)]) {
+        let same = |a: &(u32, u32, u32), b: &(u32, u32, u32)| (a.0, a.1) == (b.0, b.1);
+        let groups = pairs.chunk_by(same).count();
+        self.table = vec![FREE; (2 * groups + 1).next_power_of_two()];
+        for group in pairs.chunk_by(same) {
+            let from = self.tests.len() as u32;
+            self.tests.extend(group.iter().map(|&(_, _, test)| test));
+            let (used, literal, to) = (group[0].0, group[0].1, self.tests.len() as u32);
+            let mut place = self.place(used, literal);
+            while self.table[place].used != FREE.used {
+                place = (place + 1) & (self.table.len() - 1);
+            }
+            self.table[place] = Entry {
+                used,
+                literal,
+                from,
+                to,
+            };
+        }
+    }
+
+    #[inline(always)]
+    fn place(&self, used: u32, literal: u32) -> usize {
+        let mixed =
+            (u64::from(used) << 32 | u64::from(literal)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (mixed >> 32) as usize & (self.table.len() - 1)
+    }
+
+    /// The tests that a literal passes in a use.
+    #[inline(always)]
+    pub fn of(&self, used: u32, literal: u32) -> &[u32] {
+        let mut place = self.place(used, literal);
+        loop {
+            let entry = &self.table[place];
+            if entry.used == used && entry.literal == literal {
+                return &self.tests[entry.from as usize..entry.to as usize];
+            }
+            if entry.used == FREE.used {
+                return &[];
+            }
+            place = (place + 1) & (self.table.len() - 1);
+        }
+    }
+}
+
+/// Triples of a use, a literal and a test; whether they were few enough.
+fn collect(spec: &Spec, prefixes: bool, pairs: &mut Vec<(u32, u32, u32)>) -> bool {
+    let mut used = 0;
+    for keys in spec.metric_keys {
+        for key in *keys {
+            for &test in key.tests {
+                let mut add = |literal: u32| pairs.push((used, literal, test));
+                match spec.tests[test as usize].1 {
+                    Test::Value(literal) => add(literal),
+                    Test::Values(list) => list.iter().copied().for_each(add),
+                    Test::Prefix(prefix) if prefixes => {
+                        let from = spec.values.partition_point(|&value| value < prefix);
+                        let with = spec.values[from..].iter();
+                        let count = with.take_while(|value| value.starts_with(prefix)).count();
+                        (from..from + count).for_each(|literal| add(literal as u32));
+                    }
+                    _ => {}
+                }
+                if prefixes && pairs.len() > PAIRS_MAX {
+                    return false;
+                }
+            }
+            used += 1;
+        }
+    }
+    true
+}
