@@ -46,6 +46,8 @@ export interface Candidate {
   /** What the component was linked with. */
   linked: Ref | null;
   proof: Proof | null;
+  /** Digest of what a model was asked; null = no model made it. */
+  prompt: string | null;
 }
 
 /** One gate's answer, whatever the gate. */
@@ -83,6 +85,7 @@ export function openCandidate(from: CandidateSource): Candidate {
     component: null,
     linked: null,
     proof: null,
+    prompt: from.origin?.prompt ?? null,
   };
 }
 

@@ -356,7 +356,7 @@ class Generation {
           commit,
           mutator: outcome.mutator,
           operator: outcome.operator,
-          prompt: null,
+          prompt: winner.prompt,
           linked: linkedOf(winner),
           proof: proofOf(winner),
           benchmark: {

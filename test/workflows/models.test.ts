@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { ApplicationFailure } from '@temporalio/common';
-import type { AdmitInput, MutateInput } from '../../activities/types.ts';
+import type { AdmitInput, MutateInput, SignInput } from '../../activities/types.ts';
 import type { GenerationInput, GenerationResult } from '../../workflows/messages.ts';
 import { generationInput, runGeneration, startEnvironment } from './environment.ts';
 import { type Fakes, fakes, ref } from './fakes.ts';
@@ -21,7 +21,11 @@ test('a model mends what does not compile; the failed version is an attempt', as
   const version = (input: MutateInput) => ref(`version ${input.failures?.length ?? 0}`);
   const slot = { index: 0, mutator: 'llm' as const, parent: null, arm: 'rlm/m' };
   const cost = { micro_usd: 5, tokens_in: 1, tokens_out: 1, seconds: 1 };
-  const own = { ...slot, id: 'mended/gen/1/c0', operator: 'rlm:full', summary: '', cost };
+  const origin = {
+    ...{ arm: 'rlm/m', patch: 'full', island: 0, inspirations: [], model: 'm', syntax: null },
+    ...{ prompt: ref('prompt').digest, transcript: ref('conversation').digest },
+  };
+  const own = { ...slot, id: 'mended/gen/1/c0', operator: 'rlm:full', summary: '', cost, origin };
   const error = { verdict: 'compile-error' as const, reason: 'E0308', log: ref('log'), seconds: 1 };
   const fake = fakes({
     plan: async () => ({ plan: ref('plan'), slots: [slot] }),
@@ -41,9 +45,12 @@ test('a model mends what does not compile; the failed version is an attempt', as
   const [outcome, detail, source] = ['compile-error', 'build: E0308', ref('version 0').digest];
   const charge = { micro_usd: 5, tokens_in: 1, tokens_out: 1 };
   assert.deepEqual(admitted?.attempts, {
-    0: [{ outcome, detail, source, transcript: null, ...charge }],
+    0: [{ outcome, detail, source, transcript: origin.transcript, ...charge }],
   });
   assert.equal(admitted?.inputs.candidates[0]?.source.digest, ref('version 1').digest);
+  const [{ subject } = {}] = fake.inputs.sign as SignInput[];
+  const signed = subject?.of === 'candidate' ? subject.origin : null;
+  assert.deepEqual([signed?.mutator, signed?.prompt], ['llm', origin.prompt]);
 });
 
 test('what was spent is told, of what came to nothing too', async () => {
