@@ -12,6 +12,7 @@ import { stringify } from 'yaml';
 import { repositoryRoot } from '../../control/stack/index.ts';
 import type { ApiClient } from '../../control/start/api.ts';
 import type { Progress } from '../../control/start/model.ts';
+import { captured, leaks, secretsOf } from './canaries.ts';
 import {
   administrator,
   type Flow,
@@ -71,6 +72,18 @@ test('a module is promoted under traffic, though servers die on the way', {
   assert.deepEqual({ lost, surplus }, { lost: 0, surplus: 0 });
   assert.ok(expected > 0, 'windows were booked');
   await flow.close();
+});
+
+test('no held-back value and no secret is in logs, rows, documents, commits and histories', {
+  timeout: 120_000,
+}, async () => {
+  const [{ training, held }, secrets] = [await captured(rig.stack), await secretsOf(rig.stack)];
+  // What the evolver may read is found where it keeps it: so would be what it may not.
+  const found = await leaks(rig.stack, training);
+  assert.ok(found.length > 0 && found.every((leak) => leak.endsWith('in store')), found.join());
+  assert.ok(held.length >= 32, `${held.length} canaries of held-back traffic`);
+  assert.ok(secrets.length >= 10, `${secrets.length} secrets`);
+  assert.deepEqual(await leaks(rig.stack, [...held, ...secrets]), []);
 });
 
 test('rollback goes back to the baseline and pauses; re-run and resume work', {
