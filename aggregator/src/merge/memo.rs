@@ -15,6 +15,23 @@ struct Rows {
     groups: Vec<u32>,
 }
 
+/// The groups of one rule, by series.
+#[derive(Clone, Copy)]
+pub struct Column<'a> {
+    groups: &'a [u32],
+    columns: usize,
+    column: usize,
+}
+
+impl Column<'_> {
+    #[inline]
+    pub fn get(self, series: u32) -> Option<u32> {
+        let slot = series as usize * self.columns + self.column;
+        let group = self.groups.get(slot).copied();
+        group.filter(|group| *group != UNKNOWN)
+    }
+}
+
 #[derive(Default)]
 pub struct Memo {
     metrics: Vec<Rows>,
@@ -58,14 +75,15 @@ impl Memo {
         self.slots * size_of::<u32>()
     }
 
+    /// The groups of one rule.
     #[inline]
-    pub fn get(&self, series: Series, column: usize) -> Option<u32> {
-        let rows = &self.metrics[series.metric as usize];
-        let slot = series.id as usize * rows.columns + column;
-        rows.groups
-            .get(slot)
-            .copied()
-            .filter(|group| *group != UNKNOWN)
+    pub fn column(&self, metric: u32, column: usize) -> Column<'_> {
+        let Rows { columns, groups } = &self.metrics[metric as usize];
+        Column {
+            groups,
+            columns: *columns,
+            column,
+        }
     }
 
     pub fn remember(&mut self, series: Series, column: usize, group: u32) {
@@ -91,26 +109,27 @@ mod tests {
     #[test]
     fn remembers_within_its_bounds() {
         let series = |metric, id| Series { metric, id };
+        let get = |memo: &Memo, of: Series, column| memo.column(of.metric, column).get(of.id);
         let mut memo = Memo::new(7);
         memo.lay_out(&[2, 3]);
         memo.remember(series(0, 1), 1, 5);
         memo.remember(series(1, 0), 2, 6);
         assert_eq!(
-            (memo.get(series(0, 1), 1), memo.get(series(1, 0), 2)),
+            (get(&memo, series(0, 1), 1), get(&memo, series(1, 0), 2)),
             (Some(5), Some(6))
         );
         assert_eq!(
-            (memo.get(series(0, 1), 0), memo.get(series(1, 9), 0)),
+            (get(&memo, series(0, 1), 0), get(&memo, series(1, 9), 0)),
             (None, None)
         );
         assert!(!memo.is_full());
         memo.remember(series(0, 2), 0, 1);
         assert!(memo.is_full());
         assert_eq!(
-            (memo.get(series(0, 2), 0), memo.get(series(0, 1), 1)),
+            (get(&memo, series(0, 2), 0), get(&memo, series(0, 1), 1)),
             (None, Some(5))
         );
         memo.clear();
-        assert_eq!((memo.is_full(), memo.get(series(0, 1), 1)), (false, None));
+        assert_eq!((memo.is_full(), get(&memo, series(0, 1), 1)), (false, None));
     }
 }

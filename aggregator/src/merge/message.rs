@@ -1,18 +1,19 @@
 //! A message as the merge sees it: dictionary hashes and tag columns, decoded once.
 
-use ratchet_codec::payload::{Header, Message, Strings};
+use ratchet_codec::payload::{Column, Header, Message, Strings};
 use ratchet_codec::DecodeError;
 
 use super::series::{Series, SeriesTable};
 
-/// What a record's tag-set turned out to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SetSeries {
-    Unresolved,
-    /// A metric that no rule of the organization names.
-    Foreign,
-    Known(Series),
-}
+/// Stands for a series that was not looked up yet.
+const UNRESOLVED: Series = Series {
+    metric: NO_METRIC,
+    id: 0,
+};
+/// Stands for a metric that no rule names.
+const NO_METRIC: u32 = u32::MAX;
+/// Stands for a metric that was not looked up yet.
+const UNSEEN: u32 = u32::MAX - 1;
 
 /// Buffers that are kept from message to message.
 #[derive(Default)]
@@ -30,7 +31,9 @@ pub struct Columns {
     /// One a key: string id + 1 of the value in each tag-set, 0 = absent.
     keys: Vec<Vec<u32>>,
     string_hashes: Vec<u128>,
-    series: Vec<SetSeries>,
+    /// Of each string: the metric that it names.
+    metrics: Vec<u32>,
+    series: Vec<Series>,
     scratch: Vec<u8>,
 }
 
@@ -41,17 +44,24 @@ pub struct View<'a> {
 }
 
 impl Buffers {
-    /// Decodes a validated message and hands it to `use_view`.
+    /// Decodes a validated message and hands it to `use_view`; its tags only when series have to be
+    /// told apart.
     pub fn with_view<R>(
         &mut self,
         payload: &[u8],
         header: &Header,
+        with_tags: bool,
         use_view: impl FnOnce(View<'_>) -> R,
     ) -> Result<R, DecodeError> {
         let mut source: &[u8] = payload;
         let mut message = Message::new(*header, &mut source, &mut self.mirror)?;
-        message.pull_all()?;
-        self.columns.load(&message)?;
+        if with_tags {
+            message.pull_all()?;
+        } else {
+            message.pull_prefix()?;
+            message.pull(Column::MetricIds, Column::MetricIds)?;
+        }
+        self.columns.load(&message, with_tags)?;
         let strings = message.strings(&mut self.bounds)?;
         Ok(use_view(View {
             strings,
@@ -61,11 +71,18 @@ impl Buffers {
 }
 
 impl Columns {
-    fn load(&mut self, message: &Message<'_>) -> Result<(), DecodeError> {
+    fn load(&mut self, message: &Message<'_>, with_tags: bool) -> Result<(), DecodeError> {
         let header = *message.header();
+        message.metric_ids(&mut self.metric_ids)?;
+        self.metrics.clear();
+        self.metrics.resize(header.strings as usize, UNSEEN);
+        self.series.clear();
+        self.series.resize(header.sets as usize, UNRESOLVED);
+        if !with_tags {
+            return Ok(());
+        }
         let keys = header.keys as usize;
         message.key_ids(&mut self.key_ids)?;
-        message.metric_ids(&mut self.metric_ids)?;
         if self.keys.len() < keys {
             self.keys.resize_with(keys, Vec::new);
         }
@@ -74,9 +91,6 @@ impl Columns {
         }
         self.string_hashes.clear();
         self.string_hashes.resize(header.strings as usize, 0);
-        self.series.clear();
-        self.series
-            .resize(header.sets as usize, SetSeries::Unresolved);
         Ok(())
     }
 }
@@ -86,26 +100,33 @@ impl View<'_> {
         self.columns.series.len()
     }
 
-    /// The series of a tag-set; `set` is in range.
+    /// The number of a tag-set's series when it was looked up before and is of this metric.
     #[inline]
-    pub fn series(&mut self, set: usize, table: &mut SeriesTable) -> SetSeries {
-        match self.columns.series[set] {
-            SetSeries::Unresolved => self.resolve(set, table),
-            known => known,
-        }
+    pub fn known(&self, set: usize, metric: u32) -> Option<u32> {
+        let series = self.columns.series.get(set)?;
+        (series.metric == metric).then_some(series.id)
     }
 
-    fn resolve(&mut self, set: usize, table: &mut SeriesTable) -> SetSeries {
-        let metric_hash = self.string_hash(self.columns.metric_ids[set], table);
-        let resolved = match table.metric(metric_hash) {
-            None => SetSeries::Foreign,
-            Some(metric) => {
-                let fingerprint = self.fingerprint(set, metric_hash, table);
-                SetSeries::Known(table.intern(fingerprint, metric))
-            }
-        };
-        self.columns.series[set] = resolved;
-        resolved
+    /// The metric of a tag-set, if a rule names it; `set` is in range.
+    #[inline]
+    pub fn metric(&mut self, set: usize, table: &SeriesTable) -> Option<u32> {
+        let id = self.columns.metric_ids[set] as usize;
+        if self.columns.metrics[id] == UNSEEN {
+            let hash = table.hash(self.strings.get(id as u32));
+            self.columns.metrics[id] = table.metric(hash).unwrap_or(NO_METRIC);
+        }
+        let metric = self.columns.metrics[id];
+        (metric != NO_METRIC).then_some(metric)
+    }
+
+    /// The series of a tag-set, which is of this metric; `set` is in range.
+    pub fn series(&mut self, set: usize, metric: u32, table: &mut SeriesTable) -> Series {
+        if self.columns.series[set] == UNRESOLVED {
+            let metric_hash = self.string_hash(self.columns.metric_ids[set], table);
+            let fingerprint = self.fingerprint(set, metric_hash, table);
+            self.columns.series[set] = table.intern(fingerprint, metric);
+        }
+        self.columns.series[set]
     }
 
     /// Keys come in ascending order, so equal tag-sets make equal bytes.

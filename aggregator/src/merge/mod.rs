@@ -56,6 +56,8 @@ impl Default for Limits {
 #[derive(Clone, Debug, Default)]
 pub struct Binding {
     tables: Vec<u32>,
+    /// Whether any rule groups by keys, so that series have to be told apart.
+    is_grouped: bool,
 }
 
 /// A window that closed, with its final values.
@@ -123,6 +125,7 @@ impl Merger {
         let table = |rule: &Arc<MeaningfulRule>| self.by_meaning[&rule.meaning];
         let bind = |c: &Arc<Configuration>| Binding {
             tables: c.rules.iter().map(table).collect(),
+            is_grouped: c.rules.iter().any(|rule| !rule.rule.group_by.is_empty()),
         };
         configurations.iter().map(bind).collect()
     }
@@ -136,12 +139,15 @@ impl Merger {
         self.make_room(pass.header.sets as usize, records.len());
         self.next_stamp();
         let mut buffers = std::mem::take(&mut self.buffers);
-        let resolved = buffers.with_view(pass.payload, pass.header, |mut view| {
-            self.resolve(pass, records, &mut view, &mut tally)
-        });
+        let resolved = buffers.with_view(
+            pass.payload,
+            pass.header,
+            pass.binding.is_grouped,
+            |mut view| self.resolve(pass, records, &mut view, &mut tally),
+        );
         self.buffers = buffers;
         resolved.map_err(MergeFault::Decode)??;
-        tally.matched = self.apply();
+        tally.matched = self.apply(records);
         tally.records = self.pendings.len() as u64;
         Ok(tally)
     }

@@ -1,11 +1,14 @@
 //! One message's records, in three tight loops: find every accumulator, see that none is named
 //! twice, add.
+//!
+//! Records of one rule and window come one after the other, so what the loops need of rule and
+//! window is looked up once a run.
 
 use ratchet_codec::payload::Header;
 use ratchet_codec::DecodeError;
 use ratchet_sandbox::Record;
 
-use super::message::{SetSeries, View};
+use super::message::View;
 use super::{Binding, Merger};
 use crate::timeline::Span;
 
@@ -96,14 +99,8 @@ impl MergeFault {
     }
 }
 
-/// A record whose accumulator is known.
-#[derive(Clone, Copy)]
-struct Pending {
-    group: u32,
-    count: u32,
-    value: f64,
-    at: u32,
-}
+/// Stands for the group of a record that goes into no window.
+const NOWHERE: u32 = u32::MAX;
 
 /// Consecutive records of one rule and window.
 #[derive(Clone, Copy)]
@@ -112,43 +109,52 @@ struct Run {
     table: u32,
     /// Position of the window; `None`: its points are late, or not this configuration's.
     position: Option<usize>,
-    /// Start of the window when it had closed.
-    late: Option<i64>,
-    /// Accumulators that the window has.
-    cells: usize,
-    /// First of its pending records.
+    /// The first of its records.
     from: usize,
 }
 
-/// The records of a pass, kept as buffers.
+/// Where the points of a run go.
+enum Place {
+    /// The position of a window.
+    Open(usize),
+    /// The start of a window that has closed.
+    Late(i64),
+    /// A window that another configuration serves.
+    Elsewhere,
+}
+
+/// The runs of a pass, and the group of each record; kept as buffers.
 #[derive(Default)]
 pub struct Pendings {
     runs: Vec<Run>,
-    records: Vec<Pending>,
+    groups: Vec<u32>,
 }
 
 impl Pendings {
     fn clear(&mut self) {
         self.runs.clear();
-        self.records.clear();
+        self.groups.clear();
     }
 
+    /// How many records go into windows.
     pub fn len(&self) -> usize {
-        self.records.len()
+        self.groups
+            .iter()
+            .filter(|group| **group != NOWHERE)
+            .count()
     }
 
-    /// Each run with its records.
-    fn runs(&self) -> impl Iterator<Item = (&Run, &[Pending])> {
-        let ends = self
-            .runs
-            .iter()
-            .skip(1)
-            .map(|run| run.from)
-            .chain([self.records.len()]);
-        self.runs
-            .iter()
-            .zip(ends)
-            .map(|(run, end)| (run, &self.records[run.from..end]))
+    /// Each run whose window is open, with its position, its records and their groups.
+    fn runs<'a>(
+        &'a self,
+        records: &'a [Record],
+    ) -> impl Iterator<Item = (&'a Run, usize, &'a [Record], &'a [u32])> {
+        let ends = self.runs.iter().skip(1).map(|run| run.from);
+        let runs = self.runs.iter().zip(ends.chain([records.len()]));
+        runs.filter_map(|(run, end)| {
+            let (records, groups) = (&records[run.from..end], &self.groups[run.from..end]);
+            Some((run, run.position?, records, groups))
+        })
     }
 }
 
@@ -177,92 +183,111 @@ impl Merger {
         view: &mut View<'_>,
         tally: &mut Tally,
     ) -> Result<(), MergeFault> {
-        let mut of = None;
-        let mut run = Run {
-            rule: 0,
-            table: 0,
-            position: None,
-            late: None,
-            cells: 0,
-            from: 0,
-        };
-        for (at, record) in records.iter().enumerate() {
-            if of != Some((record.rule, record.window)) {
-                of = Some((record.rule, record.window));
-                run = self.start_run(at, record, pass, pendings.len())?;
-                pendings.runs.push(run);
-            }
-            let Some(position) = run.position else {
-                if let Some(start_ms) = run.late {
-                    tally.late.push(LatePoints {
-                        rule: record.rule,
-                        start_ms,
-                        points: record.count,
-                    });
+        let mut from = 0;
+        while let Some(&Record { rule, window, .. }) = records.get(from) {
+            let rest = records[from..].iter();
+            let same = rest.take_while(|record| record.rule == rule && record.window == window);
+            let run = &records[from..from + same.count()];
+            let table = *pass
+                .binding
+                .tables
+                .get(rule as usize)
+                .ok_or(MergeFault::range(from, &run[0]))?;
+            let place = self.place(table, window, pass);
+            let position = match place {
+                Place::Open(position) => Some(position),
+                Place::Late(_) | Place::Elsewhere => None,
+            };
+            pendings.runs.push(Run {
+                rule,
+                table,
+                position,
+                from,
+            });
+            match place {
+                Place::Open(position) => {
+                    let groups = &mut pendings.groups;
+                    self.find_groups((from, run), (table, position), view, groups, tally)?;
                 }
-                continue;
-            };
-            let group = self.group(at, record, run.table, view)?;
-            let room = group.filter(|group| {
-                let missing = (*group as usize + 1).saturating_sub(run.cells);
-                missing == 0 || self.grow(run.table, position, missing)
-            });
-            let Some(group) = room else {
-                add(&mut tally.overflow, record.rule, record.count);
-                continue;
-            };
-            run.cells = run.cells.max(group as usize + 1);
-            let &Record { count, value, .. } = record;
-            pendings.records.push(Pending {
-                group,
-                count,
-                value,
-                at: at as u32,
-            });
+                Place::Late(start_ms) => tally.late.extend(run.iter().map(|record| LatePoints {
+                    rule,
+                    start_ms,
+                    points: record.count,
+                })),
+                Place::Elsewhere => (),
+            }
+            from += run.len();
+            pendings.groups.resize(from, NOWHERE);
         }
         Ok(())
     }
 
-    /// The table and window of a record, and of those after it with the same rule and window.
-    fn start_run(
-        &mut self,
-        at: usize,
-        record: &Record,
-        pass: &Pass<'_>,
-        from: usize,
-    ) -> Result<Run, MergeFault> {
-        let tables = &pass.binding.tables;
-        let table = *tables
-            .get(record.rule as usize)
-            .ok_or(MergeFault::range(at, record))?;
-        let rule_table = &mut self.tables[table as usize];
-        let window_ms = rule_table.window_ms;
-        let index = pass.header.min_ts.div_euclid(window_ms) + i64::from(record.window);
-        let closes_ms = rule_table.closes_at_ms(index);
-        let mut run = Run {
-            rule: record.rule,
-            table,
-            position: None,
-            late: None,
-            cells: 0,
-            from,
-        };
-        if pass.span.contains(index * window_ms) {
-            if closes_ms <= pass.time_ms {
-                run.late = Some(index * window_ms);
-            } else {
-                let (position, opened) = rule_table.open(index, pass.sequence);
-                run.position = Some(position);
-                run.cells = rule_table.cells_mut(position).len();
-                self.open_windows += usize::from(opened);
-                self.next_close_ms = self.next_close_ms.min(closes_ms);
-            }
+    /// Where a rule's window is, counted from the first one of the message.
+    fn place(&mut self, table: u32, window: u32, pass: &Pass<'_>) -> Place {
+        let table = &mut self.tables[table as usize];
+        let index = pass.header.min_ts.div_euclid(table.window_ms) + i64::from(window);
+        let start_ms = index * table.window_ms;
+        let closes_ms = table.closes_at_ms(index);
+        if !pass.span.contains(start_ms) {
+            return Place::Elsewhere;
         }
-        Ok(run)
+        if closes_ms <= pass.time_ms {
+            return Place::Late(start_ms);
+        }
+        let (position, opened) = table.open(index, pass.sequence);
+        self.open_windows += usize::from(opened);
+        self.next_close_ms = self.next_close_ms.min(closes_ms);
+        Place::Open(position)
     }
 
-    /// The group of a record's tag-set, by the memo; `None` when there is no room for a new one.
+    /// Writes the group of each record of a run, the first of which is number `at`.
+    fn find_groups(
+        &mut self,
+        (at, run): (usize, &[Record]),
+        (table, position): (u32, usize),
+        view: &mut View<'_>,
+        groups: &mut Vec<u32>,
+        tally: &mut Tally,
+    ) -> Result<(), MergeFault> {
+        let mut done = 0;
+        loop {
+            done += self.find_known(&run[done..], (table, position), view, groups);
+            let Some(record) = run.get(done) else {
+                return Ok(());
+            };
+            let group = self.group(at + done, record, table, view)?;
+            let room = group.filter(|group| self.has_cell(table, position, *group));
+            groups.push(room.unwrap_or(NOWHERE));
+            if room.is_none() {
+                add(&mut tally.overflow, record.rule, record.count);
+            }
+            done += 1;
+        }
+    }
+
+    /// Writes groups as long as the memo knows them and their accumulators are there; answers how
+    /// many.
     #[inline]
+    fn find_known(
+        &mut self,
+        run: &[Record],
+        (table, position): (u32, usize),
+        view: &View<'_>,
+        groups: &mut Vec<u32>,
+    ) -> usize {
+        let table = &mut self.tables[table as usize];
+        let cells = table.cells_mut(position).len();
+        let (metric, before) = (table.metric, groups.len());
+        let column = self.memo.column(metric, table.column);
+        let known = run.iter().map_while(|record| {
+            let id = view.known(record.set as usize, metric)?;
+            column.get(id).filter(|group| (*group as usize) < cells)
+        });
+        groups.extend(known);
+        groups.len() - before
+    }
+
+    /// The group of a record's tag-set; `None` when there is no room for a new one.
     fn group(
         &mut self,
         at: usize,
@@ -271,57 +296,74 @@ impl Merger {
         view: &mut View<'_>,
     ) -> Result<Option<u32>, MergeFault> {
         let &Record { rule, set, .. } = record;
-        if set as usize >= view.sets() {
+        let set = set as usize;
+        if set >= view.sets() {
             return Err(MergeFault::range(at, record));
         }
         let rule_table = &mut self.tables[table as usize];
-        let series = match view.series(set as usize, &mut self.series) {
-            SetSeries::Known(series) if series.metric == rule_table.metric => series,
-            _ => return Err(MergeFault::Metric { at, rule, set }),
-        };
+        let metric = rule_table.metric;
+        if view.metric(set, &self.series) != Some(metric) {
+            let set = record.set;
+            return Err(MergeFault::Metric { at, rule, set });
+        }
+        if !rule_table.is_grouped {
+            // All series are one group: it does not matter which one this is.
+            return Ok(self.group_of_key(table, &[]));
+        }
+        let series = view.series(set, metric, &mut self.series);
         let column = rule_table.column;
-        if let Some(group) = self.memo.get(series, column) {
+        if let Some(group) = self.memo.column(metric, column).get(series.id) {
             return Ok(Some(group));
         }
-        let key = view.group_key(set as usize, &rule_table.rule.rule.group_by);
-        let group = match rule_table.group(key) {
-            Some(group) => group,
-            None if self.groups >= self.limits.groups => return Ok(None),
-            None => {
-                self.groups += 1;
-                rule_table.add_group(key)
-            }
-        };
-        self.memo.remember(series, column, group);
-        Ok(Some(group))
+        let key = view.group_key(set, &rule_table.rule.rule.group_by);
+        let group = self.group_of_key(table, key);
+        if let Some(group) = group {
+            self.memo.remember(series, column, group);
+        }
+        Ok(group)
     }
 
-    /// Gives a window more accumulators, if the limit allows it.
-    fn grow(&mut self, table: u32, position: usize, missing: usize) -> bool {
-        if self.cells + missing > self.limits.cells {
-            return false;
+    /// The group of a key, new or known; `None` when there is no room for a new one.
+    fn group_of_key(&mut self, table: u32, key: &[u8]) -> Option<u32> {
+        let table = &mut self.tables[table as usize];
+        if let Some(group) = table.group(key) {
+            return Some(group);
         }
-        self.cells += missing;
-        self.tables[table as usize].grow(position, missing);
+        if self.groups >= self.limits.groups {
+            return None;
+        }
+        self.groups += 1;
+        Some(table.add_group(key))
+    }
+
+    /// Whether a window has an accumulator for a group, now if not before.
+    fn has_cell(&mut self, table: u32, position: usize, group: u32) -> bool {
+        let table = &mut self.tables[table as usize];
+        let missing = (group as usize + 1).saturating_sub(table.cells_mut(position).len());
+        if self.cells + missing > self.limits.cells {
+            return missing == 0;
+        }
+        if missing > 0 {
+            self.cells += missing;
+            table.grow(position, missing);
+        }
         true
     }
 
     /// Marks every accumulator of the pass; one that is marked already was named twice.
     fn stamp_all(&mut self, records: &[Record]) -> Result<(), MergeFault> {
-        for (run, pendings) in self.pendings.runs() {
-            let Some(position) = run.position else {
-                continue;
-            };
+        for (run, position, own, groups) in self.pendings.runs(records) {
             let cells = self.tables[run.table as usize].cells_mut(position);
-            for pending in pendings {
-                let cell = &mut cells[pending.group as usize];
+            for (offset, &group) in groups.iter().enumerate() {
+                let Some(cell) = cells.get_mut(group as usize) else {
+                    continue;
+                };
                 if cell.stamp == self.stamp {
-                    let at = pending.at as usize;
                     let &Record {
                         rule, set, window, ..
-                    } = &records[at];
+                    } = &own[offset];
                     return Err(MergeFault::Duplicate {
-                        at,
+                        at: run.from + offset,
                         rule,
                         set,
                         window,
@@ -334,19 +376,19 @@ impl Merger {
     }
 
     /// Adds what was resolved and checked; returns how many points that were.
-    pub(super) fn apply(&mut self) -> Vec<RulePoints> {
+    pub(super) fn apply(&mut self, records: &[Record]) -> Vec<RulePoints> {
         let mut matched = Vec::with_capacity(self.pendings.runs.len());
-        for (run, pendings) in self.pendings.runs() {
-            let Some(position) = run.position else {
-                continue;
-            };
+        for (run, position, own, groups) in self.pendings.runs(records) {
             let table = &mut self.tables[run.table as usize];
-            let aggregate = table.rule.rule.aggregate;
+            let aggregate = table.aggregate;
             let cells = table.cells_mut(position);
             let mut points = 0;
-            for pending in pendings {
-                cells[pending.group as usize].fold(aggregate, pending.value, pending.count);
-                points += u64::from(pending.count);
+            for (record, &group) in own.iter().zip(groups) {
+                // What goes nowhere is beyond every window's accumulators.
+                if let Some(cell) = cells.get_mut(group as usize) {
+                    cell.fold(aggregate, record.value, record.count);
+                    points += u64::from(record.count);
+                }
             }
             if points > 0 {
                 let rule = run.rule;

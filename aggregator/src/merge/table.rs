@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use ratchet_rules::Aggregate;
+
 use super::cell::Cell;
 use crate::configuration::MeaningfulRule;
 use crate::watermark::Lateness;
@@ -34,6 +36,9 @@ pub struct RuleTable {
     /// Its column in the memo of its metric.
     pub column: usize,
     pub window_ms: i64,
+    pub aggregate: Aggregate,
+    /// Without keys to group by, all series are one group.
+    pub is_grouped: bool,
     /// How long a window waits for late points once it has ended.
     lateness_ms: i64,
     groups: HashMap<Arc<[u8]>, u32>,
@@ -47,8 +52,11 @@ pub struct RuleTable {
 impl RuleTable {
     pub fn new(rule: Arc<MeaningfulRule>, metric: u32, lateness: Lateness) -> Self {
         let window_ms = i64::from(rule.rule.window_ms);
+        let (aggregate, is_grouped) = (rule.rule.aggregate, !rule.rule.group_by.is_empty());
         Self {
             rule,
+            aggregate,
+            is_grouped,
             metric,
             column: 0,
             window_ms,
@@ -142,7 +150,7 @@ impl RuleTable {
 
     /// What a closed window holds, ascending by group key.
     pub fn contents(&self, window: &Window) -> Vec<ClosedGroup> {
-        let aggregate = self.rule.rule.aggregate;
+        let aggregate = self.aggregate;
         let cells = window
             .cells
             .iter()
