@@ -101,6 +101,8 @@ test('rollback goes back to the baseline and pauses; re-run and resume work', {
     workflow_id: string;
   };
   assert.equal(rerun.workflow_id, `${org}/gen/1/r1`);
+  // What is paused runs nothing again.
+  await ratchet(['resume', org]);
   await until('the re-run gave the same component, byte for byte', 240_000, async () => {
     const args = ['generations', 'show', org, '1', '--rerun', '1', '--json'];
     const { candidates } = JSON.parse(await ratchet(args)) as Shown;
@@ -110,7 +112,6 @@ test('rollback goes back to the baseline and pauses; re-run and resume work', {
     assert.ok(replays.every(({ verdict }) => verdict === 'same'));
     return replays.length > 0;
   });
-  await ratchet(['resume', org]);
 });
 
 interface Shown {
