@@ -11,7 +11,7 @@ use crate::tally::{Reason, Tally};
 /// Messages of a request that are open at a time: each takes points of one hour.
 const OPEN_MAX: usize = 4;
 /// Messages of one request; more only if its points are scattered over hours.
-const MESSAGES_MAX: usize = 256;
+pub const MESSAGES_MAX: usize = 256;
 
 pub struct Batch {
     points_max: usize,

@@ -12,12 +12,13 @@ use crate::access::Access;
 use crate::batch::{millis, Batch};
 use crate::body::{self, Coding};
 use crate::budget::{Budget, Reservation};
+use crate::known::Shelf;
 use crate::metrics::{Metrics, ProtocolLabel};
 use crate::organization::Org;
 use crate::otlp::{self, ExportMetricsServiceRequest};
 use crate::publish::Publisher;
 use crate::refusal::Refusal;
-use crate::remote_write::{self, Written};
+use crate::remote_write::{self, Decoded, Written};
 use crate::series::{Doubt, Known, Series, Staged};
 use crate::settings::Limits;
 use crate::tally::Tally;
@@ -34,6 +35,7 @@ pub struct Gateway {
     pub budget: Budget,
     pub publisher: Publisher,
     pub series: Series,
+    pub known: Shelf,
     pub metrics: Metrics,
 }
 
@@ -162,21 +164,47 @@ impl Gateway {
         let of_org = |refusal| (Some(org.clone()), refusal);
         let Admitted { content, held, .. } = &mut admitted;
         held.grow(GROWTH * content.len()).map_err(of_org)?;
-        let mut batch = Batch::new(&self.limits, SystemTime::now());
-        let decode = match version {
-            RemoteWrite::V1 => remote_write::decode_v1,
-            RemoteWrite::V2 => remote_write::decode_v2,
-        };
         let malformed = |error: Malformed| {
             let text = format!("not a remote write request: {error}");
             of_org(Refusal::Malformed(text))
         };
-        let written = at_length(content.len(), || decode(content, &mut batch));
-        let written = written.map_err(malformed)?;
-        let (messages, tally) = batch.into_messages();
+        let decoded = at_length(content.len(), || self.decode(&org, content, version));
+        let Decoded {
+            messages,
+            tally,
+            written,
+        } = decoded.map_err(malformed)?;
         self.store(&org, &messages).await.map_err(of_org)?;
         self.metrics.book(&org, protocol, &tally);
         Ok((tally, written))
+    }
+
+    fn decode(
+        &self,
+        org: &Org,
+        content: &[u8],
+        version: RemoteWrite,
+    ) -> Result<Decoded, Malformed> {
+        let now = SystemTime::now();
+        if version == RemoteWrite::V1 {
+            let known = self.known.with(org, |catalog, composer| {
+                remote_write::decode_known(content, (catalog, composer), &self.limits, now)
+            });
+            if let Some(decoded) = known {
+                return Ok(decoded);
+            }
+        }
+        let mut batch = Batch::new(&self.limits, now);
+        let written = match version {
+            RemoteWrite::V1 => remote_write::decode_v1(content, &mut batch),
+            RemoteWrite::V2 => remote_write::decode_v2(content, &mut batch),
+        }?;
+        let (messages, tally) = batch.into_messages();
+        Ok(Decoded {
+            messages,
+            tally,
+            written,
+        })
     }
 
     /// Takes in one message of Ratchet's own format, as it is.

@@ -4,8 +4,9 @@
 //! [`listen`] accepts connections; [`http`] and [`grpc`] speak the protocols; [`gateway`] is the
 //! way of every request, whatever its protocol: [`access`] finds the organization, [`body`] reads
 //! and decompresses under a byte [`budget`], [`otlp`] and [`remote_write`] put points into a
-//! [`batch`], [`series`] turns cumulative sums into differences, and [`publish`] answers once
-//! JetStream has stored every message. What users should know of it is in `docs/ingest.md`.
+//! [`batch`] ([`known`] spares it series that came before), [`series`] turns cumulative sums into
+//! differences, and [`publish`] answers once JetStream has stored every message. What users should
+//! know of it is in `docs/ingest.md`.
 #![forbid(unsafe_code)]
 
 pub mod access;
@@ -16,6 +17,7 @@ pub mod budget;
 pub mod gateway;
 pub mod grpc;
 pub mod http;
+pub mod known;
 pub mod listen;
 pub mod metrics;
 pub mod organization;

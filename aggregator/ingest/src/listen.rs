@@ -22,6 +22,7 @@ use tokio::task::JoinHandle;
 use crate::access::Access;
 use crate::budget::Budget;
 use crate::gateway::Gateway;
+use crate::known::Shelf;
 use crate::metrics::{Metrics, ProtocolLabel};
 use crate::publish::Publisher;
 use crate::series::Series;
@@ -67,6 +68,7 @@ pub async fn start(settings: &IngestSettings, nats_url: &str) -> anyhow::Result<
         budget: Budget::new(settings.memory_mib as usize * 1024 * 1024),
         publisher: Publisher::connect(nats_url, settings, metrics.clone()).await?,
         series: Series::new(settings.series_max, settings.first_point, now_nanos()),
+        known: Shelf::new(settings.known_mib as usize * 1024 * 1024),
         metrics,
     });
     let (stop, _) = watch::channel(false);
@@ -87,6 +89,9 @@ pub async fn start(settings: &IngestSettings, nats_url: &str) -> anyhow::Result<
     }
     let sweeper = gateway.clone();
     let sweep = async move { sweeper.series.sweep_for_ever().await };
+    running.chores.push(tokio::spawn(sweep));
+    let sweeper = gateway.clone();
+    let sweep = async move { sweeper.known.sweep_for_ever().await };
     running.chores.push(tokio::spawn(sweep));
     running.chores.push(tokio::spawn(figures(gateway)));
     Ok(running)
@@ -278,6 +283,7 @@ async fn figures(gateway: Arc<Gateway>) {
         let metrics = &gateway.metrics;
         metrics.reserved_bytes.set(count(gateway.budget.used()));
         metrics.series.set(count(gateway.series.len()));
+        metrics.known_bytes.set(count(gateway.known.bytes()));
         tokio::time::sleep(FIGURES_EVERY).await;
     }
 }

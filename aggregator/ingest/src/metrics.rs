@@ -58,6 +58,7 @@ pub struct Metrics {
     pub reserved_bytes: Gauge,
     pub connections: Family<ProtocolLabel, Gauge>,
     pub series: Gauge,
+    pub known_bytes: Gauge,
     pub publish_seconds: Histogram,
     pub connected: Gauge,
     orgs: Arc<Mutex<HashSet<Org>>>,
@@ -80,6 +81,7 @@ impl Default for Metrics {
             reserved_bytes: Gauge::default(),
             connections: Family::default(),
             series: Gauge::default(),
+            known_bytes: Gauge::default(),
             publish_seconds: Histogram::new([
                 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0,
             ]),
@@ -118,6 +120,8 @@ impl Metrics {
         r.register("connections", "Open connections", self.connections.clone());
         let text = "Cumulative series remembered";
         r.register("series", text, self.series.clone());
+        let text = "Memory for series that are recognised by the bytes of their labels";
+        r.register("known_bytes", text, self.known_bytes.clone());
         let text = "Time until the stream had stored the messages of a request";
         r.register("publish_seconds", text, self.publish_seconds.clone());
         let text = "1 while the gateway is connected to NATS";

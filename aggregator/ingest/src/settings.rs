@@ -118,6 +118,16 @@ pub struct IngestSettings {
         default_value_t = 1_000_000
     )]
     pub series_max: usize,
+    /// Memory for series of remote write that are recognised by the bytes of their labels; a
+    /// quarter of it for each organization at most. With 0 each is parsed every time.
+    #[arg(
+        id = "ingest-known-mib",
+        long = "ingest-known-mib",
+        env = "RATCHET_INGEST_KNOWN_MIB",
+        default_value_t = 128
+    )]
+    #[arg(value_parser = clap::value_parser!(u32).range(0..=16_384))]
+    pub known_mib: u32,
     /// The most connections at a time, for each of the two addresses.
     #[arg(
         id = "ingest-connections-max",

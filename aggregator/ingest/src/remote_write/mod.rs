@@ -4,9 +4,11 @@
 //! hold are refused one by one, and the rest is stored.
 
 mod histogram;
+mod known;
 mod v1;
 mod v2;
 
+pub use known::{decode as decode_known, Decoded};
 pub use v1::decode as decode_v1;
 pub use v2::decode as decode_v2;
 
@@ -49,18 +51,8 @@ impl<'a> Series<'a> {
         self.exemplars = 0;
     }
 
-    /// Both versions number the fields of a sample alike.
     fn add_sample(&mut self, bytes: &'a [u8]) -> Result<(), Malformed> {
-        let mut sample = Sample { value: 0.0, ts: 0 };
-        let mut reader = Reader::new(bytes);
-        while let Some((field, value)) = reader.field()? {
-            match field {
-                1 => sample.value = value.double(field)?,
-                2 => sample.ts = value.varint(field)? as i64,
-                _ => {}
-            }
-        }
-        self.samples.push(sample);
+        self.samples.push(sample(bytes)?);
         Ok(())
     }
 
@@ -84,6 +76,20 @@ impl<'a> Series<'a> {
         }
         Ok(())
     }
+}
+
+/// Both versions number the fields of a sample alike.
+fn sample(bytes: &[u8]) -> Result<Sample, Malformed> {
+    let mut sample = Sample { value: 0.0, ts: 0 };
+    let mut reader = Reader::new(bytes);
+    while let Some((field, value)) = reader.field()? {
+        match field {
+            1 => sample.value = value.double(field)?,
+            2 => sample.ts = value.varint(field)? as i64,
+            _ => {}
+        }
+    }
+    Ok(sample)
 }
 
 fn reject(batch: &mut Batch, reason: Reason, name: &[u8]) {

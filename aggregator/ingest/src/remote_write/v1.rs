@@ -37,7 +37,7 @@ fn read<'a>(bytes: &'a [u8], series: &mut Series<'a>) -> Result<(), Malformed> {
 }
 
 #[inline]
-fn label(bytes: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
+pub fn label(bytes: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
     let (mut name, mut content): (&[u8], &[u8]) = (&[], &[]);
     let mut reader = Reader::new(bytes);
     while let Some((field, value)) = reader.field()? {

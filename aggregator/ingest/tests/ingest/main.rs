@@ -3,6 +3,7 @@
 mod client;
 mod gateway;
 mod kinds;
+mod known;
 mod limits;
 mod prometheus;
 mod refusals;
