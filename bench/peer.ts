@@ -9,7 +9,8 @@ import { findExecutable } from '../control/stack/executables.ts';
 import { integer, type Outcome, runBench } from './command/index.ts';
 import { makeBodies, SERIES_PER_BODY } from './peer/bodies.ts';
 import { Books } from './peer/books.ts';
-import { evolve, ORGS, Ratchet } from './peer/ratchet.ts';
+import { evolve, ORGS } from './peer/evolve.ts';
+import { Ratchet } from './peer/ratchet.ts';
 import { type Cost, metricsOf, type Round, table } from './peer/report.ts';
 import { filterRules, groupRules, measureVmagent, mergedRule, type Peer } from './peer/vmagent.ts';
 import { type Workload, workloadA, workloadB } from './workloads/workloads.ts';
@@ -22,13 +23,13 @@ compares the CPU seconds of all processes on the way: the aggregator with its ga
 nats-server on one side, vmagent on the other. The sums that both emit are compared with what was
 sent, bit by bit.
 
-First it lets Ratchet evolve its modules, as npm start -- --once does. Prints a table on standard
-error.
+First it lets Ratchet evolve a module for each workload, on bodies of the same kind and by its own
+loop. Prints a table on standard error.
 
   --json           the last line of standard output is one JSON object with the metrics
   --rounds N       1 to 9; the ratios are those of the middle round; default 1
-  --samples-a N    thousands of samples of workload A, 10 to 5000; default 1000
-  --samples-b N    thousands of samples of workload B, 10 to 2000; default 200
+  --samples-a N    thousands of samples of workload A, 10 to 5000; default 3000
+  --samples-b N    thousands of samples of workload B, 10 to 2000; default 600
   --state DIR      of an earlier npm start or of this bench: its modules are used as they are
   --baseline       do not evolve: the baseline module serves
   --minutes N      the most that evolution may take, 1 to 240; default 30
@@ -55,8 +56,8 @@ await runBench({
   help,
   flags: {
     rounds: { type: 'string', default: '1' },
-    'samples-a': { type: 'string', default: '1000' },
-    'samples-b': { type: 'string', default: '200' },
+    'samples-a': { type: 'string', default: '3000' },
+    'samples-b': { type: 'string', default: '600' },
     state: { type: 'string' },
     baseline: { type: 'boolean', default: false },
     minutes: { type: 'string', default: '30' },
@@ -90,7 +91,8 @@ async function measure(options: Options, scratch: string): Promise<Round[]> {
   const state = options.state ?? join(scratch, 'state');
   if (!options.baseline && !existsSync(state)) {
     say('evolving the modules of both workloads');
-    await evolve(state, options.minutes, options.seed);
+    const { minutes, seed } = options;
+    await evolve({ state, minutes, seed, workloads: workloads(seed), say });
   }
   const ratchet = await Ratchet.start(state);
   try {

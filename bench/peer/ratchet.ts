@@ -1,5 +1,4 @@
-/** Ratchet's side: modules that passed every gate, then the same bodies, and what they cost. */
-import { spawn } from 'node:child_process';
+/** Ratchet's side: the same bodies, and what they cost. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -7,52 +6,21 @@ import type { NatsConnection } from '@nats-io/transport-node';
 import { type DevelopmentTokens, ensureTokens } from '../../control/api/tokens.ts';
 import { compileConfiguration } from '../../control/configuration/index.ts';
 import { decodeMessage } from '../../control/payload/payload.ts';
-import {
-  connectNats,
-  freePorts,
-  repositoryRoot,
-  type Stack,
-  startStack,
-} from '../../control/stack/index.ts';
+import { connectNats, freePorts, type Stack, startStack } from '../../control/stack/index.ts';
 import { ConfigurationTable } from '../../control/tables.ts';
 import type { Workload } from '../workloads/workloads.ts';
 import { JITTER_MS } from './bodies.ts';
 import type { Sheet } from './books.ts';
-import { cpuSeconds, peakBytes } from './cpu.ts';
+import { cpuSeconds, peakBytes, untilQuiet } from './cpu.ts';
+import { LATENESS, ORGS } from './evolve.ts';
 import type { Cost } from './report.ts';
 import { sendAll } from './sender.ts';
 
-/** The organizations of `npm start` whose rules are workloads A and B. */
-export const ORGS = { a: 'acme', b: 'globex' } as const;
-/** Longer than a body may be on its way on a loaded machine. */
-const LATENESS = '10s';
 /** The window of every rule of the workloads. */
 const WINDOW_MS = 30_000;
 const EMIT_LIMIT_MS = 120_000;
-
-/**
- * `npm start -- --once` on a state of its own: it ends when every organization has a module that
- * passed every gate, or none that is better than the baseline.
- */
-export async function evolve(state: string, minutes: number, seed: number): Promise<void> {
-  const free = Object.fromEntries(
-    ['TEMPORAL', 'TEMPORAL_UI', 'TEMPORAL_METRICS', 'NATS', 'NATS_MONITOR', 'AGGREGATOR']
-      .concat(['INGEST_HTTP', 'INGEST_GRPC', 'API'])
-      .map((name) => [`RATCHET_${name}_PORT`, '0']),
-  );
-  const main = join('control', 'start', 'main.ts');
-  const args = ['--once', '--state', state, '--minutes', String(minutes), '--seed', String(seed)];
-  const child = spawn(process.execPath, ['--import', 'tsx', main, ...args], {
-    cwd: repositoryRoot,
-    env: { ...process.env, ...free },
-    stdio: ['ignore', 2, 2],
-  });
-  const code = await new Promise<number | null>((resolve, reject) => {
-    child.once('error', reject);
-    child.once('exit', resolve);
-  });
-  if (code !== 0) process.stderr.write(`evolution ended with status ${code}\n`);
-}
+/** An aggregator that starts on an old state reads what was emitted there, for queries. */
+const READ_LIMIT_MS = 300_000;
 
 export interface Serving {
   level: string;
@@ -84,6 +52,7 @@ export class Ratchet {
     });
     const password = stack.secrets.password('operator');
     const operator = await connectNats(stack.addresses.nats, 'operator', password);
+    await untilQuiet(stack.service('aggregator').pid, READ_LIMIT_MS);
     return new Ratchet(stack, operator, await producersOf(stack));
   }
 

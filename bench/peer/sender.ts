@@ -1,8 +1,13 @@
-/** Sends bodies by remote write over a few connections, each as fast as it is answered. */
+/**
+ * Sends bodies by remote write over a few connections, each as fast as it is answered: in bursts,
+ * so that who receives them waits for none to be made.
+ */
 import { Agent, request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 export const CONNECTIONS = 4;
+/** Few enough that a sample is still new when it is sent. */
+const BURST = 200;
 const TRIES_MAX = 30;
 
 export interface Receiver {
@@ -19,22 +24,35 @@ export async function sendAll(
   const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS });
   const next = bodies[Symbol.iterator]();
   const sent: Uint8Array[] = [];
-  const connection = async () => {
-    for (let one = next.next(); one.done !== true; one = next.next()) {
-      sent.push(one.value);
+  const connection = async (burst: Iterator<Uint8Array>) => {
+    for (let one = burst.next(); one.done !== true; one = burst.next()) {
       await send(receiver, agent, one.value);
     }
   };
   try {
-    await Promise.all(Array.from({ length: CONNECTIONS }, connection));
+    for (let burst = take(next, BURST); burst.length > 0; burst = take(next, BURST)) {
+      sent.push(...burst);
+      const rest = burst.values();
+      await Promise.all(Array.from({ length: CONNECTIONS }, () => connection(rest)));
+    }
   } finally {
     agent.destroy();
   }
   return sent;
 }
 
+function take<T>(from: Iterator<T>, count: number): T[] {
+  const taken: T[] = [];
+  while (taken.length < count) {
+    const one = from.next();
+    if (one.done === true) break;
+    taken.push(one.value);
+  }
+  return taken;
+}
+
 /** As every sender does: what is refused for now comes again. */
-async function send(receiver: Receiver, agent: Agent, body: Uint8Array): Promise<void> {
+export async function send(receiver: Receiver, agent: Agent, body: Uint8Array): Promise<void> {
   for (let tries = 1; ; tries++) {
     const { status, text, retryAfter } = await post(receiver, agent, body);
     if (status >= 200 && status < 300) return;

@@ -1,0 +1,101 @@
+/** Modules that passed every gate, evolved on bodies like those that they are measured by. */
+import { Agent } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ensureTokens } from '../../control/api/tokens.ts';
+import { freePorts, type Stack, startStack } from '../../control/stack/index.ts';
+import { ApiClient } from '../../control/start/api.ts';
+import type { Workload } from '../workloads/workloads.ts';
+import { makeBodies } from './bodies.ts';
+import { Books } from './books.ts';
+import { send } from './sender.ts';
+
+/** The organizations of `npm start` whose rules are workloads A and B. */
+export const ORGS = { a: 'acme', b: 'globex' } as const;
+/** Longer than a body may be on its way on a loaded machine. */
+export const LATENESS = '10s';
+
+/** Of each organization: enough to be captured in a minute, little beside a benchmark. */
+const BODY_EVERY_MS = 500;
+const POLL_MS = 2_000;
+
+export interface Evolution {
+  state: string;
+  minutes: number;
+  seed: number;
+  workloads: Record<keyof typeof ORGS, Workload>;
+  say: (text: string) => void;
+}
+
+/** Evolves on a state of its own until both organizations have settled, or time is up. */
+export async function evolve({ state, minutes, seed, workloads, say }: Evolution): Promise<void> {
+  const budget = { seconds: 60 * minutes };
+  const stack = await startStack({
+    stateDir: state,
+    ports: freePorts,
+    lateness: LATENESS,
+    controlEnvironment: { RATCHET_EVOLUTION: JSON.stringify({ budget }) },
+    log: say,
+  });
+  const over = new AbortController();
+  try {
+    const { api: base, ...tokens } = await tokensOf(stack);
+    const api = new ApiClient(base, tokens.token);
+    const traffic = (['a', 'b'] as const).map(async (name) => {
+      await api.configure(ORGS[name], workloads[name].rules);
+      const token = tokens.producers[ORGS[name]];
+      await trickle(stack, token, workloads[name], seed, over.signal);
+    });
+    const settled = Promise.all(Object.values(ORGS).map((org) => settle(api, org, minutes, say)));
+    await Promise.race([settled, Promise.all(traffic)]);
+    over.abort();
+    await Promise.all(traffic);
+  } finally {
+    over.abort();
+    await stack.stop();
+  }
+}
+
+function tokensOf(stack: Stack) {
+  return ensureTokens(stack.stateDir, Object.values(ORGS), stack.addresses.api);
+}
+
+/** Sends a body now and then, until it is told to stop. */
+async function trickle(
+  stack: Stack,
+  token: string | undefined,
+  workload: Workload,
+  seed: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const url = `${stack.addresses.ingest}/api/v1/write`;
+  const agent = new Agent({ keepAlive: true });
+  const count = Number.POSITIVE_INFINITY;
+  for (const body of makeBodies(workload, { count, seed }, new Books(workload))) {
+    if (signal.aborted) break;
+    await send({ url, token }, agent, body);
+    await sleep(BODY_EVERY_MS);
+  }
+  agent.destroy();
+}
+
+/** Waits until an organization evolves no more, but no longer than so many minutes. */
+async function settle(
+  api: ApiClient,
+  org: string,
+  minutes: number,
+  say: (text: string) => void,
+): Promise<void> {
+  const deadline = performance.now() + 60_000 * minutes;
+  let told = '';
+  while (performance.now() < deadline) {
+    await sleep(POLL_MS);
+    const progress = await api.progress(org).catch(() => null);
+    if (progress === null) continue;
+    const { stage, generation, generationStage, activeVersion } = progress;
+    const version = activeVersion === null ? 'baseline' : `version ${activeVersion}`;
+    const text = `${org}: ${stage}, generation ${generation}, ${generationStage}, ${version}`;
+    if (text !== told) say(text);
+    told = text;
+    if (stage === 'settled') return;
+  }
+}
