@@ -17,8 +17,8 @@ use prometheus_client::registry::Registry;
 use ratchet_output::metrics::OTHER;
 
 pub use self::exposition::Exposition;
-use self::labels::{DestinationLabel, Labels, OrgLabel, ReasonLabel, RuleLabel};
-pub use self::labels::{LabelLimits, PartitionLabel, UNKNOWN_ORG};
+use self::labels::{DestinationLabel, RuleLabel};
+pub use self::labels::{LabelLimits, Labels, OrgLabel, PartitionLabel, ReasonLabel, UNKNOWN_ORG};
 pub use self::lag::{Lag, PartitionLag};
 pub use self::org::{OrgMetrics, RuleMetrics, StateMetrics};
 pub use self::share::Share;
@@ -154,6 +154,11 @@ impl Metrics {
         };
         let exposition = Exposition::of(metrics.register());
         (metrics, exposition)
+    }
+
+    /// The labels, for metrics that are kept elsewhere.
+    pub fn labels(&self) -> Labels {
+        self.labels.clone()
     }
 
     /// Counts a message that an organization is not served.

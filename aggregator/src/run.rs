@@ -27,13 +27,14 @@ use crate::metrics::{Exposition, Metrics};
 use crate::nats::{self, Connections, Provisioned};
 use crate::output::Output;
 use crate::partition::Reading;
-use crate::registry::Registry;
+use crate::registry::{ModuleCache, Registry, Wanted};
 use crate::settings::RunSettings;
 use crate::shadow::{self, Live};
 use crate::shared::Shared;
 use crate::status::StatusBoard;
 use crate::stop::Stop;
 use crate::swap::Swapper;
+use crate::tenants::{LimitsTable, TenantMetrics};
 use crate::traces::Traces;
 use crate::{configurations, identity, measure};
 
@@ -55,9 +56,7 @@ pub async fn run(settings: RunSettings) -> anyhow::Result<()> {
     let gateway = prepared.start_gateway(&settings).await?;
     let client = prepared.connect(&settings).await?;
     let output = Output::start(&settings.output, &settings.login).await?;
-    prepared
-        .exposition
-        .add(|registry| output.register(registry));
+    prepared.exposition.add(|r| output.register(r));
     let progress = Progress::default();
     let readiness = progress.readiness(&settings);
     let shared = prepared.shared.clone();
@@ -91,6 +90,7 @@ pub async fn run(settings: RunSettings) -> anyhow::Result<()> {
     let shadow = Shadow::new(&settings, &client, &context, &modules, knowledge);
     let policy = settings.proof_policy.into();
     let swapper = Swapper::new(shared.clone(), modules, trust, floors, policy, jobs)?;
+    tokio::spawn(swapper.loader().run(prepared.wanted));
     let pokes = swapper.pokes.clone();
     tokio::select! {
         () = progress.list(&shared, configurations, swapper, active) => {}
@@ -195,6 +195,7 @@ struct Prepared {
     shared: Arc<Shared>,
     exposition: Exposition,
     samples: SampleQueue,
+    wanted: Wanted,
     event_queue: EventQueue,
     trust: TrustRoot,
     floors: Arc<Mutex<FloorStore>>,
@@ -211,9 +212,15 @@ impl Prepared {
             instances_max: INSTANCES_MAX,
             ..Limits::default()
         };
+        let limits_file = settings.tenant_limits.as_deref();
+        let tenant_limits =
+            limits_file.map_or_else(|| Ok(LimitsTable::default()), LimitsTable::load)?;
         let engine = Engine::new(Kind::Production, limits)?;
         let registry = Registry::new(engine.baseline()?);
-        let (metrics, exposition) = Metrics::new(settings.observe.label_limits());
+        let (modules, wanted) = ModuleCache::new(settings.module_bounds());
+        let (metrics, mut exposition) = Metrics::new(settings.observe.label_limits());
+        let tenant_metrics = TenantMetrics::new(metrics.labels());
+        exposition.add(|registry| tenant_metrics.register(registry));
         let (events, event_queue) = Events::new(metrics.clone());
         let rate = Rate {
             one_in: settings.capture_one_in,
@@ -223,14 +230,17 @@ impl Prepared {
         let shared = Arc::new(Shared {
             engine,
             registry,
+            modules,
             directory: Directory::default(),
             demotions,
             capture,
             metrics,
+            tenant_metrics,
             events,
             status: StatusBoard::default(),
             traces: Traces::new(&settings.observe.traces)?,
             lateness: settings.lateness(),
+            limits: tenant_limits,
             partitions: settings.partitions,
             // A configuration may hold two: its module's and the baseline's. Any partition may
             // come to this process.
@@ -242,6 +252,7 @@ impl Prepared {
             shared,
             exposition,
             samples,
+            wanted,
             event_queue,
             trust,
             floors,

@@ -11,6 +11,7 @@ use ratchet_trust::ProofPolicy;
 
 use crate::observe::ObserveSettings;
 use crate::output::OutputSettings;
+use crate::registry::Bounds;
 use crate::watermark::Lateness;
 
 /// The most partitions; each has a thread.
@@ -76,6 +77,18 @@ pub struct RunSettings {
     #[arg(long, env = "RATCHET_PARTITIONS", default_value_t = 4)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=64))]
     pub partitions: u32,
+    /// JSON file of limits: of all organizations (`default`) and of single ones (`organizations`);
+    /// see docs/tenants.md. All aggregators must be told the same.
+    #[arg(long, env = "RATCHET_TENANT_LIMITS")]
+    pub tenant_limits: Option<PathBuf>,
+    /// Tenants' modules that are loaded at a time; the idlest make room for others.
+    #[arg(long, env = "RATCHET_MODULES_MAX", default_value_t = 1024)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub modules_max: u32,
+    /// Memory for them, in MiB.
+    #[arg(long, env = "RATCHET_MODULES_MIB", default_value_t = 512)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub modules_mib: u32,
     /// How long an aggregator may be silent before others take its partitions over.
     #[arg(long, env = "RATCHET_LEASE_TTL", default_value = "4s")]
     pub lease_ttl: Span,
@@ -104,6 +117,14 @@ pub struct GatewaySettings {
 }
 
 impl RunSettings {
+    /// How many of the tenants' modules are loaded at a time.
+    pub fn module_bounds(&self) -> Bounds {
+        Bounds {
+            modules: self.modules_max as usize,
+            bytes: (self.modules_mib as usize) << 20,
+        }
+    }
+
     pub fn lateness(&self) -> Lateness {
         match self.lateness {
             LatenessChoice::Window => Lateness::OneWindow,

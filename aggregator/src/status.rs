@@ -101,7 +101,7 @@ impl StatusBoard {
         };
         let fleet = fleet.map(|installed| {
             serde_json::json!({
-                "module": installed.module.digest(),
+                "module": installed.digest.to_string(),
                 "version": installed.version,
                 "serves": serves(),
             })

@@ -142,6 +142,7 @@ impl Engine {
             limits,
             sha256: Sha256::digest(bytes).into(),
             size: bytes.len(),
+            resident: resident_bytes(&component),
             builtin,
         };
         Ok(Module {
@@ -164,6 +165,7 @@ pub(crate) struct Compiled {
     pub limits: Limits,
     sha256: [u8; 32],
     size: usize,
+    resident: usize,
     builtin: bool,
 }
 
@@ -187,6 +189,16 @@ impl Module {
         self.compiled.size
     }
 
+    /// Whether it is this very compilation: the same component may be compiled more than once.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.compiled, &other.compiled)
+    }
+
+    /// What it holds in memory while it is loaded: its machine code and data, in whole pages.
+    pub fn resident_bytes(&self) -> usize {
+        self.compiled.resident
+    }
+
     /// Whether it is one of the engine's own modules.
     pub fn is_builtin(&self) -> bool {
         self.compiled.builtin
@@ -205,6 +217,11 @@ impl std::fmt::Debug for Module {
             .field("size", &self.size())
             .finish()
     }
+}
+
+fn resident_bytes(component: &Component) -> usize {
+    let image = component.image_range();
+    image.end.addr().saturating_sub(image.start.addr())
 }
 
 fn config(kind: Kind, limits: &Limits) -> Config {

@@ -72,9 +72,10 @@ impl Runner {
         self.fuel_used
     }
 
-    /// Drops the instance. Its slot in the pool is free for other modules.
+    /// Drops the instance and its buffers. Its slot in the pool is free for other modules.
     pub fn reset(&mut self) {
         self.live = None;
+        self.records = Vec::new();
     }
 
     pub fn module(&self) -> &Module {

@@ -27,9 +27,12 @@ use self::pass::Pendings;
 pub use self::pass::{LatePoints, MergeFault, Pass, RulePoints, Tally};
 use self::series::SeriesTable;
 pub use self::table::ClosedGroup;
-use self::table::RuleTable;
+use self::table::{RuleTable, GROUP_BYTES};
 use crate::configuration::{Configuration, MeaningfulRule};
 use crate::watermark::Lateness;
+
+/// What a series costs in the table that recognises it.
+pub const SERIES_BYTES: usize = 48;
 
 /// Bounds of one organization's merge state. A full memo is flushed and costs time only; groups and
 /// accumulators beyond their limits are refused and counted.
@@ -38,7 +41,8 @@ pub struct Limits {
     pub series: usize,
     pub slots: usize,
     pub groups: usize,
-    pub cells: usize,
+    /// Of groups and accumulators.
+    pub bytes: usize,
 }
 
 impl Default for Limits {
@@ -47,7 +51,7 @@ impl Default for Limits {
             series: 400_000,
             slots: 32 << 20,
             groups: 1_000_000,
-            cells: 16 << 20,
+            bytes: 768 << 20,
         }
     }
 }
@@ -81,6 +85,8 @@ pub struct Merger {
     stamp: u32,
     groups: usize,
     cells: usize,
+    /// Of groups and accumulators.
+    bytes: usize,
     open_windows: usize,
     closed_since_compaction: bool,
     /// When the next window closes.
@@ -212,8 +218,7 @@ impl Merger {
 
     /// Memory of all of it, about.
     pub fn bytes(&self) -> usize {
-        let tables: usize = self.tables.iter().map(RuleTable::bytes).sum();
-        tables + self.memo.bytes() + self.series.bytes()
+        self.bytes + self.memo.bytes() + self.series.bytes()
     }
 
     /// Before a pass: flushes the memo when it may not fit the message, and drops idle groups.
@@ -222,12 +227,17 @@ impl Merger {
             self.series.flush();
             self.memo.clear();
         }
-        if self.closed_since_compaction && self.groups + records > self.limits.groups {
+        if self.closed_since_compaction && !self.may_fit(records) {
             self.tables.iter_mut().for_each(RuleTable::compact);
             self.memo.clear();
             self.closed_since_compaction = false;
             self.recount();
         }
+    }
+
+    fn may_fit(&self, records: usize) -> bool {
+        let bytes = self.bytes + records * (GROUP_BYTES + size_of::<cell::Cell>());
+        self.groups + records <= self.limits.groups && bytes <= self.limits.bytes
     }
 
     /// A stamp that no accumulator has.
@@ -253,6 +263,7 @@ impl Merger {
     fn recount(&mut self) {
         self.groups = self.tables.iter().map(RuleTable::groups).sum();
         self.cells = self.tables.iter().map(RuleTable::cells).sum();
+        self.bytes = self.tables.iter().map(RuleTable::bytes).sum();
         self.open_windows = self.tables.iter().map(|t| t.windows().len()).sum();
         let closes = self.tables.iter().filter_map(RuleTable::next_close_ms);
         self.next_close_ms = closes.min().unwrap_or(i64::MAX);

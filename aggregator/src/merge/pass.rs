@@ -8,7 +8,9 @@ use ratchet_codec::payload::Header;
 use ratchet_codec::DecodeError;
 use ratchet_sandbox::Record;
 
+use super::cell::Cell;
 use super::message::View;
+use super::table::GROUP_BYTES;
 use super::{Binding, Merger};
 use crate::timeline::Span;
 
@@ -33,6 +35,27 @@ pub struct Tally {
     pub late: Vec<LatePoints>,
     /// Points of groups that did not fit.
     pub overflow: Vec<RulePoints>,
+    /// How many of them met the limit of groups, and that of memory.
+    pub beyond_series: u64,
+    pub beyond_memory: u64,
+}
+
+/// The limit that a group met.
+#[derive(Clone, Copy)]
+enum Beyond {
+    Series,
+    Memory,
+}
+
+impl Tally {
+    fn refuse(&mut self, record: &Record, beyond: Beyond) {
+        let refused = match beyond {
+            Beyond::Series => &mut self.beyond_series,
+            Beyond::Memory => &mut self.beyond_memory,
+        };
+        *refused += u64::from(record.count);
+        add(&mut self.overflow, record.rule, record.count);
+    }
 }
 
 /// Points of one rule; a rule may come several times.
@@ -256,10 +279,13 @@ impl Merger {
                 return Ok(());
             };
             let group = self.group(at + done, record, table, view)?;
-            let room = group.filter(|group| self.has_cell(table, position, *group));
+            let room = group.and_then(|group| {
+                let has_cell = self.has_cell(table, position, group);
+                has_cell.then_some(group).ok_or(Beyond::Memory)
+            });
             groups.push(room.unwrap_or(NOWHERE));
-            if room.is_none() {
-                add(&mut tally.overflow, record.rule, record.count);
+            if let Err(beyond) = room {
+                tally.refuse(record, beyond);
             }
             done += 1;
         }
@@ -287,14 +313,14 @@ impl Merger {
         groups.len() - before
     }
 
-    /// The group of a record's tag-set; `None` when there is no room for a new one.
+    /// The group of a record's tag-set; an inner error when there is no room for a new one.
     fn group(
         &mut self,
         at: usize,
         record: &Record,
         table: u32,
         view: &mut View<'_>,
-    ) -> Result<Option<u32>, MergeFault> {
+    ) -> Result<Result<u32, Beyond>, MergeFault> {
         let &Record { rule, set, .. } = record;
         let set = set as usize;
         if set >= view.sets() {
@@ -313,37 +339,44 @@ impl Merger {
         let series = view.series(set, metric, &mut self.series);
         let column = rule_table.column;
         if let Some(group) = self.memo.column(metric, column).get(series.id) {
-            return Ok(Some(group));
+            return Ok(Ok(group));
         }
         let key = view.group_key(set, &rule_table.rule.rule.group_by);
         let group = self.group_of_key(table, key);
-        if let Some(group) = group {
+        if let Ok(group) = group {
             self.memo.remember(series, column, group);
         }
         Ok(group)
     }
 
-    /// The group of a key, new or known; `None` when there is no room for a new one.
-    fn group_of_key(&mut self, table: u32, key: &[u8]) -> Option<u32> {
+    /// The group of a key, new or known; an error when there is no room for a new one.
+    fn group_of_key(&mut self, table: u32, key: &[u8]) -> Result<u32, Beyond> {
         let table = &mut self.tables[table as usize];
         if let Some(group) = table.group(key) {
-            return Some(group);
+            return Ok(group);
         }
         if self.groups >= self.limits.groups {
-            return None;
+            return Err(Beyond::Series);
         }
+        let bytes = self.bytes + GROUP_BYTES + key.len();
+        if bytes > self.limits.bytes {
+            return Err(Beyond::Memory);
+        }
+        self.bytes = bytes;
         self.groups += 1;
-        Some(table.add_group(key))
+        Ok(table.add_group(key))
     }
 
     /// Whether a window has an accumulator for a group, now if not before.
     fn has_cell(&mut self, table: u32, position: usize, group: u32) -> bool {
         let table = &mut self.tables[table as usize];
         let missing = (group as usize + 1).saturating_sub(table.cells_mut(position).len());
-        if self.cells + missing > self.limits.cells {
-            return missing == 0;
+        let bytes = self.bytes + missing * size_of::<Cell>();
+        if missing > 0 && bytes > self.limits.bytes {
+            return false;
         }
         if missing > 0 {
+            self.bytes = bytes;
             self.cells += missing;
             table.grow(position, missing);
         }

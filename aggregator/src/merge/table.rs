@@ -10,6 +10,10 @@ use crate::configuration::MeaningfulRule;
 use crate::watermark::Lateness;
 
 const UNKNOWN: u32 = u32::MAX;
+/// What a group costs beside its text: a key has its two counts before that, and lies in a table
+/// and in a list.
+pub const GROUP_BYTES: usize =
+    2 * size_of::<usize>() + 2 * size_of::<Arc<[u8]>>() + size_of::<u32>() + 1;
 
 /// The final value of one group of a closed window.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,10 +80,9 @@ impl RuleTable {
         self.windows.iter().map(|w| w.cells.len()).sum()
     }
 
-    /// Memory, about. A key has its two counts before its text, and lies in a table and in a list.
+    /// Memory of groups and accumulators, about.
     pub fn bytes(&self) -> usize {
-        const KEY_BYTES: usize = 2 * size_of::<usize>() + 2 * size_of::<Arc<[u8]>>();
-        let groups = self.keys.len() * (KEY_BYTES + size_of::<u32>() + 1);
+        let groups = self.keys.len() * GROUP_BYTES;
         groups + self.text_bytes + self.cells() * size_of::<Cell>()
     }
 

@@ -172,7 +172,7 @@ fn late_points_and_foreign_windows_are_left_out() {
                 start_ms: 60_000,
                 points: 3
             }],
-            overflow: vec![]
+            ..Tally::default()
         }
     );
     let span = Span {
@@ -275,8 +275,9 @@ fn groups_beyond_the_limit_are_counted_and_room_comes_back() {
         Ok(Tally {
             records: 2,
             matched: points(&[(1, 2)]),
-            late: vec![],
-            overflow: points(&[(1, 1)])
+            overflow: points(&[(1, 1)]),
+            beyond_series: 1,
+            ..Tally::default()
         })
     );
     assert_eq!(bench.close(10_000).len(), 2);
@@ -297,27 +298,32 @@ fn groups_beyond_the_limit_are_counted_and_room_comes_back() {
 }
 
 #[test]
-fn cells_beyond_the_limit_are_counted() {
-    let mut bench = Bench::new(
-        &two_rules(),
-        Limits {
-            cells: 1,
-            ..Limits::default()
-        },
-    );
-    let records = [record(1, 0, 0, 2, 1.0), record(1, 1, 0, 3, 1.0)];
-    let tally = bench
-        .merge(&message("cpu", &["a", "b"], 0), &records, EVERYTHING, 0)
-        .unwrap();
-    assert_eq!(
-        tally,
-        Tally {
-            records: 1,
-            matched: points(&[(1, 2)]),
-            late: vec![],
-            overflow: points(&[(1, 3)])
-        }
-    );
+fn state_beyond_its_memory_is_counted_and_room_comes_back() {
+    let merge = |bench: &mut Bench, ts: i64| {
+        let records = [record(1, 0, 0, 2, 1.0), record(1, 1, 0, 3, 1.0)];
+        let message = message("cpu", &["a", "b"], ts);
+        bench.merge(&message, &records, EVERYTHING, ts).unwrap()
+    };
+    let mut roomy = Bench::new(&two_rules(), Limits::default());
+    assert_eq!(merge(&mut roomy, 0).records, 2);
+    // One byte too little: the second accumulator does not fit.
+    let bytes = roomy.merger.bytes - 1;
+    let limits = Limits {
+        bytes,
+        ..Limits::default()
+    };
+    let mut bench = Bench::new(&two_rules(), limits);
+    let expected = Tally {
+        records: 1,
+        matched: points(&[(1, 2)]),
+        overflow: points(&[(1, 3)]),
+        beyond_memory: 3,
+        ..Tally::default()
+    };
+    assert_eq!(merge(&mut bench, 0), expected);
+    assert!(bench.merger.bytes <= bytes);
+    assert_eq!(bench.close(10_000).len(), 1);
+    assert_eq!(merge(&mut bench, 10_000), expected);
 }
 
 /// With memos so small that they are flushed all the time, nothing but speed may change.

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use ratchet_codec::payload::Header;
 use ratchet_sandbox::{compare, Fault, Record, Runner};
-use ratchet_trust::{ModuleDigest, Sha256Digest, FLEET};
+use ratchet_trust::FLEET;
 
-use super::org::{OrgState, Served};
+use super::org::OrgState;
+use super::served::Served;
 use crate::demotions::Demotion;
 use crate::merge::{MergeFault, Pass, Tally};
 use crate::registry::Level;
@@ -196,7 +197,7 @@ fn count_fault(shared: &Shared, org: &mut OrgState, index: usize, failure: &Fail
     metrics.module_failed(org.org.as_str(), failure.reason);
     let fields = serde_json::json!({
         "configuration": served.configuration.digest.to_string(),
-        "module": served.installed.module.digest(),
+        "module": served.installed.digest.to_string(),
         "version": served.installed.version,
         "reason": failure.reason,
         "detail": failure.detail,
@@ -212,7 +213,7 @@ fn demote(shared: &Shared, org: &mut OrgState, index: usize, reason: &str, detai
     let served = &mut org.served[index];
     let gone = served.installed.clone();
     shared.registry.remove(&gone);
-    let module = ModuleDigest(Sha256Digest::from_bytes(gone.module.sha256()));
+    let module = gone.digest;
     let (owner, configuration) = match gone.level {
         Level::Fleet => (FLEET, ratchet_trust::ConfigurationDigest::NONE),
         Level::Baseline | Level::Tenant => (org.org.as_str(), served.configuration.digest),

@@ -19,6 +19,10 @@ mod org;
 mod outbox;
 mod publisher;
 mod reader;
+mod served;
+#[cfg(test)]
+mod tests;
+mod turns;
 mod worker;
 
 use std::sync::atomic::{AtomicUsize, Ordering};

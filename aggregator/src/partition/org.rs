@@ -2,48 +2,32 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use ratchet_codec::payload::Header;
-use ratchet_sandbox::Runner;
 use ratchet_trust::Sha256Digest;
 
+use super::served::Served;
 use crate::capture::Budget;
 use crate::chronicle::View;
 use crate::configuration::Configuration;
 use crate::emit::{self, EmittedMessage, Form};
 use crate::events::now_ms;
 use crate::identity::Org;
-use crate::merge::{Binding, ClosedWindow, Limits, Merger, Tally};
-use crate::metrics::{OrgMetrics, RuleMetrics};
+use crate::merge::{ClosedWindow, Merger, Tally};
+use crate::metrics::OrgMetrics;
 use crate::parts::{self, Gather, Part};
-use crate::registry::{Installed, Level};
+use crate::registry::Installed;
 use crate::shared::Shared;
 use crate::spread::{self, Place};
 use crate::status::{OrgStatus, Serving};
+use crate::tenants::{Quota, TenantLimits};
 use crate::timeline::{Span, Timeline};
 use crate::traces::{Journey, Origins, Run};
 use crate::watermark::Watermark;
 
 /// The longest window and the longest lateness; until then a configuration may be needed.
 const WINDOW_MS_MAX: i64 = 2 * 3_600_000;
-
-/// A configuration, and the module that serves it here.
-pub struct Served {
-    pub configuration: Arc<Configuration>,
-    pub blob: Arc<[u8]>,
-    pub binding: Binding,
-    /// The figures of its rules.
-    rules: Vec<RuleMetrics>,
-    pub installed: Arc<Installed>,
-    pub runner: Runner,
-    /// Takes over what the module fails on, and checks it now and then.
-    pub baseline: Runner,
-    pub messages: u64,
-    /// Whether it may hold instances, and the message that used them last.
-    pub live: bool,
-    pub last_used: u64,
-}
 
 /// The configurations that a message runs on.
 #[derive(Default)]
@@ -91,17 +75,20 @@ pub struct OrgState {
     pub journey: Option<Box<Journey>>,
     /// Traced messages in windows that are open.
     pub origins: Origins,
+    pub limits: TenantLimits,
+    pub quota: Quota,
     directory_generation: u64,
     registry_generation: u64,
 }
 
 impl OrgState {
     pub fn new(shared: &Shared, org: Org, place: Place, start: Start) -> Self {
+        let limits = shared.limits.of(org.as_str());
         Self {
             place,
             gather: Gather::new(shared.lateness, start.parts_ms),
             view: View::default(),
-            merger: Merger::new(Limits::default(), shared.lateness),
+            merger: Merger::new(limits.merge(), shared.lateness),
             watermark: start.watermark,
             served: Vec::new(),
             metrics: OrgMetrics::new(&shared.metrics, &org),
@@ -110,6 +97,8 @@ impl OrgState {
             replaying: false,
             journey: None,
             origins: Origins::default(),
+            quota: Quota::default(),
+            limits,
             directory_generation: 0,
             registry_generation: 0,
             org,
@@ -134,6 +123,31 @@ impl OrgState {
             for served in &mut self.served {
                 served.take_up(shared, &self.org);
             }
+            self.tell_status();
+        }
+    }
+
+    /// Notes that a message is served, by the own module if it is loaded; else asks for it.
+    pub fn wake(&mut self, shared: &Shared, index: usize) {
+        let served = &mut self.served[index];
+        let changed = served.absent.is_some() && served.follow(shared, &self.org);
+        match &served.absent {
+            Some(own) => {
+                shared.modules.ask(&self.org, own);
+                shared.tenant_metrics.stood_in(&self.org);
+            }
+            None => served.installed.touch(shared.modules.now()),
+        }
+        if changed {
+            self.tell_status();
+        }
+    }
+
+    /// Lets go of modules that made room for others. It is called between two messages.
+    pub fn follow_modules(&mut self, shared: &Shared) {
+        let follow =
+            |changed: bool, served: &mut Served| served.follow(shared, &self.org) || changed;
+        if self.served.iter_mut().fold(false, follow) {
             self.tell_status();
         }
     }
@@ -338,7 +352,7 @@ impl OrgState {
         journey.ran(Run {
             started,
             configuration: served.configuration.digest.to_string(),
-            module: served.installed.module.digest(),
+            module: served.installed.digest.to_string(),
             level: served.installed.level.name(),
             version: served.installed.version,
             records: tally.records,
@@ -389,102 +403,10 @@ impl OrgState {
         }
         let serving = served.map_or_else(Serving::default, |s| Serving {
             configuration: Some(s.configuration.digest.to_string()),
-            module: Some(s.installed.module.digest()),
+            module: Some(s.installed.digest.to_string()),
             level: s.installed.level.name(),
             version: s.installed.version,
         });
         self.status.set_serving(serving);
     }
-}
-
-impl Served {
-    fn new(
-        shared: &Shared,
-        org: &Org,
-        configuration: Arc<Configuration>,
-        binding: Binding,
-    ) -> Self {
-        let blob: Arc<[u8]> = Arc::from(&*configuration.blob);
-        let installed = shared.registry.serving(org, configuration.digest);
-        let runner = take_runner(&installed, &blob);
-        let baseline = Runner::new(&shared.registry.baseline().module, blob.clone());
-        let rules = configuration.rules.iter();
-        let rules = rules
-            .map(|rule| RuleMetrics::new(&shared.metrics, org, &rule.rule.id))
-            .collect();
-        Self {
-            configuration,
-            blob,
-            binding,
-            rules,
-            installed,
-            runner,
-            baseline,
-            messages: 0,
-            live: false,
-            last_used: 0,
-        }
-    }
-
-    /// Takes up the module that serves by now, and records how long that held the thread.
-    pub fn take_up(&mut self, shared: &Shared, org: &Org) {
-        let started = Instant::now();
-        let serving = shared.registry.serving(org, self.configuration.digest);
-        if Arc::ptr_eq(&serving, &self.installed) {
-            return;
-        }
-        let old = std::mem::replace(&mut self.runner, take_runner(&serving, &self.blob));
-        if serving.level == Level::Tenant {
-            serving.retire(old);
-        }
-        self.installed = serving;
-        self.messages = 0;
-        let pause = started.elapsed();
-        self.installed.record_pause(pause);
-        let pauses = &shared.metrics.swap_pause_seconds;
-        pauses.observe(pause.as_secs_f64());
-    }
-
-    /// Counts what became of a message's points, by rule.
-    pub fn count(&self, tally: &Tally) {
-        let rule = |index: u32| self.rules.get(index as usize);
-        for matched in &tally.matched {
-            let Some(rule) = rule(matched.rule) else {
-                continue;
-            };
-            rule.matched.inc_by(matched.points);
-        }
-        for overflow in &tally.overflow {
-            let Some(rule) = rule(overflow.rule) else {
-                continue;
-            };
-            rule.overflow.inc_by(overflow.points);
-        }
-        for late in &tally.late {
-            let Some(rule) = rule(late.rule) else {
-                continue;
-            };
-            rule.late.inc_by(u64::from(late.points));
-        }
-    }
-
-    /// Drops the instances; they are made again when needed.
-    pub fn release(&mut self) {
-        self.runner.reset();
-        self.baseline.reset();
-        self.live = false;
-    }
-
-    pub fn is_baseline(&self) -> bool {
-        self.installed.level == Level::Baseline
-    }
-}
-
-/// The instance that the swap kept warm, else one that is made with the first message.
-fn take_runner(installed: &Arc<Installed>, blob: &Arc<[u8]>) -> Runner {
-    // The fleet's module serves many; only a tenant's instance was made with these rules.
-    let warm = (installed.level == Level::Tenant)
-        .then(|| installed.take_runner())
-        .flatten();
-    warm.unwrap_or_else(|| Runner::new(&installed.module, blob.clone()))
 }

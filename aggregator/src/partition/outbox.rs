@@ -97,7 +97,7 @@ impl Outbox {
             headers.insert("traceparent", parent);
         }
         if let Some(installed) = org.installed(message.configuration) {
-            headers.insert("Ratchet-Module", installed.module.digest());
+            headers.insert("Ratchet-Module", installed.digest.to_string());
             headers.insert("Ratchet-Version", installed.version.to_string());
         }
         self.unsaved = true;

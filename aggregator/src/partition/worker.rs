@@ -1,32 +1,29 @@
-//! The thread that serves a partition: one message at a time, in stream order.
+//! The thread that serves a partition: one message at a time, each organization's in stream order.
+
+mod message;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Instant;
 
-use bytes::Bytes;
-use ratchet_codec::payload::{validate, Header};
 use tokio::sync::mpsc;
 
-use super::fallback::{self, Arrival};
-use super::instances::make_room;
-use super::org::{OrgState, Runs, Start};
+use super::instances::Instances;
+use super::org::{OrgState, Start};
 use super::outbox::{Gone, Outbox};
 use super::publisher::Output;
+use super::turns::Turns;
 use super::Input;
-use crate::capture::Offer;
 use crate::checkpoint::Checkpoint;
 use crate::identity::Org;
-use crate::late::{self, LateWindow};
-use crate::merge::Tally;
-use crate::metrics::{PartitionLag, UNKNOWN_ORG};
+use crate::metrics::PartitionLag;
 use crate::parts;
 use crate::shared::Shared;
 use crate::spread::Place;
-use crate::traces::{Journey, Taken};
-use crate::watermark::{refuse_time, Watermark};
+use crate::watermark::Watermark;
 
-/// Refusals that are about time; their messages are offered on the side stream.
-const OUT_OF_REACH: [&str; 2] = ["future", "ancient"];
+/// Messages that wait for their turn; more wait in the channel, in stream order.
+const WAITING_MAX: usize = 1024;
 /// Stream time between two saves when nothing was emitted.
 const SAVE_EVERY_MS: i64 = 5_000;
 
@@ -43,6 +40,7 @@ pub struct Worker {
     tick_ms: Option<i64>,
     last_save_ms: i64,
     place: Place,
+    instances: Instances,
     outbox: Outbox,
     lag: PartitionLag,
 }
@@ -58,6 +56,7 @@ impl Worker {
             partition,
             partitions: shared.partitions,
         };
+        let instances_max = shared.instances_max;
         Self {
             lag: shared.metrics.lag.of(partition, saved.tick_ms),
             shared,
@@ -68,6 +67,7 @@ impl Worker {
             tick_ms: saved.tick_ms,
             last_save_ms: 0,
             place,
+            instances: Instances::new(instances_max),
             outbox: Outbox {
                 outputs,
                 origin_ms: saved.origin_ms,
@@ -78,185 +78,120 @@ impl Worker {
         }
     }
 
-    /// Serves until it is stopped or nobody feeds it any more.
+    /// Serves until it is stopped or nobody feeds it any more. What waits is served in turns; a
+    /// tick comes after everything that was before it in the stream.
     pub fn run(mut self, mut inputs: mpsc::Receiver<Input>) {
-        while let Some(input) = inputs.blocking_recv() {
-            let stored_ms = input.stored_ms();
+        let mut turns = Turns::default();
+        loop {
+            let input = match turns.len() {
+                0 => inputs.blocking_recv(),
+                WAITING_MAX.. => None,
+                _ => inputs.try_recv().ok(),
+            };
             let served = match input {
-                Input::Message {
-                    sequence,
-                    received_us,
-                    subject,
-                    payload,
-                    trace,
-                    permit,
-                } => {
-                    let received_ms = received_us.div_euclid(1_000);
-                    let served = self.message(sequence, received_ms, &subject, payload, trace);
-                    drop(permit);
-                    if sequence > self.replay_until {
-                        self.shared.metrics.latency_since(received_us);
-                    }
-                    served
+                Some(input @ (Input::Message { .. } | Input::Part { .. })) => {
+                    self.queue(&mut turns, input);
+                    Ok(())
                 }
-                Input::Part {
+                Some(Input::Tick {
                     sequence,
                     received_ms,
-                    message,
-                    permit,
-                } => {
-                    let served = self.part(sequence, received_ms, message);
-                    drop(permit);
-                    served
+                }) => {
+                    let served = self.serve_waiting(&mut turns);
+                    let ticked = served.and_then(|()| self.tick(sequence, received_ms));
+                    self.lag.served(received_ms);
+                    ticked
                 }
-                Input::Tick {
-                    sequence,
-                    received_ms,
-                } => self.tick(sequence, received_ms),
-                Input::Refresh(done) => {
+                Some(Input::Refresh(done)) => {
                     let orgs = self.orgs.values_mut();
                     orgs.for_each(|org| org.refresh_modules(&self.shared));
                     let _ = done.send(());
                     Ok(())
                 }
-                Input::Stop => break,
+                None if !turns.is_empty() => self.serve_next(&mut turns),
+                Some(Input::Stop) | None => break,
             };
             if served.is_err() {
                 tracing::error!(partition = self.place.partition, "the publisher is gone");
                 return;
             }
-            if let Some(stored_ms) = stored_ms {
-                self.lag.served(stored_ms);
-            }
         }
         // A stop saves what is settled, so that the next owner reads as little as it can.
-        let _ = self.outbox.save(self.snapshot());
+        let served = self.serve_waiting(&mut turns);
+        let _ = served.and_then(|()| self.outbox.save(self.snapshot()));
     }
 
-    fn message(
-        &mut self,
-        sequence: u64,
-        received_ms: i64,
-        subject: &str,
-        payload: Bytes,
-        mut trace: Option<Box<Journey>>,
-    ) -> Result<(), Gone> {
-        let replayed = sequence <= self.replay_until;
-        self.taken = sequence;
-        self.head = self.head.max(sequence);
-        let name = subject.rsplit('.').next().unwrap_or_default();
-        if let Some(journey) = &mut trace {
-            journey.taken(&self.turn(name, sequence, &payload));
-        }
-        let header = match self.admit(name, received_ms, &payload) {
-            Ok(header) => header,
-            Err((label, reason)) if !replayed => {
-                self.refuse(label, reason);
-                if let Some(mut journey) = trace {
-                    journey.refused(reason);
-                }
-                return self.offer_refused(label, reason, sequence, payload);
-            }
-            Err(_) => return Ok(()),
+    fn queue(&self, turns: &mut Turns<Input>, input: Input) {
+        let subject = match &input {
+            Input::Message { subject, .. } => subject.clone(),
+            Input::Part { message, .. } => message.subject.clone(),
+            Input::Tick { .. } | Input::Refresh(_) | Input::Stop => return,
         };
-        let Some(mut org) = self.orgs.remove(name) else {
+        let org = match parts::sender(&subject) {
+            Some((org, _)) => org,
+            None => subject.rsplit('.').next().unwrap_or_default(),
+        };
+        turns.push(org, || self.shared.limits.of(org).weight, input);
+    }
+
+    fn serve_waiting(&mut self, turns: &mut Turns<Input>) -> Result<(), Gone> {
+        while !turns.is_empty() {
+            self.serve_next(turns)?;
+        }
+        turns.forget_idle();
+        Ok(())
+    }
+
+    fn serve_next(&mut self, turns: &mut Turns<Input>) -> Result<(), Gone> {
+        let Some(input) = turns.next() else {
             return Ok(());
         };
-        let arrival = Arrival {
-            sequence,
-            payload: &payload,
-            header: &header,
-            replayed,
-        };
-        org.replaying = replayed;
-        org.journey = trace;
-        let (runs, late) = self.serve(&mut org, &arrival);
-        let ran = !runs.here.is_empty();
-        if !replayed {
-            self.capture(&mut org, &arrival, received_ms);
-            if runs.elsewhere {
-                self.refuse(name, late::MISROUTED);
-            } else if !ran {
-                self.refuse(name, "unconfigured");
-            }
+        let (started, stored_ms) = (Instant::now(), input.stored_ms());
+        let served = self.serve_input(input);
+        if let Some(stored_ms) = stored_ms {
+            self.lag.served(stored_ms);
         }
-        if ran {
-            org.watermark.message(header.max_ts, received_ms);
-        }
-        org.trace_merged(&header);
-        let closed = org.close();
-        let mut emitted = self.outbox.emit(&org, sequence, closed);
-        let offered = if !late.is_empty() {
-            Some(late::late_headers(&late))
-        } else if runs.elsewhere && !replayed {
-            Some(late::refused_headers(late::MISROUTED))
-        } else {
-            None
-        };
-        if let Some(headers) = offered {
-            emitted = emitted.and_then(|()| self.outbox.late(&org.org, sequence, headers, payload));
-        }
-        self.orgs.insert(org.org.clone(), org);
-        emitted
+        turns.used(i64::try_from(started.elapsed().as_nanos()).unwrap_or(i64::MAX));
+        served
     }
 
-    /// What a trace says of a message whose turn it is.
-    fn turn<'a>(&self, org: &'a str, sequence: u64, payload: &Bytes) -> Taken<'a> {
-        Taken {
-            org,
-            partition: self.place.partition,
-            sequence,
-            bytes: payload.len(),
+    fn serve_input(&mut self, input: Input) -> Result<(), Gone> {
+        match input {
+            Input::Message {
+                sequence,
+                received_us,
+                subject,
+                payload,
+                trace,
+                permit,
+            } => {
+                let received_ms = received_us.div_euclid(1_000);
+                let served = self.message(sequence, received_ms, &subject, payload, trace);
+                drop(permit);
+                if sequence > self.replay_until {
+                    self.shared.metrics.latency_since(received_us);
+                }
+                served
+            }
+            Input::Part {
+                sequence,
+                received_ms,
+                message,
+                permit,
+            } => {
+                let served = self.part(sequence, received_ms, message);
+                drop(permit);
+                served
+            }
+            Input::Tick { .. } | Input::Refresh(_) | Input::Stop => Ok(()),
         }
     }
 
-    /// Offers a message that came at an impossible time on the side stream.
-    fn offer_refused(
-        &mut self,
-        name: &str,
-        reason: &str,
-        sequence: u64,
-        payload: Bytes,
-    ) -> Result<(), Gone> {
-        let out_of_reach = self.orgs.contains_key(name) && OUT_OF_REACH.contains(&reason);
-        match Org::parse(name) {
-            Ok(org) if out_of_reach => {
-                let headers = late::refused_headers(reason);
-                self.outbox.late(&org, sequence, headers, payload)
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Checks a message, and makes its organization ready to serve it. What it refuses comes with
-    /// the organization's label and the reason.
-    fn admit<'a>(
-        &mut self,
-        name: &'a str,
-        received_ms: i64,
-        payload: &Bytes,
-    ) -> Result<Header, (&'a str, &'static str)> {
-        if !self.orgs.contains_key(name) {
-            let org = Org::parse(name).map_err(|_| (UNKNOWN_ORG, "organization"))?;
-            if self.shared.directory.chronicle(&org).is_none() {
-                return Err((UNKNOWN_ORG, "unconfigured"));
-            }
-            self.add_org(org);
-        }
-        let header = match validate(payload) {
-            Ok(header) => header,
-            Err(error) => {
-                tracing::debug!(org = name, %error, "malformed message");
-                return Err((name, error.reason()));
-            }
-        };
-        if let Some(reason) = refuse_time(header.min_ts, header.max_ts, received_ms) {
-            return Err((name, reason));
-        }
-        if let Some(org) = self.orgs.get_mut(name) {
-            org.refresh(&self.shared, received_ms);
-        }
-        Ok(header)
+    /// Notes how far the stream was taken in. Messages of different organizations may come in
+    /// another order; what is saved is saved when all up to a tick are done.
+    fn take_in(&mut self, sequence: u64) {
+        self.taken = self.taken.max(sequence);
+        self.head = self.head.max(sequence);
     }
 
     fn add_org(&mut self, org: Org) {
@@ -270,62 +205,6 @@ impl Worker {
         self.orgs.insert(org, state);
     }
 
-    /// Runs a message on every configuration that it concerns; with them, the closed windows that
-    /// it missed.
-    fn serve(&mut self, org: &mut OrgState, arrival: &Arrival<'_>) -> (Runs, Vec<LateWindow>) {
-        let runs = org.runs(arrival.header.min_ts, arrival.header.max_ts);
-        let mut late = Vec::new();
-        for (index, span) in &runs.here {
-            self.claim_instances(org, *index, arrival.sequence);
-            match fallback::serve(&self.shared, org, *index, *span, arrival) {
-                Ok(tally) if !arrival.replayed => late.extend(self.count(org, *index, &tally)),
-                Ok(_) => {}
-                Err(reason) => {
-                    tracing::error!(org = %org.org, reason, "the baseline failed on a message");
-                    self.refuse(org.org.as_str(), "baseline-fault");
-                }
-            }
-        }
-        if !arrival.replayed && !runs.here.is_empty() {
-            org.metrics.messages.inc();
-            org.metrics.points.inc_by(u64::from(arrival.header.points));
-        }
-        (runs, late)
-    }
-
-    /// Notes that a configuration is in use; idle ones make room for it if they must.
-    fn claim_instances(&mut self, org: &mut OrgState, index: usize, sequence: u64) {
-        if !org.served[index].live {
-            let others = self.orgs.values_mut().flat_map(|other| &mut other.served);
-            make_room(others.chain(&mut org.served), self.shared.instances_max);
-        }
-        let served = &mut org.served[index];
-        (served.live, served.last_used) = (true, sequence);
-    }
-
-    /// Counts what became of a message's records; returns the closed windows that it missed.
-    fn count(&self, org: &OrgState, index: usize, tally: &Tally) -> Vec<LateWindow> {
-        org.metrics.records.inc_by(tally.records);
-        let served = &org.served[index];
-        served.count(tally);
-        late::windows(&served.configuration, &tally.late)
-    }
-
-    fn capture(&self, org: &mut OrgState, arrival: &Arrival<'_>, received_ms: i64) {
-        let Some(configuration) = org.timeline().serving(arrival.header.max_ts) else {
-            return;
-        };
-        let offer = Offer {
-            org: &org.org,
-            configuration: configuration.digest,
-            sequence: arrival.sequence,
-            received_ms,
-            payload: arrival.payload,
-            header: arrival.header,
-        };
-        self.shared.capture.offer(&offer, &mut org.budget);
-    }
-
     /// Takes in what a partition says of an organization whose home is here.
     fn part(
         &mut self,
@@ -334,8 +213,7 @@ impl Worker {
         message: async_nats::Message,
     ) -> Result<(), Gone> {
         let replayed = sequence <= self.replay_until;
-        self.taken = sequence;
-        self.head = self.head.max(sequence);
+        self.take_in(sequence);
         let Some((name, source)) = parts::sender(&message.subject) else {
             return Ok(());
         };
@@ -367,8 +245,7 @@ impl Worker {
     }
 
     fn tick(&mut self, sequence: u64, received_ms: i64) -> Result<(), Gone> {
-        self.taken = sequence;
-        self.head = self.head.max(sequence);
+        self.take_in(sequence);
         self.tick_ms = Some(
             self.tick_ms
                 .map_or(received_ms, |tick| tick.max(received_ms)),
@@ -378,6 +255,7 @@ impl Worker {
         let mut emitted = Ok(());
         for org in orgs.values_mut() {
             org.refresh(&self.shared, received_ms);
+            org.follow_modules(&self.shared);
             org.watermark.tick(received_ms);
             org.replaying = sequence <= self.replay_until;
             let closed = org.close_and_tell();

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use ratchet_trust::floor::AcceptedModule;
-use ratchet_trust::{ConfigurationDigest, Floor, FloorStore, ModuleDigest, Sha256Digest, FLEET};
+use ratchet_trust::{ConfigurationDigest, Floor, FloorStore, ModuleDigest, FLEET};
 
 use super::{Knowledge, Tenant};
 use crate::demotions::Demotion;
 use crate::identity::Org;
-use crate::registry::{Installed, Level};
+use crate::registry::Level;
 use crate::shared::Shared;
 
 pub struct Live {
@@ -46,9 +46,9 @@ impl Knowledge for Live {
         let registry = &self.shared.registry;
         let serving = match org {
             FLEET => registry.fleet()?,
-            org => registry.serving(&Org::parse(org).ok()?, configuration),
+            org => registry.incumbent(&Org::parse(org).ok()?, configuration),
         };
-        evolved(&serving)
+        (serving.level != Level::Baseline).then_some(serving.digest)
     }
 
     fn floor(&self, org: &str) -> Option<Floor> {
@@ -67,10 +67,4 @@ impl Knowledge for Live {
         };
         self.shared.demotions.contains(&demotion)
     }
-}
-
-/// Its digest, unless it is the aggregator's own.
-fn evolved(serving: &Installed) -> Option<ModuleDigest> {
-    let own = serving.level == Level::Baseline || serving.module.is_builtin();
-    (!own).then(|| ModuleDigest(Sha256Digest::from_bytes(serving.module.sha256())))
 }

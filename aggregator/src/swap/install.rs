@@ -3,21 +3,20 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ratchet_sandbox::{CompileError, Module};
+use ratchet_sandbox::Module;
 use ratchet_trust::dsse::Envelope;
 use ratchet_trust::{
     check_module_bytes, verify, Accepted, ConfigurationDigest, Expectation, Kind, ModuleDigest,
-    Refusal, Sha256Digest, Statement, FLEET, MODULE_BYTES_MAX,
+    Refusal, Sha256Digest, Statement, FLEET,
 };
-use tokio::io::AsyncReadExt;
 
-use super::{smoke, SwapRefusal, Swapper};
+use super::{load, smoke, store, SwapRefusal, Swapper};
 use crate::configuration::Configuration;
 use crate::demotions::Demotion;
 use crate::events::now_ms;
 use crate::identity::Org;
 use crate::measure::Job;
-use crate::registry::{Installed, Level};
+use crate::registry::{Entry, Installed, Level};
 
 /// A manifest can be faster than the configuration that it is for: that long it waits.
 const CONFIGURATION_WAIT: Duration = Duration::from_millis(200);
@@ -41,7 +40,7 @@ impl Owner {
 /// A module ready to serve, and its bytes when they were fetched for it.
 struct Prepared {
     module: Module,
-    bytes: Option<Vec<u8>>,
+    bytes: Option<Arc<[u8]>>,
 }
 
 /// The version that an envelope claims, verified or not: for the refusal's event only.
@@ -74,7 +73,8 @@ impl Swapper {
         // 16. The floor is durable before the module serves.
         self.raise_floor(&accepted).await?;
         // 17. Swap, between two messages.
-        self.swap(&owner, &accepted, installed).await;
+        let module = prepared.module.clone();
+        self.swap(&owner, &accepted, installed, module).await;
         let took = started.elapsed().as_secs_f64();
         self.shared.metrics.swap_seconds.observe(took);
         self.measure(&owner, &accepted, prepared);
@@ -157,10 +157,10 @@ impl Swapper {
         digest: ModuleDigest,
     ) -> Result<Prepared, SwapRefusal> {
         if let Some(installed) = self.installed(owner, accepted.configuration()) {
-            let running = ModuleDigest(Sha256Digest::from_bytes(installed.module.sha256()));
-            if running == digest {
+            let running = installed.module().filter(|_| installed.digest == digest);
+            if let Some(module) = running {
                 return Ok(Prepared {
-                    module: installed.module.clone(),
+                    module,
                     bytes: None,
                 });
             }
@@ -172,46 +172,15 @@ impl Swapper {
                 bytes: None,
             });
         }
-        let bytes = self.fetch(digest).await?;
+        let bytes = store::fetch(&self.modules, digest).await?;
         check_module_bytes(accepted, &bytes)?;
-        let engine = self.shared.engine.clone();
-        let compile = move || (engine.compile(&bytes), bytes);
-        let (compiled, bytes) = self
-            .workshop
-            .run(compile)
-            .await
-            .map_err(|error| compile_refusal(digest, error.to_string()))?;
-        let module = compiled.map_err(|error| match error {
-            CompileError::Policy(refusal) => Refusal::ModulePolicy {
-                module: digest,
-                detail: refusal.to_string(),
-            },
-            error => compile_refusal(digest, error.to_string()),
-        })?;
+        let bytes: Arc<[u8]> = Arc::from(bytes);
+        let module = load::compile(&self.shared, &self.workshop, digest, bytes.clone()).await?;
         self.workshop.keep(digest, module.clone());
         Ok(Prepared {
             module,
             bytes: Some(bytes),
         })
-    }
-
-    /// Reads a module from the object store, never more than the limit.
-    async fn fetch(&self, digest: ModuleDigest) -> Result<Vec<u8>, SwapRefusal> {
-        use async_nats::jetstream::object_store::GetErrorKind;
-        let object = match self.modules.get(digest.to_string()).await {
-            Ok(object) => object,
-            Err(error) if error.kind() == GetErrorKind::NotFound => {
-                return Err(Refusal::ModuleMissing { module: digest }.into());
-            }
-            Err(error) => return Err(SwapRefusal::Store(error.to_string())),
-        };
-        let mut bytes = Vec::new();
-        let read = object
-            .take(MODULE_BYTES_MAX as u64 + 1)
-            .read_to_end(&mut bytes)
-            .await;
-        read.map_err(|error| SwapRefusal::Store(error.to_string()))?;
-        Ok(bytes)
     }
 
     async fn warm(
@@ -225,7 +194,8 @@ impl Swapper {
             Owner::Tenant(_) => Level::Tenant,
         };
         let expires_at_ms = Some(accepted.expires_at_ms());
-        let installed = Installed::new(module.clone(), level, accepted.version(), expires_at_ms);
+        let module_digest = ModuleDigest(Sha256Digest::from_bytes(module.sha256()));
+        let installed = Installed::new(module_digest, level, accepted.version(), expires_at_ms);
         let Some(configuration) = self.smoke_configuration(owner, accepted.configuration()) else {
             return Ok(installed);
         };
@@ -273,12 +243,20 @@ impl Swapper {
             .map_err(SwapRefusal::Floor)
     }
 
-    async fn swap(&self, owner: &Owner, accepted: &Accepted, installed: Installed) {
+    async fn swap(&self, owner: &Owner, accepted: &Accepted, installed: Installed, module: Module) {
         let installed = Arc::new(installed);
         match owner {
-            Owner::Fleet => self.shared.registry.install_fleet(Some(installed.clone())),
+            Owner::Fleet => {
+                installed.load(module);
+                self.shared.registry.install_fleet(Some(installed.clone()));
+            }
             Owner::Tenant(org) => {
                 let configuration = accepted.configuration();
+                let cache = &self.shared.modules;
+                if !cache.admit(&installed, module, Entry::Promoted) {
+                    tracing::error!(%org, "the module is larger than all that may be loaded");
+                    self.shared.tenant_metrics.count_load("too-large");
+                }
                 self.shared
                     .registry
                     .install(org, configuration, installed.clone());
@@ -290,7 +268,7 @@ impl Swapper {
             }
         }
         self.pokes.refresh_all().await;
-        installed.drop_retired();
+        installed.drop_spare();
         self.tell_swapped(owner, accepted, installed.pause_us());
     }
 
@@ -340,7 +318,7 @@ impl Swapper {
             configuration,
             module: prepared.module.digest(),
             version: accepted.version(),
-            component: bytes,
+            component: bytes.to_vec(),
         };
         if self.measure.try_send(job).is_err() {
             tracing::warn!(org = %org, "too many measurements wait; this one is left out");

@@ -3,8 +3,10 @@
 //! Start and live change are one path. Whatever is refused leaves the running version in place.
 
 mod install;
+mod load;
 mod poke;
 mod smoke;
+mod store;
 mod workshop;
 
 use std::collections::HashMap;
@@ -23,6 +25,7 @@ use crate::identity::Org;
 use crate::measure::Job;
 use crate::nats::reconnected;
 use crate::shared::Shared;
+pub use load::Loader;
 pub use poke::Pokes;
 use workshop::Workshop;
 
@@ -81,7 +84,7 @@ pub struct Swapper {
     pub proof_policy: ProofPolicy,
     pub pokes: Pokes,
     pub measure: mpsc::Sender<Job>,
-    workshop: Workshop,
+    workshop: Arc<Workshop>,
     /// Revision of each key that needs no further look, and what the last refusal was.
     seen: HashMap<String, Seen>,
 }
@@ -102,7 +105,7 @@ impl Swapper {
         proof_policy: ProofPolicy,
         measure: mpsc::Sender<Job>,
     ) -> anyhow::Result<Self> {
-        let workshop = Workshop::new()?;
+        let workshop = Arc::new(Workshop::new()?);
         let (pokes, seen) = (Pokes::default(), HashMap::new());
         Ok(Self {
             shared,
@@ -115,6 +118,15 @@ impl Swapper {
             workshop,
             seen,
         })
+    }
+
+    /// What loads modules again that made room for others.
+    pub fn loader(&self) -> Loader {
+        Loader {
+            shared: self.shared.clone(),
+            modules: self.modules.clone(),
+            workshop: self.workshop.clone(),
+        }
     }
 
     /// Follows the bucket for ever; `listed` becomes true once its present content is dealt with.

@@ -3,6 +3,7 @@
 mod chaos;
 mod clocks;
 mod configuration;
+mod crowd;
 mod demotion;
 mod edit;
 mod fleet;

@@ -1,0 +1,142 @@
+//! A configuration within a partition, and the module that serves it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use ratchet_sandbox::{Module, Runner};
+
+use crate::configuration::Configuration;
+use crate::identity::Org;
+use crate::merge::{Binding, Tally};
+use crate::metrics::RuleMetrics;
+use crate::registry::{Installed, Level};
+use crate::shared::Shared;
+
+/// A configuration, and the module that serves it here.
+pub struct Served {
+    pub configuration: Arc<Configuration>,
+    pub blob: Arc<[u8]>,
+    pub binding: Binding,
+    /// The figures of its rules.
+    pub rules: Vec<RuleMetrics>,
+    pub installed: Arc<Installed>,
+    /// The organization's own module, while another stands in for it.
+    pub absent: Option<Arc<Installed>>,
+    pub runner: Runner,
+    /// Takes over what the module fails on, and checks it now and then.
+    pub baseline: Runner,
+    pub messages: u64,
+    /// Whether it may hold instances, and the messages since when and that used them last.
+    pub live: bool,
+    pub live_since: u64,
+    pub last_used: u64,
+}
+
+impl Served {
+    pub fn new(
+        shared: &Shared,
+        org: &Org,
+        configuration: Arc<Configuration>,
+        binding: Binding,
+    ) -> Self {
+        let blob: Arc<[u8]> = Arc::from(&*configuration.blob);
+        let serving = shared.registry.serving(org, configuration.digest);
+        let runner = Runner::new(&serving.module, blob.clone());
+        let baseline = Runner::new(shared.registry.baseline(), blob.clone());
+        let rules = configuration.rules.iter();
+        let rules = rules
+            .map(|rule| RuleMetrics::new(&shared.metrics, org, &rule.rule.id))
+            .collect();
+        Self {
+            configuration,
+            blob,
+            binding,
+            rules,
+            installed: serving.installed,
+            absent: serving.absent,
+            runner,
+            baseline,
+            messages: 0,
+            live: false,
+            live_since: 0,
+            last_used: 0,
+        }
+    }
+
+    /// Takes up the module that serves by now, and records how long that held the thread.
+    pub fn take_up(&mut self, shared: &Shared, org: &Org) {
+        let started = Instant::now();
+        let serving = shared.registry.serving(org, self.configuration.digest);
+        self.absent = serving.absent;
+        let same = Arc::ptr_eq(&serving.installed, &self.installed);
+        if same && self.runner.module().is(&serving.module) {
+            return;
+        }
+        let runner = self.next_runner(&serving.installed, &serving.module);
+        let old = std::mem::replace(&mut self.runner, runner);
+        if serving.installed.level == Level::Tenant && !same {
+            serving.installed.retire(old);
+        }
+        self.installed = serving.installed;
+        self.messages = 0;
+        let pause = started.elapsed();
+        self.installed.record_pause(pause);
+        let pauses = &shared.metrics.swap_pause_seconds;
+        pauses.observe(pause.as_secs_f64());
+    }
+
+    /// Counts what became of a message's points, by rule.
+    pub fn count(&self, tally: &Tally) {
+        let rule = |index: u32| self.rules.get(index as usize);
+        for matched in &tally.matched {
+            let Some(rule) = rule(matched.rule) else {
+                continue;
+            };
+            rule.matched.inc_by(matched.points);
+        }
+        for overflow in &tally.overflow {
+            let Some(rule) = rule(overflow.rule) else {
+                continue;
+            };
+            rule.overflow.inc_by(overflow.points);
+        }
+        for late in &tally.late {
+            let Some(rule) = rule(late.rule) else {
+                continue;
+            };
+            rule.late.inc_by(u64::from(late.points));
+        }
+    }
+
+    /// The instance that the swap kept warm, else one that is made with the first message. Only who
+    /// may hold instances takes the warm one.
+    fn next_runner(&self, installed: &Installed, module: &Module) -> Runner {
+        // The fleet's module serves many; only a tenant's instance was made with these rules.
+        let warm = (self.live && installed.level == Level::Tenant)
+            .then(|| installed.take_runner())
+            .flatten();
+        warm.unwrap_or_else(|| Runner::new(module, self.blob.clone()))
+    }
+
+    /// Follows what became of the organization's own module since it was last looked at; whether
+    /// another serves by now.
+    pub fn follow(&mut self, shared: &Shared, org: &Org) -> bool {
+        let own_is_back = self.absent.as_ref().is_some_and(|own| own.is_loaded());
+        let own_is_gone = self.installed.level == Level::Tenant && !self.installed.is_loaded();
+        if own_is_back || own_is_gone {
+            self.take_up(shared, org);
+        }
+        own_is_back || own_is_gone
+    }
+
+    /// Drops the instances; they are made again when needed.
+    pub fn release(&mut self) {
+        self.runner.reset();
+        self.baseline.reset();
+        self.live = false;
+    }
+
+    pub fn is_baseline(&self) -> bool {
+        self.installed.level == Level::Baseline
+    }
+}
