@@ -33,6 +33,10 @@ export interface AggregatorOptions {
   readonly ingest?: IngestOptions;
   /** Names the process, its log and its state, where several run. */
   readonly name?: string;
+  /** More of what it is told. */
+  readonly flags?: readonly string[];
+  /** More than a minute where many modules have to be verified first. */
+  readonly readyWithinMs?: number;
   readonly onSpawn?: (pid: number) => void;
 }
 
@@ -48,7 +52,7 @@ export function startAggregator(options: AggregatorOptions): Promise<Service> {
     cwd: directory,
     logFile: join(options.stateDir, 'logs', `${name}.log`),
     probe: httpProbe(`http://${host}:${options.port}/healthz`),
-    readyWithinMs: 60_000,
+    readyWithinMs: options.readyWithinMs ?? 60_000,
     graceMs: 15_000,
     ...(options.onSpawn === undefined ? {} : { onSpawn: options.onSpawn }),
   });
@@ -68,6 +72,7 @@ function aggregatorFlags(options: AggregatorOptions, directory: string): string[
     ...['--lateness', options.lateness, '--proof-policy', options.proofPolicy],
     ...['--attestations', options.attestations, '--partitions', String(partitions)],
     ...(options.ingest === undefined ? [] : ingestFlags(options.stateDir, options.ingest)),
+    ...(options.flags ?? []),
   ];
 }
 
