@@ -26,7 +26,7 @@ use crate::lease::{self, Keeper, Share};
 use crate::metrics::{Exposition, Metrics};
 use crate::nats::{self, Connections, Provisioned};
 use crate::output::Output;
-use crate::partition::Reading;
+use crate::partition::{InstanceBudget, Reading};
 use crate::registry::{ModuleCache, Registry, Wanted};
 use crate::settings::RunSettings;
 use crate::shadow::{self, Live};
@@ -38,10 +38,8 @@ use crate::tenants::{LimitsTable, TenantMetrics};
 use crate::traces::Traces;
 use crate::{configurations, identity, measure};
 
-/// Instances of modules in this process; each reserves 4 GiB of addresses, not of memory.
-const INSTANCES_MAX: u32 = 1024;
 /// Those that are not for the partitions: swaps try modules before they serve.
-const INSTANCES_SPARE: u32 = 64;
+const INSTANCES_SPARE: usize = 64;
 /// How long a stop waits for the server to have what was said, and for the forwarder to end.
 const FLUSH_WITHIN: Duration = Duration::from_secs(2);
 const OUTPUT_WITHIN: Duration = Duration::from_secs(5);
@@ -209,7 +207,7 @@ impl Prepared {
         let floors = FloorStore::open(&settings.state_dir.join("floors"))?;
         let demotions = Demotions::open(&settings.state_dir)?;
         let limits = Limits {
-            instances_max: INSTANCES_MAX,
+            instances_max: settings.instances_max,
             ..Limits::default()
         };
         let limits_file = settings.tenant_limits.as_deref();
@@ -242,9 +240,10 @@ impl Prepared {
             lateness: settings.lateness(),
             limits: tenant_limits,
             partitions: settings.partitions,
-            // A configuration may hold two: its module's and the baseline's. Any partition may
-            // come to this process.
-            instances_max: ((INSTANCES_MAX - INSTANCES_SPARE) / (2 * settings.partitions)) as usize,
+            instances: InstanceBudget::new(
+                settings.instances_max as usize - INSTANCES_SPARE,
+                (settings.instances_mib as usize) << 20,
+            ),
             connections: Connections::default(),
         });
         let floors = Arc::new(Mutex::new(floors));

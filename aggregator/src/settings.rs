@@ -89,6 +89,15 @@ pub struct RunSettings {
     #[arg(long, env = "RATCHET_MODULES_MIB", default_value_t = 512)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub modules_mib: u32,
+    /// Instances of modules that are kept at a time; each reserves 4 GiB of addresses, not of
+    /// memory. Configurations that were idle for longest make room for others.
+    #[arg(long, env = "RATCHET_INSTANCES_MAX", default_value_t = 12_288)]
+    #[arg(value_parser = clap::value_parser!(u32).range(256..=16_384))]
+    pub instances_max: u32,
+    /// Memory for them, in MiB.
+    #[arg(long, env = "RATCHET_INSTANCES_MIB", default_value_t = 2048)]
+    #[arg(value_parser = clap::value_parser!(u32).range(64..=65_536))]
+    pub instances_mib: u32,
     /// How long an aggregator may be silent before others take its partitions over.
     #[arg(long, env = "RATCHET_LEASE_TTL", default_value = "4s")]
     pub lease_ttl: Span,

@@ -8,6 +8,7 @@ use crate::directory::Directory;
 use crate::events::Events;
 use crate::metrics::Metrics;
 use crate::nats::Connections;
+use crate::partition::InstanceBudget;
 use crate::registry::{ModuleCache, Registry};
 use crate::status::StatusBoard;
 use crate::tenants::{LimitsTable, TenantMetrics};
@@ -30,8 +31,8 @@ pub struct Shared {
     pub limits: LimitsTable,
     /// How many partitions the INGEST stream has.
     pub partitions: u32,
-    /// Configurations of a partition that may hold instances at a time.
-    pub instances_max: usize,
+    /// What the instances of all partitions may take.
+    pub instances: InstanceBudget,
     /// Changes with every connection to NATS: consumers of the one before may be gone.
     pub connections: Connections,
 }
@@ -49,9 +50,11 @@ pub mod tests {
     use crate::events::Events;
     use crate::metrics::{Exposition, LabelLimits, Metrics};
     use crate::nats::Connections;
+    use crate::partition::InstanceBudget;
     use crate::registry::{Bounds, ModuleCache, Registry};
     use crate::status::StatusBoard;
     use crate::tenants::{LimitsTable, TenantMetrics};
+    use crate::traces::Traces;
     use crate::watermark::Lateness;
 
     /// What a worker refers to, connected to nothing, and what tells its metrics.
@@ -83,10 +86,11 @@ pub mod tests {
             tenant_metrics,
             events,
             status: StatusBoard::default(),
+            traces: Traces::default(),
             lateness: Lateness::Milliseconds(0),
             limits,
             partitions: 1,
-            instances_max: 2,
+            instances: InstanceBudget::new(4, usize::MAX),
             connections: Connections::default(),
         };
         (shared, exposition)

@@ -16,6 +16,8 @@ pub(crate) struct State {
     /// Why a read was refused. The guest is trapped by it.
     pub refused_read: Option<String>,
     memory_limit: usize,
+    /// The size of its memory.
+    pub memory_bytes: usize,
     /// The size that the guest wanted to grow to when it was refused.
     pub refused_memory: Option<usize>,
 }
@@ -28,6 +30,7 @@ impl State {
             bytes_left: 0,
             refused_read: None,
             memory_limit,
+            memory_bytes: 0,
             refused_memory: None,
         }
     }
@@ -77,7 +80,9 @@ impl ResourceLimiter for State {
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         let granted = desired <= self.memory_limit;
-        if !granted {
+        if granted {
+            self.memory_bytes = desired;
+        } else {
             self.refused_memory = Some(desired);
         }
         Ok(granted)

@@ -82,6 +82,12 @@ impl Runner {
         &self.module
     }
 
+    /// Memory of its instance; `None` while it has none.
+    pub fn instance_bytes(&self) -> Option<usize> {
+        let live = self.live.as_ref()?;
+        Some(live.store.data().memory_bytes)
+    }
+
     fn run(&mut self, payload: &Bytes, header: &Header) -> Result<(), Fault> {
         let compiled = &*self.module.compiled;
         let checker = match &mut self.checker {

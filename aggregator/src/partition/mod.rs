@@ -34,6 +34,7 @@ use async_nats::Subject;
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot, watch, OwnedSemaphorePermit, Semaphore};
 
+pub use self::instances::InstanceBudget;
 use self::lane::Writer;
 use self::publisher::Publisher;
 use self::reader::Reader;

@@ -77,6 +77,8 @@ pub struct OrgState {
     pub origins: Origins,
     pub limits: TenantLimits,
     pub quota: Quota,
+    /// Whether the merge state may be another than was told.
+    state_changed: bool,
     directory_generation: u64,
     registry_generation: u64,
 }
@@ -99,6 +101,7 @@ impl OrgState {
             origins: Origins::default(),
             quota: Quota::default(),
             limits,
+            state_changed: true,
             directory_generation: 0,
             registry_generation: 0,
             org,
@@ -129,6 +132,7 @@ impl OrgState {
 
     /// Notes that a message is served, by the own module if it is loaded; else asks for it.
     pub fn wake(&mut self, shared: &Shared, index: usize) {
+        self.state_changed = true;
         let served = &mut self.served[index];
         let changed = served.absent.is_some() && served.follow(shared, &self.org);
         match &served.absent {
@@ -176,6 +180,7 @@ impl OrgState {
             }
         }
         let bindings = self.merger.bind(&configurations);
+        self.state_changed = true;
         let mut old = std::mem::take(&mut self.served);
         for (configuration, binding) in configurations.into_iter().zip(bindings) {
             let known = old
@@ -302,6 +307,7 @@ impl OrgState {
         if windows.is_empty() {
             return Closed::default();
         }
+        self.state_changed = true;
         let timeline = &self.view.timeline;
         let is_whole = |window: &ClosedWindow| timeline.spread_at(window.start_ms) == 1;
         let (whole, parts): (Vec<_>, Vec<_>) = windows.into_iter().partition(is_whole);
@@ -368,8 +374,11 @@ impl OrgState {
         }
     }
 
-    /// Tells how large the merge state is.
-    pub fn tell_state(&mut self) {
+    /// Tells how large the merge state is, if a message or a close may have changed it.
+    pub fn tell_state_if_changed(&mut self) {
+        if !std::mem::take(&mut self.state_changed) {
+            return;
+        }
         let rules = self.view.timeline.newest().map_or(0, |c| c.rules.len());
         let (merger, state) = (&self.merger, &mut self.metrics.state);
         state.rules.set(rules);

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use ratchet_sandbox::{Module, Runner};
 
+use super::instances::Held;
 use crate::configuration::Configuration;
 use crate::identity::Org;
 use crate::merge::{Binding, Tally};
@@ -26,9 +27,8 @@ pub struct Served {
     /// Takes over what the module fails on, and checks it now and then.
     pub baseline: Runner,
     pub messages: u64,
-    /// Whether it may hold instances, and the messages since when and that used them last.
-    pub live: bool,
-    pub live_since: u64,
+    /// What its instances take, if it may have some, and the message that used them last.
+    pub held: Option<Held>,
     pub last_used: u64,
 }
 
@@ -57,8 +57,7 @@ impl Served {
             runner,
             baseline,
             messages: 0,
-            live: false,
-            live_since: 0,
+            held: None,
             last_used: 0,
         }
     }
@@ -112,7 +111,7 @@ impl Served {
     /// may hold instances takes the warm one.
     fn next_runner(&self, installed: &Installed, module: &Module) -> Runner {
         // The fleet's module serves many; only a tenant's instance was made with these rules.
-        let warm = (self.live && installed.level == Level::Tenant)
+        let warm = (self.held.is_some() && installed.level == Level::Tenant)
             .then(|| installed.take_runner())
             .flatten();
         warm.unwrap_or_else(|| Runner::new(module, self.blob.clone()))
@@ -129,11 +128,20 @@ impl Served {
         own_is_back || own_is_gone
     }
 
+    /// Notes what its instances take by now.
+    pub fn tell_held(&mut self) {
+        let Some(held) = &mut self.held else { return };
+        let runners = [&self.runner, &self.baseline];
+        let bytes = runners.into_iter().filter_map(Runner::instance_bytes);
+        let (instances, total) = bytes.fold((0, 0), |(n, total), each| (n + 1, total + each));
+        held.now(instances, total);
+    }
+
     /// Drops the instances; they are made again when needed.
     pub fn release(&mut self) {
         self.runner.reset();
         self.baseline.reset();
-        self.live = false;
+        self.held = None;
     }
 
     pub fn is_baseline(&self) -> bool {

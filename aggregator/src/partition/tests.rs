@@ -75,6 +75,7 @@ impl Feed {
             received_us: LATER_MS * 1_000,
             subject: format!("ingest.0.{org}").into(),
             payload: builder.finish().unwrap().into(),
+            trace: None,
             permit: self.bytes.clone().try_acquire_owned().unwrap(),
         };
         self.inputs.try_send(message).unwrap();
@@ -181,15 +182,16 @@ fn points_beyond_the_limit_are_dropped_and_counted() {
 fn instances_are_few_and_go_around() {
     let directory = tempfile::tempdir().unwrap();
     let orgs = ["a", "b", "c", "d", "e"];
-    // At most two configurations hold instances at a time.
     let mut feed = Feed::new(directory.path(), "{}", &orgs);
     for turn in 0..20 {
         let org = orgs[(turn * turn) % orgs.len()];
         feed.message(org, T_MS);
         feed.message(orgs[turn % orgs.len()], T_MS);
     }
-    let metrics = feed.exposition.clone();
+    let (metrics, shared) = (feed.exposition.clone(), feed.shared.clone());
     feed.serve();
+    // Those of the last that were served; the worker that held them is gone.
+    assert_eq!(shared.instances.taken(), (0, 0));
     let all: u64 = orgs.iter().map(|org| served(&metrics, org)).sum();
     assert_eq!(all, 40);
 }

@@ -22,14 +22,17 @@ use crate::shared::Shared;
 use crate::spread::Place;
 use crate::watermark::Watermark;
 
-/// Messages that wait for their turn; more wait in the channel, in stream order.
-const WAITING_MAX: usize = 1024;
+/// Messages that wait for their turn; more wait in the channel, in stream order. The more there
+/// are, the more of one organization are served at a time: its state is fetched from memory once
+/// for all of them.
+const WAITING_MAX: usize = 8192;
 /// Stream time between two saves when nothing was emitted.
 const SAVE_EVERY_MS: i64 = 5_000;
 
 pub struct Worker {
     shared: Arc<Shared>,
-    orgs: HashMap<Org, OrgState>,
+    /// Boxed: a message takes one out and puts it back.
+    orgs: HashMap<Org, Box<OrgState>>,
     /// What was saved when this owner started; `position` and `times_ms` are used up.
     saved: Checkpoint,
     /// Up to here, messages are read a second time: they rebuild windows and count for nothing.
@@ -56,7 +59,6 @@ impl Worker {
             partition,
             partitions: shared.partitions,
         };
-        let instances_max = shared.instances_max;
         Self {
             lag: shared.metrics.lag.of(partition, saved.tick_ms),
             shared,
@@ -67,7 +69,7 @@ impl Worker {
             tick_ms: saved.tick_ms,
             last_save_ms: 0,
             place,
-            instances: Instances::new(instances_max),
+            instances: Instances::default(),
             outbox: Outbox {
                 outputs,
                 origin_ms: saved.origin_ms,
@@ -202,7 +204,7 @@ impl Worker {
             parts_ms: parts_ms.unwrap_or_default(),
         };
         let state = OrgState::new(&self.shared, org.clone(), self.place, start);
-        self.orgs.insert(org, state);
+        self.orgs.insert(org, Box::new(state));
     }
 
     /// Takes in what a partition says of an organization whose home is here.
@@ -259,7 +261,7 @@ impl Worker {
             org.watermark.tick(received_ms);
             org.replaying = sequence <= self.replay_until;
             let closed = org.close_and_tell();
-            org.tell_state();
+            org.tell_state_if_changed();
             emitted = emitted.and_then(|()| self.outbox.emit(org, sequence, closed));
         }
         self.orgs = orgs;
@@ -288,20 +290,21 @@ impl Worker {
         let open = self
             .orgs
             .values()
-            .filter_map(OrgState::first_sequence)
+            .filter_map(|org| org.first_sequence())
             .min();
-        let mut times_ms: BTreeMap<String, i64> = self.saved.times_ms.clone();
-        let live = self
-            .orgs
-            .values()
-            .map(|org| (org.org.to_string(), org.watermark.ms()));
-        times_ms.extend(live);
         // The tick alone puts an organization there.
-        times_ms.retain(|_, time_ms| Some(*time_ms) > self.tick_ms);
+        let ahead = |time_ms: &i64| Some(*time_ms) > self.tick_ms;
+        let mut times_ms: BTreeMap<String, i64> = self.saved.times_ms.clone();
+        times_ms.retain(|_, time_ms| ahead(time_ms));
         let mut parts_ms = self.saved.parts_ms.clone();
-        let gathered = self.orgs.values();
-        let gathered = gathered.map(|org| (org.org.to_string(), org.parts_ms().clone()));
-        parts_ms.extend(gathered.filter(|(_, parts_ms)| !parts_ms.is_empty()));
+        for org in self.orgs.values() {
+            if ahead(&org.watermark.ms()) {
+                times_ms.insert(org.org.to_string(), org.watermark.ms());
+            }
+            if !org.parts_ms().is_empty() {
+                parts_ms.insert(org.org.to_string(), org.parts_ms().clone());
+            }
+        }
         Checkpoint {
             position: open.unwrap_or(self.taken + 1),
             head: self.head,

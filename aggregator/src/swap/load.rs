@@ -59,6 +59,9 @@ impl Loader {
         let (modules, bytes) = cache.size();
         metrics.loaded_modules.set(modules as i64);
         metrics.loaded_bytes.set(bytes as i64);
+        let (instances, bytes) = self.shared.instances.taken();
+        metrics.instances.set(instances as i64);
+        metrics.instance_bytes.set(bytes as i64);
     }
 
     async fn serve(&self, want: Want) {

@@ -152,6 +152,7 @@ impl Swapper {
         let watch = store.watch_with_history(">").await;
         let mut watch = watch.map_err(|error| error.to_string())?;
         if values == 0 {
+            self.workshop.step_back();
             listed.send_replace(true);
         }
         let mut connections = self.shared.connections.subscribe();
@@ -171,6 +172,7 @@ impl Swapper {
                 .map_err(|error| error.to_string())?;
             self.consider(&entry).await;
             if entry.delta == 0 {
+                self.workshop.step_back();
                 listed.send_replace(true);
             }
         }

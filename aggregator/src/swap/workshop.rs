@@ -1,10 +1,12 @@
 //! Where modules are compiled: apart from the threads that serve, and after them.
 //!
 //! Compiling takes a tenth of a second and more of a processor. It runs on one thread of the lowest
-//! priority, so that messages do not wait for it. What was compiled lately is kept: a rollback is
-//! urgent, and usually goes to one of these.
+//! priority, so that messages do not wait for it; until this process serves, on all processors, for
+//! then messages wait for it. What was compiled lately is kept: a rollback is urgent, and usually
+//! goes to one of these.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 use ratchet_sandbox::Module;
@@ -18,6 +20,8 @@ const KEPT_MAX: usize = 8;
 
 pub struct Workshop {
     thread: ThreadPool,
+    /// Until this process serves.
+    hall: Mutex<Option<Arc<ThreadPool>>>,
     /// The newest last.
     kept: Mutex<VecDeque<(ModuleDigest, Module)>>,
 }
@@ -32,13 +36,23 @@ impl Workshop {
         let thread = ThreadPoolBuilder::new()
             .num_threads(1)
             .thread_name(|_| "workshop".to_owned())
-            .start_handler(|_| step_back())
+            .start_handler(|_| lowest_priority())
+            .panic_handler(|_| tracing::error!("the compiler panicked"))
+            .build()?;
+        let hall = ThreadPoolBuilder::new()
+            .thread_name(|n| format!("workshop-{n}"))
             .panic_handler(|_| tracing::error!("the compiler panicked"))
             .build()?;
         Ok(Self {
             thread,
+            hall: Mutex::new(Some(Arc::new(hall))),
             kept: Mutex::default(),
         })
+    }
+
+    /// This process serves by now.
+    pub fn step_back(&self) {
+        *self.hall.lock() = None;
     }
 
     /// Does something when nobody else needs the processor.
@@ -47,10 +61,15 @@ impl Workshop {
         work: impl FnOnce() -> R + Send + 'static,
     ) -> Result<R, Broken> {
         let (done, result) = oneshot::channel();
-        self.thread.spawn(move || {
+        let work = move || {
             // An error: nobody waits any more.
             let _ = done.send(work());
-        });
+        };
+        let hall = self.hall.lock().clone();
+        match hall {
+            Some(hall) => hall.spawn(work),
+            None => self.thread.spawn(work),
+        }
         result.await.map_err(|_| Broken)
     }
 
@@ -65,7 +84,7 @@ impl Workshop {
     }
 }
 
-fn step_back() {
+fn lowest_priority() {
     if let Err(error) = set_current_thread_priority(ThreadPriority::Min) {
         tracing::warn!(?error, "modules are compiled at the priority of messages");
     }
@@ -93,6 +112,7 @@ mod tests {
     #[tokio::test]
     async fn everybody_else_goes_first() {
         let workshop = Workshop::new().unwrap();
+        workshop.step_back();
         let read = || std::fs::read_to_string("/proc/thread-self/stat").unwrap();
         let stat = workshop.run(read).await.unwrap();
         // The 19th field; the second is a name in parentheses, which may have spaces.

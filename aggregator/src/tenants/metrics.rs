@@ -23,6 +23,8 @@ pub struct TenantMetrics {
     loads: Family<ResultLabel, Counter>,
     pub loaded_modules: Gauge,
     pub loaded_bytes: Gauge,
+    pub instances: Gauge,
+    pub instance_bytes: Gauge,
 }
 
 impl TenantMetrics {
@@ -34,6 +36,8 @@ impl TenantMetrics {
             loads: Family::default(),
             loaded_modules: Gauge::default(),
             loaded_bytes: Gauge::default(),
+            instances: Gauge::default(),
+            instance_bytes: Gauge::default(),
         }
     }
 
@@ -48,6 +52,10 @@ impl TenantMetrics {
         r.register("loaded_modules", help, self.loaded_modules.clone());
         let help = "Bytes of tenants' modules that are loaded";
         r.register("loaded_module_bytes", help, self.loaded_bytes.clone());
+        let help = "Instances that serve, of every module";
+        r.register("instances", help, self.instances.clone());
+        let help = "Bytes that their memories have grown to";
+        r.register("instance_bytes", help, self.instance_bytes.clone());
     }
 
     pub fn count_load(&self, result: &'static str) {

@@ -192,9 +192,12 @@ impl Worker {
         let mut late = Vec::new();
         for (index, span) in &runs.here {
             org.wake(&self.shared, *index);
+            let (budget, sequence) = (&self.shared.instances, arrival.sequence);
             self.instances
-                .claim(&mut self.orgs, org, *index, arrival.sequence);
-            match fallback::serve(&self.shared, org, *index, *span, arrival) {
+                .claim(budget, &mut self.orgs, org, *index, sequence);
+            let served = fallback::serve(&self.shared, org, *index, *span, arrival);
+            org.served[*index].tell_held();
+            match served {
                 Ok(tally) if !arrival.replayed => late.extend(self.count(org, *index, &tally)),
                 Ok(_) => {}
                 Err(reason) => {
