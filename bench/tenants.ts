@@ -2,92 +2,138 @@
  * `npm run bench -- tenants`: what it costs that many organizations share one aggregator, many of
  * them with a module of their own.
  */
-import { parseArgs } from 'node:util';
 import type { Configuration } from '../control/configuration/index.ts';
-import { type Done, House } from './tenants/house.ts';
+import { integer, type Outcome, runBench } from './command/index.ts';
+
+import { median } from './evolve/curves.ts';
+import { House } from './tenants/house.ts';
 import { configurationOf, marked, type Tenant } from './tenants/population.ts';
 import { buildSources } from './tenants/sources.ts';
-import { seededRandom, shuffled } from './workloads/random.ts';
+import { type Random, seededRandom, shuffled } from './workloads/random.ts';
 import { generateMessage, workloadA } from './workloads/workloads.ts';
 
 const help = `Usage: npm run bench -- tenants [--json] [OPTIONS]
 
-Builds sources, makes modules of them by a custom section each, and sends the same messages once to
-one organization and once to all of them in turn, at one aggregator. Throughput is messages a second
-of the aggregator's processor time, so that what else runs on the machine does not count. Windows
-stay open and nothing is captured: what is compared is taking in and aggregating.
+Builds sources and makes modules of them by a custom section each, every one under its own manifest.
+Two aggregators run side by side, each with its own NATS: one with all the organizations, the other
+with two of them, one with a module of its own and one without. In every round both take in as many
+messages with the same content: the first from its organizations in turn, in another order each
+time; the second from one of its two after the other, in the proportion in which the organizations
+of the first have modules. So both run as many messages on modules of tenants and on the baseline,
+with as many rules, and what differs is whose they are.
+
+Compared is the steady state: every organization has sent before, and goes on to send the series
+that it has sent before (some 50 each). Windows stay
+open, and nothing is captured. The messages of a round are stored while the aggregator stands still,
+so that it takes them in as fast as it can. Throughput is messages a second of its processor time,
+all its threads together, so that what else runs on the machine counts for little; the ratio is the
+median of the rounds'.
 
   --json             the last line of standard output is one JSON object with the metrics
-  --organizations N  1 to 10000; default 10000
+  --organizations N  2 to 10000; default 10000
   --modules N        organizations with a module of their own; default 1000
   --sources N        built; default 50
-  --messages N       measured in each case, 100 to 1000000; default 40000
+  --messages N       of each round and case, 100 to 1000000; default 50000
+  --rounds N         1 to 100; default 5
   --seed N           of the messages; default 7
   --help             this text
 
-Metrics: organizations; modules; throughput_vs_single; rss_gib, of the aggregator with all of them;
-messages that another module stood in for; and both throughputs.
+Metrics: organizations; modules, those loaded; throughput_vs_single; rss_gib, of the aggregator with
+all of them, at the end; both throughputs; the share of the messages that another module stood in
+for, or that were dropped, late or refused: no figure counts if that is not 0.
 `;
 
 const TEMPLATES = 64;
+/** Each organization's first messages, so that its series and groups are known. */
+const WARM_EACH = 2;
 const GIB = 2 ** 30;
+/** Whoever has more than its messages counted did other work. */
+const UNEQUAL = [
+  'ratchet_stood_in_messages_total',
+  'ratchet_dropped_points_total',
+  'ratchet_refused_messages_total',
+  'ratchet_late_points_total',
+];
 
 interface Options {
-  json: boolean;
   organizations: number;
   modules: number;
   sources: number;
   messages: number;
+  rounds: number;
   seed: number;
 }
 
-interface Case {
-  done: Done;
-  rssBytes: number;
-  stoodIn: number;
-  modules: number;
+interface Message {
+  org: string;
+  payload: Uint8Array;
 }
 
-try {
-  process.exitCode = await main(process.argv.slice(2));
-} catch (error) {
-  process.stderr.write(`bench tenants: ${error instanceof Error ? error.stack : error}\n`);
-  process.exitCode = 1;
+/** Messages a second of processor time. */
+interface Round {
+  single: number;
+  tenants: number;
 }
 
-async function main(args: string[]): Promise<number> {
-  const options = optionsOf(args);
-  if (options === null) {
-    process.stdout.write(help);
-    return 0;
-  }
+await runBench({
+  name: 'tenants',
+  help,
+  flags: {
+    organizations: { type: 'string', default: '10000' },
+    modules: { type: 'string', default: '1000' },
+    sources: { type: 'string', default: '50' },
+    messages: { type: 'string', default: '50000' },
+    rounds: { type: 'string', default: '5' },
+    seed: { type: 'string', default: '7' },
+  },
+  options: (values) => {
+    const organizations = integer('--organizations', values.organizations, 2, 10_000);
+    return {
+      organizations,
+      modules: integer('--modules', values.modules, 1, organizations - 1),
+      sources: integer('--sources', values.sources, 1, 1_000),
+      messages: integer('--messages', values.messages, 100, 1_000_000),
+      rounds: integer('--rounds', values.rounds, 1, 100),
+      seed: integer('--seed', values.seed, 0, 0xffff_ffff),
+    };
+  },
+  measure,
+});
+
+async function measure(options: Options): Promise<Outcome> {
   const components = await buildSources(options.sources, say);
   const everybody = tenantsOf(options, components);
-  const single = await measure(everybody.slice(0, 1), options);
-  const many = await measure(everybody, options);
-  const throughput = ({ done }: Case) => options.messages / done.cpuSeconds;
-  const metrics = {
-    organizations: options.organizations,
-    modules: many.modules,
-    throughput_vs_single: throughput(many) / throughput(single),
-    rss_gib: many.rssBytes / GIB,
-    single_messages_per_cpu_s: throughput(single),
-    tenants_messages_per_cpu_s: throughput(many),
-    single_wall_s: single.done.wallSeconds,
-    tenants_wall_s: many.done.wallSeconds,
-    single_rss_gib: single.rssBytes / GIB,
-    stood_in_messages: many.stoodIn,
-  };
-  for (const [name, value] of Object.entries(metrics)) say(`${name} ${value}`);
-  if (options.json) process.stdout.write(`${JSON.stringify({ bench: 'tenants', metrics })}\n`);
-  return 0;
+  const few = [everybody[0], everybody[options.modules]] as Tenant[];
+  const houses: House[] = [];
+  try {
+    for (const tenants of [few, everybody]) houses.push(await settled(tenants));
+    const [single, many] = houses as [House, House];
+    const rounds = await compare(single, many, everybody, options);
+    const unequal = await unequalShare(houses, options);
+    const of = (figure: (round: Round) => number) => median(rounds.map(figure));
+    const metrics = {
+      organizations: options.organizations,
+      modules: await many.sum('ratchet_loaded_modules'),
+      throughput_vs_single: of(({ single, tenants }) => tenants / single),
+      rss_gib: many.rssBytes() / GIB,
+      single_messages_per_cpu_s: of(({ single }) => single),
+      tenants_messages_per_cpu_s: of(({ tenants }) => tenants),
+      single_rss_gib: single.rssBytes() / GIB,
+      instances: await many.sum('ratchet_instances'),
+      unequal,
+    };
+    for (const [name, value] of Object.entries(metrics)) say(`${name} ${value}`);
+    return { metrics, failed: unequal > 0 };
+  } finally {
+    for (const house of houses) await house.close();
+  }
 }
 
 function say(line: string): void {
   process.stderr.write(`# ${line}\n`);
 }
 
-/** The first ones have modules, so that one of them is the single case. */
+/** The first ones have modules. */
 function tenantsOf(options: Options, components: readonly Uint8Array[]): Tenant[] {
   const variants = components.map((_, variant) => configurationOf('bench', variant));
   return Array.from({ length: options.organizations }, (_, i) => {
@@ -99,72 +145,76 @@ function tenantsOf(options: Options, components: readonly Uint8Array[]): Tenant[
   });
 }
 
-async function measure(tenants: readonly Tenant[], options: Options): Promise<Case> {
+/** An aggregator that serves these organizations. */
+async function settled(tenants: readonly Tenant[]): Promise<House> {
   const house = await House.open(say);
   try {
-    say(`${tenants.length} organizations are configured`);
     await house.fill(tenants);
     await house.start();
-    const orgs = tenants.map(({ configuration }) => configuration.org);
-    // Everybody is known, and has an instance if there is one for it, before it is measured.
-    const before = await house.send(messages(orgs, options.organizations, options.seed));
-    say(`warm after ${before.wallSeconds.toFixed(1)} s`);
-    const done = await house.send(messages(orgs, options.messages, options.seed + 1));
-    const rssBytes = house.rssBytes();
-    const stoodIn = await house.sum('ratchet_stood_in_messages_total');
-    const modules = await house.sum('ratchet_loaded_modules');
-    return { done, rssBytes, stoodIn, modules };
-  } finally {
+    say(`${tenants.length} organizations are configured`);
+    return house;
+  } catch (error) {
     await house.close();
+    throw error;
   }
 }
 
-/** Messages to organizations in turn, in another order each round. */
-function* messages(orgs: readonly string[], count: number, seed: number) {
-  const random = seededRandom(seed);
-  const workload = workloadA(seed);
-  const now = Date.now();
-  const payloads = Array.from(
-    { length: TEMPLATES },
-    () => generateMessage(workload, now, random).payload,
-  );
-  for (let sent = 0; sent < count; ) {
-    for (const org of shuffled(orgs, random)) {
-      if (sent === count) return;
-      yield { org, payload: payloads[sent % TEMPLATES] as Uint8Array };
-      sent += 1;
-    }
+async function compare(
+  single: House,
+  many: House,
+  everybody: readonly Tenant[],
+  options: Options,
+): Promise<Round[]> {
+  const { modules, messages: count, seed } = options;
+  const orgs = everybody.map(({ configuration }) => configuration.org);
+  const few = [orgs[0], orgs[modules]] as [string, string];
+  const payloads = templates(seed);
+  const ofFew = few.flatMap((org) => payloads.map((payload) => ({ org, payload })));
+  const ofMany = orgs.map((org, i) => ({ org, payload: at(payloads, i) }));
+  for (let n = 0; n < WARM_EACH; n++) {
+    await single.send(ofFew);
+    await many.send(ofMany);
   }
+  const random = seededRandom(seed + 1);
+  const rounds: Round[] = [];
+  for (let n = 0; n < options.rounds; n++) {
+    const sent = inTurn(ofMany, count, random);
+    const isOwn = ({ org }: Message) => org < few[1];
+    const same = (own: boolean) =>
+      sent
+        .filter((message) => isOwn(message) === own)
+        .map(({ payload }) => ({ org: own ? few[0] : few[1], payload }));
+    const alone = await single.send([...same(true), ...same(false)]);
+    const together = await many.send(sent);
+    const round = { single: count / alone.cpuSeconds, tenants: count / together.cpuSeconds };
+    rounds.push(round);
+    const [one, all] = [alone, together].map(({ wallSeconds }) => `${wallSeconds.toFixed(1)} s`);
+    const figures = `${Math.round(round.single)} and ${Math.round(round.tenants)} a second`;
+    say(`round ${n + 1}: ${figures}, in ${one} and ${all}`);
+  }
+  return rounds;
 }
 
-/** Null when help is wanted. */
-function optionsOf(args: string[]): Options | null {
-  const { values } = parseArgs({
-    args,
-    options: {
-      json: { type: 'boolean', default: false },
-      organizations: { type: 'string', default: '10000' },
-      modules: { type: 'string', default: '1000' },
-      sources: { type: 'string', default: '50' },
-      messages: { type: 'string', default: '40000' },
-      seed: { type: 'string', default: '7' },
-      help: { type: 'boolean', short: 'h', default: false },
-    },
-  });
-  if (values.help) return null;
-  const organizations = integer('--organizations', values.organizations, 1, 10_000);
-  return {
-    json: values.json,
-    organizations,
-    modules: integer('--modules', values.modules, 1, organizations),
-    sources: integer('--sources', values.sources, 1, 1_000),
-    messages: integer('--messages', values.messages, 100, 1_000_000),
-    seed: integer('--seed', values.seed, 0, 0xffff_ffff),
-  };
+function templates(seed: number): Uint8Array[] {
+  const [random, workload, now] = [seededRandom(seed), workloadA(seed), Date.now()];
+  const template = () => generateMessage(workload, now, random).payload;
+  return Array.from({ length: TEMPLATES }, template);
 }
 
-function integer(name: string, text: string, least: number, most: number): number {
-  const value = Number(text);
-  if (Number.isInteger(value) && value >= least && value <= most) return value;
-  throw new Error(`${name} must be a whole number from ${least} to ${most}, not "${text}"`);
+function at<T>(all: readonly T[], i: number): T {
+  return all[i % all.length] as T;
+}
+
+/** So many messages, one of each in turn, in another order each time. */
+function inTurn(all: readonly Message[], count: number, random: Random): Message[] {
+  const sent: Message[] = [];
+  while (sent.length < count) sent.push(...shuffled(all, random).slice(0, count - sent.length));
+  return sent;
+}
+
+/** What was served otherwise than compared, as a share of the messages. */
+async function unequalShare(houses: readonly House[], options: Options): Promise<number> {
+  const sums = houses.flatMap((house) => UNEQUAL.map((metric) => house.sum(metric)));
+  const unequal = (await Promise.all(sums)).reduce((sum, each) => sum + each, 0);
+  return unequal / (options.messages * options.rounds);
 }
