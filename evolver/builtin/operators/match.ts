@@ -1,3 +1,4 @@
+import type { Spread } from '../../profile.ts';
 import type { Operator } from '../operator.ts';
 
 /** Where filters are evaluated: for every point, for every tag-set, or as bits over tag-sets. */
@@ -7,15 +8,24 @@ export const match: Operator = {
   structural: true,
   plain: 'set',
   options: ({ profile }) => {
-    const wide = profile.sets.median > 64;
+    const [narrow, wide] = odds(profile.sets);
     return [
       { value: 'point', prior: 0.1 },
       { value: 'set', prior: 0.7 },
-      { value: 'bits64', prior: wide ? 3 : 8 },
-      { value: 'bits128', prior: wide ? 6 : 2 },
+      { value: 'bits64', prior: narrow },
+      { value: 'bits128', prior: wide },
     ];
   },
   // Dispatch by a literal decides by itself; only the way for rare messages would match then.
   matters: (genes) => genes.dispatch === 'scan',
   apply: (value) => ({ bits: value === 'bits128' ? '128' : '64' }),
 };
+
+/**
+ * A message with more tag-sets than bits goes the slow general way: a few of those cost more than
+ * narrow bits save on all others.
+ */
+function odds({ median, max }: Spread): [narrow: number, wide: number] {
+  if (median > 64) return [1, 8];
+  return max > 64 ? [3, 6] : [8, 2];
+}
