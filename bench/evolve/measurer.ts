@@ -90,7 +90,8 @@ export class Measurer {
     const report = await raceModules(
       { settings, store, modules: NO_MODULES },
       {
-        ...{ rules: subject.configuration.blob.digest, corpus: subject.corpus.fit.digest },
+        rules: subject.configuration.blob.digest,
+        corpus: store.path(subject.corpus.fit.digest),
         ...{ modules, reference: BASELINE, seconds: RACE_SECONDS },
       },
       this.#signal,
