@@ -5,6 +5,8 @@
 //! so whoever reads the stream again arrives at the same value. The one clock that can move it
 //! forward is the server's: a producer whose clock is ahead closes nobody's window.
 
+use ratchet_ingest::reach::{ANCIENT_MS_MAX, FUTURE_MS_MAX};
+
 /// How long a window waits for late points after its end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Lateness {
@@ -46,11 +48,6 @@ impl Watermark {
         self.0
     }
 }
-
-/// How far a message's points may be ahead of the moment at which the stream received it.
-pub const FUTURE_MS_MAX: i64 = 5 * 60 * 1000;
-/// How far its points may be behind: the longest window and the longest lateness.
-pub const ANCIENT_MS_MAX: i64 = 2 * 60 * 60 * 1000;
 
 /// Why a message's timestamps are refused, if they are: a label for metrics.
 pub fn refuse_time(min_ts: i64, max_ts: i64, received_ms: i64) -> Option<&'static str> {

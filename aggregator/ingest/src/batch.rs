@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use ratchet_codec::payload::write::{BuildError, MessageBuilder};
 
+use crate::reach::Times;
 use crate::settings::Limits;
 use crate::tally::{Reason, Tally};
 
@@ -16,8 +17,7 @@ pub const MESSAGES_MAX: usize = 256;
 pub struct Batch {
     points_max: usize,
     tags_max: usize,
-    /// No point may be later, in milliseconds.
-    latest: i64,
+    times: Times,
     /// The one that took the last point comes last.
     open: Vec<MessageBuilder>,
     done: Vec<Bytes>,
@@ -29,7 +29,7 @@ impl Batch {
         Self {
             points_max: limits.points,
             tags_max: limits.tags,
-            latest: millis(now + limits.ahead),
+            times: limits.reach.from(now),
             open: Vec::new(),
             done: Vec::new(),
             tally: Tally::default(),
@@ -50,10 +50,7 @@ impl Batch {
         if tags > self.tags_max {
             return Err(Reason::TooManyTags);
         }
-        if ts > self.latest {
-            return Err(Reason::Future);
-        }
-        Ok(())
+        self.times.check(ts)
     }
 
     /// Adds a point. Its refusal is for the caller to count: a data point may be several of these.
@@ -153,7 +150,10 @@ mod tests {
         Batch {
             points_max,
             tags_max: 3,
-            latest: 1_000 * HOUR,
+            times: Times {
+                earliest: 0,
+                latest: 1_000 * HOUR,
+            },
             open: Vec::new(),
             done: Vec::new(),
             tally: Tally::default(),

@@ -9,7 +9,7 @@ use hyper::body::Body;
 use ratchet_codec::payload::validate;
 
 use crate::access::Access;
-use crate::batch::{millis, Batch};
+use crate::batch::Batch;
 use crate::body::{self, Coding};
 use crate::budget::{Budget, Reservation};
 use crate::known::Shelf;
@@ -223,8 +223,10 @@ impl Gateway {
             of_org(Refusal::Malformed(text))
         };
         let header = validate(&admitted.content).map_err(malformed)?;
-        if header.max_ts > millis(SystemTime::now() + self.limits.ahead) {
-            let text = "the message has points of the future".to_owned();
+        let times = self.limits.reach.from(SystemTime::now());
+        let checked = times.check(header.min_ts);
+        if let Err(reason) = checked.and_then(|()| times.check(header.max_ts)) {
+            let text = format!("the message has a point out of reach: {}", reason.name());
             return Err(of_org(Refusal::Malformed(text)));
         }
         self.store(&org, &[admitted.content])

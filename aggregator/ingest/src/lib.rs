@@ -23,6 +23,7 @@ pub mod metrics;
 pub mod organization;
 pub mod otlp;
 pub mod publish;
+pub mod reach;
 pub mod refusal;
 pub mod remote_write;
 pub mod series;

@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 use ratchet_codec::payload::MAX_KEYS;
 
 use crate::organization::Org;
+use crate::reach::{self, Reach};
 
 const MIB: usize = 1 << 20;
 
@@ -107,9 +108,18 @@ pub struct IngestSettings {
     #[arg(
         id = "ingest-ahead-max-s",
         long = "ingest-ahead-max-s",
-        default_value_t = 600
+        default_value_t = reach::AHEAD_S
     )]
+    #[arg(value_parser = clap::value_parser!(u32).range(0..=reach::AHEAD_S_MAX))]
     pub ahead_max_s: u32,
+    /// How far a point's timestamp may lie behind this machine's clock, in seconds.
+    #[arg(
+        id = "ingest-behind-max-s",
+        long = "ingest-behind-max-s",
+        default_value_t = reach::BEHIND_S
+    )]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=reach::BEHIND_S_MAX))]
+    pub behind_max_s: u32,
     /// Cumulative series that are remembered for all organizations together; a quarter of them for
     /// each at most.
     #[arg(
@@ -170,7 +180,10 @@ impl IngestSettings {
             content: self.content_max,
             points: self.points_max,
             tags: self.tags_max,
-            ahead: Duration::from_secs(self.ahead_max_s.into()),
+            reach: Reach {
+                ahead: Duration::from_secs(self.ahead_max_s.into()),
+                behind: Duration::from_secs(self.behind_max_s.into()),
+            },
             head_time: Duration::from_millis(self.head_timeout_ms),
             body_time: Duration::from_millis(self.body_timeout_ms),
             store_time: Duration::from_millis(self.store_timeout_ms),
@@ -185,7 +198,7 @@ pub struct Limits {
     pub content: usize,
     pub points: usize,
     pub tags: usize,
-    pub ahead: Duration,
+    pub reach: Reach,
     pub head_time: Duration,
     pub body_time: Duration,
     pub store_time: Duration,

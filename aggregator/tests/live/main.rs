@@ -8,6 +8,7 @@ mod demotion;
 mod edit;
 mod fleet;
 mod forward;
+mod gateway;
 mod load;
 mod malformed;
 mod observe;

@@ -35,10 +35,11 @@ pub type Key = (String, i64, Vec<(String, String)>);
 /// Bits of the value, and the count.
 pub type Outcome = (u64, u64);
 
+#[derive(Clone)]
 pub struct Point {
-    tags: Vec<(&'static str, String)>,
-    ts: i64,
-    value: f64,
+    pub tags: Vec<(&'static str, String)>,
+    pub ts: i64,
+    pub value: f64,
 }
 
 #[derive(Clone, Copy)]
@@ -235,10 +236,15 @@ impl Publisher {
         self.oracle.message(&points);
     }
 
+    /// Points of one message.
+    pub fn draw_points(&mut self) -> Vec<Point> {
+        let now_ms = now_ms() + self.skew_ms;
+        (0..POINTS).map(|_| self.draw(now_ms)).collect()
+    }
+
     /// The same, without telling the oracle.
     pub async fn publish_untold(&mut self) -> Vec<Point> {
-        let now_ms = now_ms() + self.skew_ms;
-        let points: Vec<Point> = (0..POINTS).map(|_| self.draw(now_ms)).collect();
+        let points = self.draw_points();
         let mut builder = MessageBuilder::new();
         for point in &points {
             builder

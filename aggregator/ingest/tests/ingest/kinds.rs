@@ -18,6 +18,7 @@ use opentelemetry_proto::tonic::metrics::v1::{
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use ratchet_ingest::batch::Batch;
 use ratchet_ingest::otlp::{convert, needs_series, ExportMetricsServiceRequest};
+use ratchet_ingest::reach::Reach;
 use ratchet_ingest::series::{OrgSeries, Series, Staged};
 use ratchet_ingest::settings::{FirstPoint, Limits};
 use ratchet_ingest::tally::Tally;
@@ -34,7 +35,10 @@ pub fn limits() -> Limits {
         content: 1 << 20,
         points: 10_000,
         tags: 8,
-        ahead: Duration::from_secs(60),
+        reach: Reach {
+            ahead: Duration::from_secs(60),
+            behind: Duration::from_secs(3_600),
+        },
         head_time: Duration::from_secs(1),
         body_time: Duration::from_secs(1),
         store_time: Duration::from_secs(1),
