@@ -41,6 +41,7 @@ pub mod spread;
 pub mod status;
 mod stop;
 pub mod swap;
+pub mod sweep;
 pub mod tenants;
 pub mod timeline;
 pub mod traces;

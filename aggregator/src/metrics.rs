@@ -70,6 +70,7 @@ pub struct Metrics {
     pub position: ByPartition,
     pub epoch: ByPartition,
     pub partitions_lost: Counter,
+    pub ingest_lost: Counter,
     pub connected: Gauge,
 }
 
@@ -150,6 +151,7 @@ impl Metrics {
             position: Family::default(),
             epoch: Family::default(),
             partitions_lost: Counter::default(),
+            ingest_lost: Counter::default(),
             connected: Gauge::default(),
         };
         let exposition = Exposition::of(metrics.register());
@@ -308,6 +310,8 @@ impl Metrics {
         r.register("partition_epoch", help, self.epoch.clone());
         let help = "Partitions that another aggregator took over or that broke off";
         r.register("partitions_lost", help, self.partitions_lost.clone());
+        let help = "Messages that INGEST removed before they were read, of all partitions together";
+        r.register("ingest_lost_messages", help, self.ingest_lost.clone());
         let help = "1 while connected to NATS";
         r.register("nats_connected", help, self.connected.clone());
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream;
+use async_nats::jetstream::stream::{Info, Stream};
 use async_nats::{Client, ConnectOptions, Event};
 use tokio::sync::watch;
 
@@ -186,16 +187,17 @@ async fn find(context: &jetstream::Context) -> Result<Provisioned, String> {
 }
 
 /// The INGEST stream as it is now.
-pub async fn origin(context: &jetstream::Context) -> Result<Origin, String> {
+pub async fn ingest(context: &jetstream::Context) -> Result<Stream, String> {
     let stream = context.get_stream(INGEST).await;
-    let info = stream
-        .map_err(|error| error.to_string())?
-        .cached_info()
-        .clone();
+    stream.map_err(|error| error.to_string())
+}
+
+/// What tells it from others that have its name.
+pub fn origin_of(info: &Info) -> Origin {
     let created_ms = info.created.unix_timestamp_nanos() / 1_000_000;
-    Ok(Origin {
+    Origin {
         stream: format!("{INGEST} {}", info.created),
         created_ms: i64::try_from(created_ms).unwrap_or(i64::MAX),
         last_sequence: info.state.last_sequence,
-    })
+    }
 }

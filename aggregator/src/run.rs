@@ -106,6 +106,7 @@ pub async fn run(settings: RunSettings) -> anyhow::Result<()> {
         pokes,
         reading: progress.reading.clone(),
         share: progress.share.clone(),
+        kept: settings.ingest_kept.0,
     });
     tracing::info!("serving");
     keeper.run(stop.wait()).await;

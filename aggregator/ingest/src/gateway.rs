@@ -16,12 +16,13 @@ use crate::known::Shelf;
 use crate::metrics::{Metrics, ProtocolLabel};
 use crate::organization::Org;
 use crate::otlp::{self, ExportMetricsServiceRequest};
-use crate::publish::Publisher;
+use crate::publish::{Manner, Publisher};
 use crate::refusal::Refusal;
 use crate::remote_write::{self, Decoded, Written};
 use crate::series::{Doubt, Known, Series, Staged};
 use crate::settings::Limits;
 use crate::tally::Tally;
+use crate::trace::traceparent;
 use crate::wire::Malformed;
 
 /// Bodies larger than this are decoded where they hold up nobody else.
@@ -47,6 +48,7 @@ struct Admitted {
     org: Org,
     content: Bytes,
     held: Reservation,
+    traceparent: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +87,7 @@ impl Gateway {
             let ended = |_| Refusal::Unavailable("the request was broken off".to_owned());
             stored.await.map_err(ended).and_then(|stored| stored)
         } else {
-            self.otlp_plain(&org, &request, content.len()).await
+            self.otlp_plain(&org, &request, &admitted).await
         };
         let tally = tally.map_err(of_org)?;
         self.metrics.book(&org, protocol, &tally);
@@ -96,14 +98,16 @@ impl Gateway {
         &self,
         org: &Org,
         request: &ExportMetricsServiceRequest,
-        length: usize,
+        admitted: &Admitted,
     ) -> Result<Tally, Refusal> {
         let mut batch = Batch::new(&self.limits, SystemTime::now());
         let nothing = Known::new();
         let mut staged = Staged::new(&self.series, &nothing);
+        let length = admitted.content.len();
         at_length(length, || otlp::convert(request, &mut batch, &mut staged));
         let (messages, tally) = batch.into_messages();
-        self.store(org, &messages).await?;
+        self.store(org, &messages, admitted.traceparent.as_deref())
+            .await?;
         Ok(tally)
     }
 
@@ -120,7 +124,11 @@ impl Gateway {
         let turn = tokio::time::timeout(self.limits.store_time, shared.lock());
         let mut own = turn.await.map_err(busy)?;
         if let Some(doubt) = own.doubt.take() {
-            if let Err(failed) = self.publisher.store(org, &doubt.messages, true).await {
+            let again = Manner {
+                unique: true,
+                traceparent: None,
+            };
+            if let Err(failed) = self.publisher.store(org, &doubt.messages, again).await {
                 own.doubt = Some(doubt);
                 return Err(Refusal::Unavailable(failed.why));
             }
@@ -133,7 +141,11 @@ impl Gateway {
         at_length(length, || otlp::convert(&request, &mut batch, &mut staged));
         let updates = staged.into_updates();
         let (messages, tally) = batch.into_messages();
-        match self.publisher.store(org, &messages, true).await {
+        let manner = Manner {
+            unique: true,
+            traceparent: admitted.traceparent.as_deref(),
+        };
+        match self.publisher.store(org, &messages, manner).await {
             Ok(()) => {
                 self.count_stored(&messages);
                 self.series.commit(&mut own, updates);
@@ -174,7 +186,9 @@ impl Gateway {
             tally,
             written,
         } = decoded.map_err(malformed)?;
-        self.store(&org, &messages).await.map_err(of_org)?;
+        let trace = admitted.traceparent.as_deref();
+        let stored = self.store(&org, &messages, trace).await;
+        stored.map_err(of_org)?;
         self.metrics.book(&org, protocol, &tally);
         Ok((tally, written))
     }
@@ -229,9 +243,9 @@ impl Gateway {
             let text = format!("the message has a point out of reach: {}", reason.name());
             return Err(of_org(Refusal::Malformed(text)));
         }
-        self.store(&org, &[admitted.content])
-            .await
-            .map_err(of_org)?;
+        let trace = admitted.traceparent.as_deref();
+        let stored = self.store(&org, &[admitted.content], trace).await;
+        stored.map_err(of_org)?;
         self.metrics
             .book(&org, protocol, &Tally::of(header.points.into()));
         Ok(())
@@ -250,7 +264,12 @@ impl Gateway {
             .map_err(|refusal| (None, refusal))?;
         let content = self.content(protocol, body, unframe).await;
         let (content, held) = content.map_err(|refusal| (Some(org.clone()), refusal))?;
-        Ok(Admitted { org, content, held })
+        Ok(Admitted {
+            org,
+            content,
+            held,
+            traceparent: traceparent(headers),
+        })
     }
 
     async fn content<B: Body<Data = Bytes>>(
@@ -279,8 +298,17 @@ impl Gateway {
         Ok((content, held))
     }
 
-    async fn store(&self, org: &Org, messages: &[Bytes]) -> Result<(), Refusal> {
-        let stored = self.publisher.store(org, messages, false).await;
+    async fn store(
+        &self,
+        org: &Org,
+        messages: &[Bytes],
+        traceparent: Option<&str>,
+    ) -> Result<(), Refusal> {
+        let manner = Manner {
+            unique: false,
+            traceparent,
+        };
+        let stored = self.publisher.store(org, messages, manner).await;
         stored.map_err(|failed| Refusal::Unavailable(failed.why))?;
         self.count_stored(messages);
         Ok(())

@@ -26,10 +26,12 @@ pub mod publish;
 pub mod reach;
 pub mod refusal;
 pub mod remote_write;
+pub mod room;
 pub mod series;
 pub mod settings;
 pub mod status;
 pub mod tally;
+pub mod trace;
 pub mod wire;
 
 pub use listen::{start, Running};

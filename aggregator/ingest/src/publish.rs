@@ -2,6 +2,7 @@
 
 use std::future::IntoFuture as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -14,9 +15,20 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::metrics::Metrics;
 use crate::organization::Org;
+use crate::room::Room;
 use crate::settings::{IngestSettings, Repeated};
+use crate::trace::TRACEPARENT;
 
 const RECONNECT_MAX: Duration = Duration::from_secs(2);
+
+/// How the messages of a request are stored.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Manner<'a> {
+    /// They are stored once, however often they come, whatever the settings say of repeated ones.
+    pub unique: bool,
+    /// The trace that the request is part of.
+    pub traceparent: Option<&'a str>,
+}
 
 /// Some message of a request was not stored, or nobody knows.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -31,6 +43,7 @@ pub struct NotStored {
 pub struct Publisher {
     client: Client,
     context: jetstream::Context,
+    room: Arc<Room>,
     repeated: Repeated,
     timeout: Duration,
     metrics: Metrics,
@@ -65,6 +78,7 @@ impl Publisher {
             .build(client.clone());
         Ok(Self {
             client,
+            room: Arc::new(Room::new(context.clone())),
             context,
             repeated: settings.repeated,
             timeout,
@@ -77,13 +91,12 @@ impl Publisher {
     }
 
     /// Stores messages in their order. Ends within the time that there is, and well only when
-    /// JetStream has acknowledged every one. What is `unique` is stored once, however often it
-    /// comes, whatever the settings say of repeated messages.
+    /// JetStream has acknowledged every one.
     pub async fn store(
         &self,
         org: &Org,
         messages: &[Bytes],
-        unique: bool,
+        manner: Manner<'_>,
     ) -> Result<(), NotStored> {
         if messages.is_empty() {
             return Ok(());
@@ -95,9 +108,14 @@ impl Publisher {
                 nothing: true,
             });
         }
+        if self.room.is_full().await {
+            return Err(NotStored {
+                why: "the stream is full: what is left of it is for time".to_owned(),
+                nothing: true,
+            });
+        }
         let began = Instant::now();
-        let named = unique || self.repeated == Repeated::Drop;
-        let stored = tokio::time::timeout(self.timeout, self.send(org, messages, named)).await;
+        let stored = tokio::time::timeout(self.timeout, self.send(org, messages, manner)).await;
         self.metrics
             .publish_seconds
             .observe(began.elapsed().as_secs_f64());
@@ -109,7 +127,13 @@ impl Publisher {
         })
     }
 
-    async fn send(&self, org: &Org, messages: &[Bytes], named: bool) -> Result<(), NotStored> {
+    async fn send(
+        &self,
+        org: &Org,
+        messages: &[Bytes],
+        manner: Manner<'_>,
+    ) -> Result<(), NotStored> {
+        let named = manner.unique || self.repeated == Repeated::Drop;
         let subject = format!("ingest.{org}");
         let mut answers = Vec::with_capacity(messages.len());
         let mut failed = None;
@@ -117,6 +141,9 @@ impl Publisher {
             let mut headers = HeaderMap::new();
             if named {
                 headers.insert("Nats-Msg-Id", message_id(org, message).as_str());
+            }
+            if let Some(traceparent) = manner.traceparent {
+                headers.insert(TRACEPARENT, traceparent);
             }
             let sent = self
                 .context

@@ -20,6 +20,7 @@ use crate::nats::{self, reconnected};
 use crate::partition::{self, Owned, Partition, Reading};
 use crate::shared::Shared;
 use crate::swap::Pokes;
+use crate::sweep::Sweep;
 
 /// Every key of the bucket.
 const EVERYTHING: &str = ">";
@@ -66,6 +67,8 @@ pub struct Setup {
     pub pokes: Pokes,
     pub reading: Reading,
     pub share: Share,
+    /// How long a message stays in the stream that is done with.
+    pub kept: Duration,
 }
 
 /// A partition that this process serves.
@@ -74,6 +77,17 @@ struct Held {
     epoch: u64,
     /// The revision of the lease that was taken.
     revision: u64,
+    /// Of the one partition whose owner sweeps the stream; it ends with what it is held by.
+    _sweep: Option<Aborted>,
+}
+
+/// A task that ends when this is dropped.
+struct Aborted(tokio::task::JoinHandle<()>);
+
+impl Drop for Aborted {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 enum Slot {
@@ -321,7 +335,8 @@ impl Keeper {
 impl Setup {
     /// Takes a lease over its known revision, fences the predecessor off, and starts serving.
     async fn acquire(&self, number: u32, epoch: u64, revision: u64) -> Result<Held, String> {
-        let origin = nats::origin(&self.context).await?;
+        let stream = nats::ingest(&self.context).await?;
+        let origin = nats::origin_of(stream.cached_info());
         let (found, _) = self.load(number).await?;
         let epoch = epoch.max(found.map_or(0, |found| found.epoch)) + 1;
         let lease = Lease::new(Some(self.member.clone()), epoch);
@@ -362,9 +377,20 @@ impl Setup {
                 partition,
                 epoch,
                 revision,
+                _sweep: self.start_sweep(number),
             });
         }
         Err("the predecessor goes on writing".to_owned())
+    }
+
+    fn start_sweep(&self, number: u32) -> Option<Aborted> {
+        let sweep = Sweep {
+            context: self.context.clone(),
+            checkpoints: self.checkpoints.clone(),
+            partitions: self.partitions,
+            kept: self.kept,
+        };
+        (number == Sweep::BY).then(|| Aborted(tokio::spawn(sweep.run())))
     }
 
     async fn load(&self, number: u32) -> Result<(Option<Checkpoint>, u64), String> {

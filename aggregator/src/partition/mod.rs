@@ -76,6 +76,8 @@ pub(crate) enum Input {
         sequence: u64,
         received_ms: i64,
     },
+    /// The stream has no room for time: save what is done with, so that it can be removed.
+    Save,
     /// Look at the registry now, and answer when done.
     Refresh(oneshot::Sender<()>),
     Stop,
@@ -87,7 +89,7 @@ impl Input {
         match self {
             Self::Message { received_us, .. } => Some(received_us.div_euclid(1_000)),
             Self::Part { received_ms, .. } | Self::Tick { received_ms, .. } => Some(*received_ms),
-            Self::Refresh(_) | Self::Stop => None,
+            Self::Save | Self::Refresh(_) | Self::Stop => None,
         }
     }
 }

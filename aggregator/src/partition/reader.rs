@@ -6,18 +6,23 @@ use std::time::Duration;
 use async_nats::jetstream;
 use async_nats::jetstream::consumer::pull::{Ordered, OrderedConfig};
 use async_nats::jetstream::consumer::DeliverPolicy;
+use async_nats::jetstream::stream::Info;
 use futures::StreamExt;
 use tokio::sync::{mpsc, watch, Semaphore};
 
 use super::{Input, Reading};
 use crate::chronicle::VISIBLE_AFTER_MS;
 use crate::metrics::PartitionLabel;
-use crate::nats::reconnected;
+use crate::nats::{self, reconnected};
 use crate::parts;
 use crate::shared::Shared;
 
 const TICK_EVERY: Duration = Duration::from_secs(1);
 const RETRY_DELAY: Duration = Duration::from_secs(1);
+/// How often a running reader looks whether the stream still has what it is to read.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// How long the stream may take to store a tick.
+const STORED_WITHIN: Duration = Duration::from_secs(1);
 /// Ticks come every second; silence for so long means that the consumer is gone.
 const SILENCE_MAX: Duration = Duration::from_secs(15);
 
@@ -37,7 +42,8 @@ pub struct Reader {
 
 impl Reader {
     pub async fn run(mut self) {
-        let tick = tokio::spawn(tick(self.context.clone(), self.partition));
+        let inputs = self.inputs.clone();
+        let tick = tokio::spawn(tick(self.context.clone(), self.partition, inputs));
         let mut stopped = self.stopped.clone();
         tokio::select! {
             () = self.read_for_ever() => {}
@@ -63,23 +69,11 @@ impl Reader {
         }
     }
 
-    async fn consume(&self) -> Result<Ordered, String> {
+    async fn consume(&mut self) -> Result<Ordered, String> {
         let p = self.partition;
-        let mut stream = self
-            .context
-            .get_stream("INGEST")
-            .await
-            .map_err(|error| error.to_string())?;
-        let info = stream.info().await.map_err(|error| error.to_string())?;
-        if info.state.messages > 0 && info.state.first_sequence > self.next && self.next > 1 {
-            let (first, next) = (info.state.first_sequence, self.next);
-            tracing::error!(
-                partition = p,
-                first,
-                next,
-                "the stream no longer has messages"
-            );
-        }
+        let stream = nats::ingest(&self.context).await?;
+        let info = stream.cached_info();
+        self.look_for_gap(info);
         // The stream reaches so far already: nobody has to ask again for what is older.
         let last_ms = info.state.last_timestamp.unix_timestamp_nanos() / 1_000_000;
         let known = &self.shared.directory.completeness;
@@ -102,6 +96,17 @@ impl Reader {
         consumer.messages().await.map_err(|error| error.to_string())
     }
 
+    /// Tells of messages that are gone and were not read. What is removed in good order was read.
+    fn look_for_gap(&mut self, info: &Info) {
+        let (first, next) = (info.state.first_sequence, self.next);
+        if first > next && next > 1 {
+            let partition = self.partition;
+            tracing::error!(partition, first, next, "the stream no longer has messages");
+            self.shared.metrics.ingest_lost.inc_by(first - next);
+            self.next = first;
+        }
+    }
+
     /// Hands messages to the worker until the consumer fails.
     async fn forward(&mut self, mut messages: Ordered) {
         let label = PartitionLabel {
@@ -110,9 +115,16 @@ impl Reader {
         let lag = self.shared.metrics.lag_messages.get_or_create_owned(&label);
         let position = self.shared.metrics.position.get_or_create_owned(&label);
         let mut connections = self.shared.connections.subscribe();
+        let mut look = tokio::time::interval(LOOK_EVERY);
         loop {
             let next = tokio::select! {
                 next = tokio::time::timeout(SILENCE_MAX, messages.next()) => next,
+                _ = look.tick() => {
+                    if let Ok(stream) = nats::ingest(&self.context).await {
+                        self.look_for_gap(stream.cached_info());
+                    }
+                    continue;
+                }
                 () = reconnected(&mut connections) => {
                     tracing::info!(partition = self.partition, "reading on a new connection");
                     return;
@@ -205,16 +217,19 @@ impl Reader {
 }
 
 /// Time enters the partition as messages of its own stream.
-async fn tick(context: jetstream::Context, partition: u32) {
+async fn tick(context: jetstream::Context, partition: u32, inputs: mpsc::Sender<Input>) {
     let mut interval = tokio::time::interval(TICK_EVERY);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         interval.tick().await;
-        let published = context
-            .publish(format!("tick.{partition}"), Vec::new().into())
-            .await;
-        if let Err(error) = published {
-            tracing::debug!(partition, %error, "tick not published");
+        let stored = async {
+            let published = context.publish(format!("tick.{partition}"), Vec::new().into());
+            published.await?.await
+        };
+        if let Ok(Err(error)) = tokio::time::timeout(STORED_WITHIN, stored).await {
+            tracing::debug!(partition, %error, "tick not stored");
+            // Usually time makes the worker save; it is full too if the worker is behind.
+            let _ = inputs.try_send(Input::Save);
         }
     }
 }

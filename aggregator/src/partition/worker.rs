@@ -104,6 +104,10 @@ impl Worker {
                     self.lag.served(received_ms);
                     ticked
                 }
+                Some(Input::Save) => {
+                    let served = self.serve_waiting(&mut turns);
+                    served.and_then(|()| self.outbox.save(self.snapshot()))
+                }
                 Some(Input::Refresh(done)) => {
                     let orgs = self.orgs.values_mut();
                     orgs.for_each(|org| org.refresh_modules(&self.shared));
@@ -127,7 +131,7 @@ impl Worker {
         let subject = match &input {
             Input::Message { subject, .. } => subject.clone(),
             Input::Part { message, .. } => message.subject.clone(),
-            Input::Tick { .. } | Input::Refresh(_) | Input::Stop => return,
+            Input::Tick { .. } | Input::Save | Input::Refresh(_) | Input::Stop => return,
         };
         let org = match parts::sender(&subject) {
             Some((org, _)) => org,
@@ -185,7 +189,7 @@ impl Worker {
                 drop(permit);
                 served
             }
-            Input::Tick { .. } | Input::Refresh(_) | Input::Stop => Ok(()),
+            Input::Tick { .. } | Input::Save | Input::Refresh(_) | Input::Stop => Ok(()),
         }
     }
 

@@ -65,7 +65,9 @@ async fn killing_anything_at_any_time_changes_no_value() {
     let (started, mut kills) = (Instant::now(), [0; 3]);
     while started.elapsed() < Duration::from_secs(seconds) {
         tokio::time::sleep(Duration::from_millis(200 + random.below(3_000))).await;
-        let what = random.below(4) as usize;
+        // Each kind at least once, however short it is.
+        let first = kills.iter().position(|count| *count == 0);
+        let what = first.unwrap_or_else(|| random.below(4) as usize);
         let which = random.below(2) as usize;
         kills[what.min(2)] += 1;
         match what {
@@ -85,6 +87,7 @@ async fn killing_anything_at_any_time_changes_no_value() {
         }
     }
     eprintln!("chaos: {kills:?} kills of an aggregator, of NATS, of both");
+    assert!(kills.iter().all(|count| *count > 0), "{kills:?}");
     cast.revive(&stage, 0);
     cast.revive(&stage, 1);
     for aggregator in cast.running.iter().flatten() {

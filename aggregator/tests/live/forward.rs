@@ -118,15 +118,16 @@ async fn points_reach_a_receiver_and_whoever_asks() {
     let newest = expected
         .keys()
         .filter(|(r, ts, _)| r == "total" && ts == at_ms);
-    for (row, (_, _, tags)) in answer["data"]["result"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .zip(newest)
-    {
-        for (name, value) in tags {
-            assert_eq!(row["metric"][name], **value, "{row}");
-        }
+    let rows = answer["data"]["result"].as_array().unwrap();
+    for key in newest {
+        let labels = key.2.iter().map(|(k, v)| (k.clone(), v.as_str().into()));
+        let mut labels: serde_json::Map<_, serde_json::Value> = labels.collect();
+        labels.insert("__name__".to_owned(), "total".into());
+        let labels = serde_json::Value::Object(labels);
+        let row = rows.iter().find(|row| row["metric"] == labels);
+        let row = row.unwrap_or_else(|| panic!("no row of {labels} in {answer}"));
+        let value: f64 = row["value"][1].as_str().unwrap().parse().unwrap();
+        assert_eq!(value.to_bits(), expected[key], "{row}");
     }
     aggregator.kill().await;
 }

@@ -17,6 +17,7 @@ mod process;
 mod reconnect;
 mod refusal;
 mod restart;
+mod room;
 mod server;
 mod spread;
 mod stage;

@@ -124,6 +124,7 @@ pub async fn provision(context: &jetstream::Context) {
             source: "ingest.*".to_owned(),
             destination: "ingest.{{partition(4,1)}}.{{wildcard(1)}}".to_owned(),
         }),
+        discard: stream::DiscardPolicy::New,
         ..plain(
             "INGEST",
             &["ingest.*", "ingest.*.*", "parts.*.*.*", "tick.*"],

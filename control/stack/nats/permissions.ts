@@ -74,6 +74,9 @@ const control: Permissions = {
 /** A forwarder that stops lets the next one read at once. */
 const unpin = '$JS.API.CONSUMER.UNPIN.AGGREGATES.*';
 
+/** What every partition is done with makes room. */
+const sweep = '$JS.API.STREAM.PURGE.INGEST';
+
 const aggregator: Permissions = {
   publish: [
     account,
@@ -82,7 +85,7 @@ const aggregator: Permissions = {
     ...['EVENTS', 'MEASURED'].flatMap(info),
     ...['tick.*', 'parts.*.*.*', 'training.*.*', 'validation.*.*', 'evt.*.*'],
     ...['aggregates.*', 'late.*', 'late.*.*'],
-    ...['$KV.leases.>', '$KV.checkpoints.>', unpin],
+    ...['$KV.leases.>', '$KV.checkpoints.>', unpin, sweep],
   ],
   subscribe: [`${inboxPrefix('aggregator')}.>`, 'shadow.>', '$SRV.>'],
   // A shadow evaluation answers after minutes.
@@ -96,7 +99,8 @@ const forwarder: Permissions = {
 };
 
 const producer: Permissions = {
-  publish: ['ingest.*', 'ingest.*.*'],
+  // A gateway asks how full the stream is.
+  publish: ['ingest.*', 'ingest.*.*', ...info('INGEST')],
   subscribe: [`${inboxPrefix('producer')}.>`],
 };
 

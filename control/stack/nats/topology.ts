@@ -62,6 +62,8 @@ export const streams: readonly StreamSpec[] = [
       src: 'ingest.*',
       dest: `ingest.{{partition(${partitions},1)}}.{{wildcard(1)}}`,
     },
+    // What was acknowledged stays until it is done with; then its aggregators remove it.
+    discard: 'new',
     max_bytes: 4 * gib,
     max_msg_size: messageBytes,
     duplicate_window: 2 * minute,

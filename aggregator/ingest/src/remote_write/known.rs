@@ -5,8 +5,9 @@ use std::time::SystemTime;
 use bytes::Bytes;
 
 use super::{v1, Written, NAME, STALE};
-use crate::batch::{millis, MESSAGES_MAX};
+use crate::batch::MESSAGES_MAX;
 use crate::known::{Catalog, Composer, Misfit};
+use crate::reach::Times;
 use crate::settings::Limits;
 use crate::tally::{Ignored, Tally};
 use crate::wire::{Malformed, Reader};
@@ -36,7 +37,7 @@ pub fn decode(
     let mut request = Request {
         points_max: limits.points as u64,
         tags_max: limits.tags,
-        latest: millis(now + limits.ahead),
+        times: limits.reach.from(now),
         catalog,
         composer,
         decoded: Decoded {
@@ -58,8 +59,7 @@ pub fn decode(
 struct Request<'a> {
     points_max: u64,
     tags_max: usize,
-    /// No sample may be later, in milliseconds.
-    latest: i64,
+    times: Times,
     catalog: &'a mut Catalog,
     composer: &'a mut Composer,
     decoded: Decoded,
@@ -96,7 +96,7 @@ impl Request<'_> {
 
     fn point(&mut self, series: u32, sample: super::Sample) -> Option<()> {
         let written = &mut self.decoded.tally.written;
-        if sample.ts > self.latest || *written == self.points_max {
+        if self.times.check(sample.ts).is_err() || *written == self.points_max {
             return None;
         }
         *written += 1;

@@ -11,7 +11,7 @@ use crate::client::Answer;
 use crate::gateway::Setup;
 use crate::kinds::{gauge, metric, number, request, sum};
 use crate::prometheus::{request_v1, request_v2, series, snappy};
-use crate::samples::{native, now, point, points, Point};
+use crate::samples::{nanos, native, now, point, points, Point};
 
 const OTLP: &str = "/v1/metrics";
 const PROTOBUF: (&str, &str) = ("content-type", "application/x-protobuf");
@@ -245,5 +245,42 @@ async fn partial_success_is_told_in_the_protocols_own_way() {
     let figure = r#"ratchet_ingest_rejected_points_total{org="acme",reason="no-name"}"#;
     assert_eq!(setup.figure(figure), 4.0);
     assert_eq!(setup.figure("ratchet_ingest_repeated_messages_total"), 2.0);
+    setup.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_belong_to_the_trace_of_their_request() {
+    let setup = Setup::new(&[]).await;
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let point = |value| gauge(vec![number(now(), Value::AsInt(value))]);
+    let body = |value| request(vec![metric("a", point(value))]).encode_to_vec();
+    let mut total = number(now() + 10, Value::AsInt(3));
+    total.start_time_unix_nano = nanos(now() + 1);
+    let counted = request(vec![metric("c", sum(2, true, vec![total]))]);
+    let traced = ("traceparent", parent);
+    let first = setup
+        .send("acme", OTLP, &[PROTOBUF, traced], &body(1))
+        .await;
+    let second = setup.send("acme", OTLP, &[PROTOBUF], &body(2)).await;
+    let third = [PROTOBUF, ("traceparent", "by hand")];
+    let third = setup.send("acme", OTLP, &third, &body(3)).await;
+    let native = native(now(), &[1.0]);
+    let fourth = setup
+        .send("acme", "/api/v1/messages", &[traced], &native)
+        .await;
+    let statuses = [first, second, third, fourth].map(|answer| answer.status);
+    assert_eq!(statuses, [200, 200, 200, 204]);
+    let counted = counted.encode_to_vec();
+    let headers = [PROTOBUF, traced];
+    let fifth = setup.send("acme", OTLP, &headers, &counted);
+    assert_eq!(fifth.await.status, 200);
+    let stream = setup.context.get_stream("INGEST").await.unwrap();
+    let mut told = Vec::new();
+    for sequence in 1..=stream.cached_info().state.last_sequence {
+        let message = stream.get_raw_message(sequence).await.unwrap();
+        told.push(message.headers.get("traceparent").map(|v| v.to_string()));
+    }
+    let parent = Some(parent.to_owned());
+    assert_eq!(told, [parent.clone(), None, None, parent.clone(), parent]);
     setup.end().await;
 }

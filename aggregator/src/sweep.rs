@@ -1,0 +1,157 @@
+//! Removes from INGEST what nobody will read again.
+//!
+//! INGEST refuses what is new once it is full, so that nothing is lost that was acknowledged. What
+//! is done with has to make room: every message before those that a partition may still have to be
+//! read from, as the checkpoints say. One aggregator removes, the owner of the first partition; two
+//! that do at a time remove the same. A partition that nobody serves keeps everything since.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use async_nats::jetstream::Context;
+
+use crate::checkpoint::{Checkpoint, Checkpoints, Origin};
+use crate::nats;
+
+const EVERY: Duration = Duration::from_secs(5);
+/// Whoever has not answered by then is asked in the next round.
+const ROUND_WITHIN: Duration = Duration::from_secs(30);
+
+pub struct Sweep {
+    pub context: Context,
+    pub checkpoints: Checkpoints,
+    pub partitions: u32,
+    /// How long a message stays that is done with, as long as there is room.
+    pub kept: Duration,
+}
+
+impl Sweep {
+    /// The partition whose owner sweeps.
+    pub const BY: u32 = 0;
+
+    pub async fn run(self) {
+        let mut passed = Passed::default();
+        loop {
+            tokio::time::sleep(EVERY).await;
+            match tokio::time::timeout(ROUND_WITHIN, self.once(&mut passed)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(error, "INGEST is not swept"),
+                Err(_) => tracing::warn!("INGEST is not swept in time"),
+            }
+        }
+    }
+
+    async fn once(&self, passed: &mut Passed) -> Result<(), String> {
+        let stream = nats::ingest(&self.context).await?;
+        let info = stream.cached_info();
+        let Some(done) = self.done(&nats::origin_of(info)).await? else {
+            return Ok(());
+        };
+        let crowded = is_crowded(info.state.bytes, info.config.max_bytes);
+        let aged = passed.by(Instant::now(), self.kept, done);
+        let until = if crowded { done } else { aged };
+        if until <= info.state.first_sequence {
+            return Ok(());
+        }
+        let purged = stream.purge().sequence(until).await;
+        let purged = purged.map_err(|error| error.to_string())?.purged;
+        tracing::debug!(until, purged, crowded, "INGEST is swept");
+        Ok(())
+    }
+
+    /// The first message that may still be read; `None` while that is not known.
+    async fn done(&self, origin: &Origin) -> Result<Option<u64>, String> {
+        let mut done = u64::MAX;
+        for partition in 0..self.partitions {
+            let (found, _) = self
+                .checkpoints
+                .load(partition)
+                .await
+                .map_err(|error| error.to_string())?;
+            let Some(position) = found.and_then(|found| position(&found, origin)) else {
+                return Ok(None);
+            };
+            done = done.min(position);
+        }
+        Ok(Some(done))
+    }
+}
+
+/// Where a partition is read from, if its checkpoint is of the stream as it is.
+fn position(checkpoint: &Checkpoint, origin: &Origin) -> Option<u64> {
+    let holds = checkpoint.stream == origin.stream && checkpoint.head <= origin.last_sequence;
+    holds.then_some(checkpoint.position)
+}
+
+/// Whether room is worth more than a look back. A limit below zero is none.
+fn is_crowded(bytes: u64, max_bytes: i64) -> bool {
+    u64::try_from(max_bytes).is_ok_and(|most| most > 0 && bytes > most / 2)
+}
+
+/// How far everything was done with, and when that was seen.
+#[derive(Default)]
+struct Passed {
+    /// Of the last hour at most, one a round.
+    seen: VecDeque<(Instant, u64)>,
+    aged: u64,
+}
+
+impl Passed {
+    /// How far everything was done with so long ago.
+    fn by(&mut self, now: Instant, kept: Duration, done: u64) -> u64 {
+        self.seen.push_back((now, done));
+        while let Some((seen, done)) = self.seen.front() {
+            if now.duration_since(*seen) < kept {
+                break;
+            }
+            self.aged = *done;
+            self.seen.pop_front();
+        }
+        self.aged
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_done_with_stays_a_while() {
+        let (start, kept) = (Instant::now(), Duration::from_secs(10));
+        let mut passed = Passed::default();
+        for (at_s, done, expected) in [
+            (0, 5, 0),
+            (5, 9, 0),
+            (10, 12, 5),
+            (14, 13, 5),
+            (60, 20, 13),
+            (70, 20, 20),
+        ] {
+            let now = start + Duration::from_secs(at_s);
+            assert_eq!(passed.by(now, kept, done), expected, "after {at_s} s");
+        }
+        assert_eq!(Passed::default().by(start, Duration::ZERO, 7), 7);
+    }
+
+    #[test]
+    fn a_checkpoint_of_another_stream_says_nothing() {
+        let origin = |stream: &str, last_sequence| Origin {
+            stream: stream.to_owned(),
+            created_ms: 0,
+            last_sequence,
+        };
+        let checkpoint = Checkpoint {
+            position: 4,
+            head: 8,
+            ..Checkpoint::new(&origin("INGEST a", 0))
+        };
+        for (found, expected) in [
+            (origin("INGEST a", 8), Some(4)),
+            (origin("INGEST b", 8), None),
+            (origin("INGEST a", 7), None),
+        ] {
+            assert_eq!(position(&checkpoint, &found), expected, "{found:?}");
+        }
+        assert!(is_crowded(51, 100) && !is_crowded(50, 100) && !is_crowded(50, -1));
+    }
+}
