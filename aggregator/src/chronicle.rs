@@ -11,13 +11,13 @@ use std::sync::Arc;
 use ratchet_trust::{ConfigurationDigest, Sha256Digest};
 
 use crate::configuration::{Configuration, MeaningfulRule};
-use crate::timeline::{Entry, Timeline};
+use crate::timeline::{Entry, Timeline, ENTRIES_MAX};
 
 /// So long a revision has to reach every aggregator before it counts. A new configuration is stored
 /// at least three seconds before it takes effect.
 pub const VISIBLE_AFTER_MS: i64 = 1_000;
 /// Revisions kept, the newest; the bucket keeps as many.
-pub const REVISIONS_MAX: usize = 64;
+pub const REVISIONS_MAX: usize = ENTRIES_MAX;
 
 #[derive(Clone)]
 pub struct Revision {
@@ -72,11 +72,9 @@ impl Chronicle {
         let counts_ms = before.max(revision.stored_ms.saturating_add(VISIBLE_AFTER_MS));
         let mut revision = revision;
         let entry = &mut revision.entry;
-        if !self
-            .newest
-            .has_spread(entry.spread, entry.effective_from_ms)
-        {
-            // All partitions must see a window the same way when it closes.
+        if !self.revisions.is_empty() || entry.spread > 1 {
+            // No window is served one way before the revision counts and another way after, and all
+            // partitions see it the same way, whatever the clock of whoever wrote the revision.
             entry.effective_from_ms = entry.effective_from_ms.max(counts_ms);
         }
         let newest = self.newest.with(revision.number, revision.entry.clone());
@@ -131,6 +129,7 @@ impl Chronicle {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::configuration::tests::configuration;
 
     fn chronicle(stored: &[(u64, i64, i64)]) -> Chronicle {
         let with = |chronicle: Chronicle,
@@ -184,6 +183,65 @@ mod tests {
         assert_eq!((known.revision(), known.revisions.len()), (3, 1));
         let many: Vec<_> = (1..200).map(|n| (n, n as i64, 0)).collect();
         assert_eq!(chronicle(&many).revisions.len(), REVISIONS_MAX);
+    }
+
+    #[test]
+    fn an_edit_begins_when_everybody_knows() {
+        let revision = |number, stored_ms, effective_from_ms, name| Revision {
+            number,
+            stored_ms,
+            entry: Entry {
+                effective_from_ms,
+                configuration: Some(configuration(name, &[10])),
+                spread: 1,
+            },
+        };
+        let check = |effective_from_ms, expected_ms| {
+            let first = Chronicle::default().with(revision(3, 10_000, 0, "a"));
+            // Those of windows from before there was a configuration count all the same.
+            assert!(first.at(11_000).timeline.serving(0).is_some());
+            let edited = first.with(revision(4, 20_000, effective_from_ms, "b"));
+            let timeline = edited.at(30_000).timeline;
+            let (before, after) = (
+                timeline.serving(expected_ms - 1),
+                timeline.serving(expected_ms),
+            );
+            assert_eq!(
+                before.map(|c| c.digest),
+                Some(configuration("a", &[10]).digest)
+            );
+            assert_eq!(
+                after.map(|c| c.digest),
+                Some(configuration("b", &[10]).digest)
+            );
+        };
+        check(25_000, 25_000);
+        // The clock of whoever wrote it is behind.
+        check(20_500, 21_000);
+        check(0, 21_000);
+    }
+
+    #[test]
+    fn windows_before_many_edits_are_served() {
+        let edits = REVISIONS_MAX as i64;
+        let edit = |chronicle: Chronicle, n: i64| {
+            chronicle.with(Revision {
+                number: n as u64,
+                stored_ms: n * 10_000,
+                entry: Entry {
+                    effective_from_ms: n * 10_000 + 3_000,
+                    configuration: Some(configuration(&format!("e{n}"), &[10])),
+                    spread: 1,
+                },
+            })
+        };
+        let known = (1..=edits).fold(Chronicle::default(), edit);
+        let timeline = known.at(i64::MAX).timeline;
+        for n in [1, 2, edits] {
+            let expected = configuration(&format!("e{n}"), &[10]).digest;
+            let served = timeline.serving(n * 10_000 + 3_000);
+            assert_eq!(served.map(|c| c.digest), Some(expected), "{n}");
+        }
     }
 
     #[test]

@@ -10,8 +10,9 @@ use ratchet_trust::ConfigurationDigest;
 
 use crate::configuration::Configuration;
 
-/// Entries kept; the bucket keeps ten revisions, and old entries are dropped behind the frontier.
-pub const ENTRIES_MAX: usize = 32;
+/// Entries kept, the newest: one for each revision that the bucket keeps. The API takes fewer edits
+/// within the life of a window than that.
+pub const ENTRIES_MAX: usize = 64;
 
 /// From `effective_from_ms` on, windows are served by `configuration` (`None`: by nothing, the
 /// organization was removed).
@@ -83,15 +84,6 @@ impl Timeline {
         let mut newest_first = self.entries.iter().rev();
         let entry = newest_first.find(|e| e.effective_from_ms <= start_ms);
         entry.map_or(1, |entry| entry.spread)
-    }
-
-    /// Whether all windows that start at `from_ms` or later are spread so.
-    pub fn has_spread(&self, spread: u32, from_ms: i64) -> bool {
-        let later = self
-            .entries
-            .iter()
-            .filter(|e| e.effective_from_ms > from_ms);
-        self.spread_at(from_ms) == spread && later.into_iter().all(|e| e.spread == spread)
     }
 
     /// The widest spread of any window.
