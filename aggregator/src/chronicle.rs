@@ -43,6 +43,11 @@ pub struct View {
 }
 
 impl View {
+    /// From this moment on another view holds.
+    pub fn until_ms(&self) -> i64 {
+        self.until_ms
+    }
+
     pub fn is_for(&self, received_ms: i64) -> bool {
         (self.from_ms..self.until_ms).contains(&received_ms)
     }

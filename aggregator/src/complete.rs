@@ -53,6 +53,11 @@ impl Completeness {
         (seen_ms > known_ms.saturating_add(ahead_ms)).then_some(seen_ms)
     }
 
+    /// Everything that was stored up to here is known.
+    pub fn known_ms(&self) -> i64 {
+        *self.known_ms.borrow()
+    }
+
     /// Sees what readers see from now on.
     pub fn subscribe(&self) -> watch::Receiver<i64> {
         self.seen_ms.subscribe()

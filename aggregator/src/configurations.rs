@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 
 use async_nats::jetstream::kv::{Entry as BucketEntry, Operation, Store};
 use futures::StreamExt;
+use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::chronicle::{Revision, VISIBLE_AFTER_MS};
-use crate::directory::{parse_entry, EntryError};
+use crate::directory::{parse_entry, Directory, EntryError};
+use crate::events::Events;
 use crate::identity::Org;
-use crate::nats::reconnected;
-use crate::shared::Shared;
+use crate::nats::{reconnected, Connections};
 use crate::timeline::Entry;
 
 /// The bucket is asked anew so often, so that a watch that went silent cannot hide a change.
@@ -24,10 +25,18 @@ const ASK_EVERY_MS: i64 = VISIBLE_AFTER_MS * 2 / 5;
 const LATE_MAX: Duration = Duration::from_secs(5);
 
 /// Follows the bucket for ever; `listed` becomes true once its present content is taken in.
-pub async fn follow(store: Store, shared: Arc<Shared>, listed: watch::Sender<bool>) {
+pub async fn follow(
+    store: Store,
+    directory: Arc<Directory>,
+    connections: Connections,
+    events: Option<Events>,
+    listed: watch::Sender<bool>,
+) {
     let mut follower = Follower {
         store,
-        shared,
+        directory,
+        connections,
+        events,
         listed,
         revision: 0,
         announced: None,
@@ -49,7 +58,10 @@ struct Announced {
 
 struct Follower {
     store: Store,
-    shared: Arc<Shared>,
+    directory: Arc<Directory>,
+    connections: Connections,
+    /// Told of what changed, if it is this process's to tell.
+    events: Option<Events>,
     listed: watch::Sender<bool>,
     /// The newest that was taken in.
     revision: u64,
@@ -66,8 +78,8 @@ impl Follower {
         if values == 0 {
             self.listed.send_replace(true);
         }
-        let mut connections = self.shared.connections.subscribe();
-        let mut seen = self.shared.directory.completeness.subscribe();
+        let mut connections = self.connections.subscribe();
+        let mut seen = self.directory.completeness.subscribe();
         let until = tokio::time::sleep(READ_AGAIN_EVERY);
         tokio::pin!(until);
         loop {
@@ -90,7 +102,7 @@ impl Follower {
 
     fn take(&mut self, entry: &BucketEntry) {
         self.revision = self.revision.max(entry.revision);
-        apply(&self.shared, entry);
+        self.apply(entry);
         if entry.delta == 0 {
             self.listed.send_replace(true);
         }
@@ -98,7 +110,7 @@ impl Follower {
 
     /// Asks how far the bucket reaches, after what the readers have seen, if they will need it.
     async fn announce(&mut self) -> Result<(), String> {
-        let wanted = self.shared.directory.completeness.wanted_ms(ASK_EVERY_MS);
+        let wanted = self.directory.completeness.wanted_ms(ASK_EVERY_MS);
         let (None, Some(seen_ms)) = (&self.announced, wanted) else {
             return Ok(());
         };
@@ -124,48 +136,51 @@ impl Follower {
             let revision = announced.revision;
             tracing::warn!(revision, "a configuration was announced and did not come");
         }
-        self.shared
-            .directory
-            .completeness
-            .complete(announced.seen_ms);
+        self.directory.completeness.complete(announced.seen_ms);
         self.announced = None;
     }
-}
 
-fn apply(shared: &Shared, bucket_entry: &BucketEntry) {
-    let Ok(org) = Org::parse(&bucket_entry.key) else {
-        tracing::warn!(key = bucket_entry.key, "configuration of no organization");
-        return;
-    };
-    let fresh = read(&org, bucket_entry).and_then(|entry| {
-        let told = (
-            entry.effective_from_ms,
-            entry.configuration.as_ref().map(|c| c.digest),
-        );
-        let revision = Revision {
-            number: bucket_entry.revision,
-            stored_ms: stored_ms(bucket_entry),
-            entry,
+    fn apply(&self, bucket_entry: &BucketEntry) {
+        let Ok(org) = Org::parse(&bucket_entry.key) else {
+            tracing::warn!(key = bucket_entry.key, "configuration of no organization");
+            return;
         };
-        let fresh = shared.directory.apply(&org, revision)?;
-        Ok(fresh.then_some(told))
-    });
-    match fresh {
-        Ok(None) => {}
-        Ok(Some((effective_from_ms, digest))) => {
-            let fields = serde_json::json!({
-                "digest": digest.map(|d| d.to_string()),
-                "effective_from_ms": effective_from_ms,
-            });
-            shared.events.send(org.as_str(), "configured", fields);
+        let fresh = read(&org, bucket_entry).and_then(|entry| {
+            let told = (
+                entry.effective_from_ms,
+                entry.configuration.as_ref().map(|c| c.digest),
+            );
+            let revision = Revision {
+                number: bucket_entry.revision,
+                stored_ms: stored_ms(bucket_entry),
+                entry,
+            };
+            let fresh = self.directory.apply(&org, revision)?;
+            Ok(fresh.then_some(told))
+        });
+        match fresh {
+            Ok(None) => {}
+            Ok(Some((effective_from_ms, digest))) => {
+                let fields = serde_json::json!({
+                    "digest": digest.map(|d| d.to_string()),
+                    "effective_from_ms": effective_from_ms,
+                });
+                self.tell(&org, "configured", fields);
+            }
+            Err(error) => {
+                let fields = serde_json::json!({
+                    "reason": "malformed-configuration",
+                    "detail": error.to_string(),
+                    "revision": bucket_entry.revision,
+                });
+                self.tell(&org, "refused", fields);
+            }
         }
-        Err(error) => {
-            let fields = serde_json::json!({
-                "reason": "malformed-configuration",
-                "detail": error.to_string(),
-                "revision": bucket_entry.revision,
-            });
-            shared.events.send(org.as_str(), "refused", fields);
+    }
+
+    fn tell(&self, org: &Org, kind: &str, fields: Value) {
+        if let Some(events) = &self.events {
+            events.send(org.as_str(), kind, fields);
         }
     }
 }

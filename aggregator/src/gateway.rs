@@ -2,20 +2,30 @@
 
 use std::future::IntoFuture as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
+use async_nats::jetstream;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use prometheus_client::registry::Registry;
+use ratchet_ingest::spread::Spreads;
 use ratchet_ingest::Running;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
+use crate::configurations;
+use crate::directory::Directory;
 use crate::metrics::Exposition;
-use crate::settings::GatewaySettings;
+use crate::nats::{self, Connections};
+use crate::settings::{GatewaySettings, Login};
+use crate::spreads::{self, KnownSpreads};
 use crate::stop::Stop;
+
+const RETRY_DELAY: Duration = Duration::from_secs(5);
 
 /// Serves until the process is told to stop.
 pub async fn gateway(settings: GatewaySettings) -> anyhow::Result<()> {
@@ -23,8 +33,14 @@ pub async fn gateway(settings: GatewaySettings) -> anyhow::Result<()> {
     if settings.ingest.is_off() {
         anyhow::bail!("a gateway needs --ingest-http or --ingest-grpc");
     }
-    let running = ratchet_ingest::start(&settings.ingest, &settings.nats_url);
+    let directory = Arc::new(Directory::default());
+    let spreads: Arc<dyn Spreads> = Arc::new(KnownSpreads {
+        directory: directory.clone(),
+        partitions: settings.partitions,
+    });
+    let running = ratchet_ingest::start(&settings.ingest, &settings.nats_url, Some(spreads));
     let running = Arc::new(running.await?);
+    let following = tokio::spawn(follow(settings.clone(), directory));
     let mut registry = Registry::with_prefix("ratchet");
     running.register(&mut registry);
     let exposition = Arc::new(Exposition::of(registry));
@@ -41,8 +57,37 @@ pub async fn gateway(settings: GatewaySettings) -> anyhow::Result<()> {
         () = stop.wait() => {}
     }
     tracing::info!("stopping");
+    following.abort();
     running.stop().await;
     tracing::info!("stopped");
+    Ok(())
+}
+
+/// Learns how organizations are spread; until it does, their points go home.
+async fn follow(settings: GatewaySettings, directory: Arc<Directory>) -> anyhow::Result<()> {
+    let login = Login {
+        nats_url: settings.nats_url,
+        nats_user: settings.ingest.nats_user,
+        nats_password_file: settings.ingest.nats_password_file,
+    };
+    let connections = Connections::default();
+    let told = connections.clone();
+    let client = nats::dial(&login, "ratchet-gateway", move |connected| {
+        if connected {
+            told.renew();
+        }
+    });
+    let context = jetstream::new(client.await?);
+    let store = loop {
+        match context.get_key_value(nats::CONFIGURATIONS).await {
+            Ok(store) => break store,
+            Err(error) => tracing::info!(%error, "configurations are not there yet"),
+        }
+        tokio::time::sleep(RETRY_DELAY).await;
+    };
+    tokio::spawn(spreads::stay_fresh(directory.clone()));
+    let (listed, _) = watch::channel(false);
+    configurations::follow(store, directory, connections, None, listed).await;
     Ok(())
 }
 

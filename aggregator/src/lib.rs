@@ -38,6 +38,7 @@ pub mod settings;
 pub mod shadow;
 pub mod shared;
 pub mod spread;
+pub mod spreads;
 pub mod status;
 mod stop;
 pub mod swap;

@@ -23,7 +23,7 @@ const STREAMS: [&str; 6] = [
     "EVENTS",
 ];
 const INGEST: &str = "INGEST";
-const CONFIGURATIONS: &str = "configurations";
+pub const CONFIGURATIONS: &str = "configurations";
 const ACTIVE: &str = "active";
 const MODULES: &str = "modules";
 const LEASES: &str = "leases";
@@ -53,6 +53,11 @@ impl Default for Connections {
 }
 
 impl Connections {
+    /// There is another connection.
+    pub fn renew(&self) {
+        self.0.send_modify(|count| *count += 1);
+    }
+
     /// Sees connections that are made from now on.
     pub fn subscribe(&self) -> watch::Receiver<u64> {
         self.0.subscribe()
@@ -75,7 +80,7 @@ pub async fn connect(
     let told = move |connected: bool| {
         metrics.connected.set(connected.into());
         if connected {
-            connections.0.send_modify(|count| *count += 1);
+            connections.renew();
         }
     };
     dial(login, "ratchet-aggregator", told).await

@@ -11,6 +11,7 @@ use async_nats::jetstream::object_store::ObjectStore;
 use async_nats::jetstream::Context;
 use async_nats::Client;
 use parking_lot::Mutex;
+use ratchet_ingest::spread::Spreads;
 use ratchet_sandbox::{Engine, Kind, Limits};
 use ratchet_trust::{FloorStore, PrivateKey, TrustRoot};
 use tokio::net::TcpListener;
@@ -31,12 +32,13 @@ use crate::registry::{ModuleCache, Registry, Wanted};
 use crate::settings::RunSettings;
 use crate::shadow::{self, Live};
 use crate::shared::Shared;
+use crate::spreads::KnownSpreads;
 use crate::status::StatusBoard;
 use crate::stop::Stop;
 use crate::swap::Swapper;
 use crate::tenants::{LimitsTable, TenantMetrics};
 use crate::traces::Traces;
-use crate::{configurations, identity, measure};
+use crate::{configurations, identity, measure, spreads};
 
 /// Those that are not for the partitions: swaps try modules before they serve.
 const INSTANCES_SPARE: usize = 64;
@@ -180,7 +182,9 @@ impl Progress {
         let listed = self.configurations_listed.clone();
         tokio::spawn(configurations::follow(
             configurations,
-            shared.clone(),
+            shared.directory.clone(),
+            shared.connections.clone(),
+            Some(shared.events.clone()),
             listed,
         ));
         wait_for(self.configurations_listed.subscribe()).await;
@@ -230,7 +234,7 @@ impl Prepared {
             engine,
             registry,
             modules,
-            directory: Directory::default(),
+            directory: Arc::new(Directory::default()),
             demotions,
             capture,
             metrics,
@@ -269,7 +273,14 @@ impl Prepared {
         if settings.ingest.is_off() {
             return Ok(None);
         }
-        let gateway = ratchet_ingest::start(&settings.ingest, &settings.login.nats_url);
+        let directory = self.shared.directory.clone();
+        tokio::spawn(spreads::stay_fresh(directory.clone()));
+        let spreads: Arc<dyn Spreads> = Arc::new(KnownSpreads {
+            directory,
+            partitions: settings.partitions,
+        });
+        let url = &settings.login.nats_url;
+        let gateway = ratchet_ingest::start(&settings.ingest, url, Some(spreads));
         let gateway = gateway.await.context("gateway")?;
         self.exposition.add(|registry| gateway.register(registry));
         Ok(Some(gateway))

@@ -124,6 +124,10 @@ pub struct GatewaySettings {
     /// Where metrics and health are served.
     #[arg(long, env = "RATCHET_GATEWAY_HTTP", default_value = "127.0.0.1:8484")]
     pub http: SocketAddr,
+    /// How many partitions the INGEST stream has.
+    #[arg(long, env = "RATCHET_PARTITIONS", default_value_t = 4)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub partitions: u32,
     #[command(flatten)]
     pub ingest: IngestSettings,
 }

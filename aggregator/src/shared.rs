@@ -1,5 +1,7 @@
 //! What every part of the process refers to.
 
+use std::sync::Arc;
+
 use ratchet_sandbox::Engine;
 
 use crate::capture::Capture;
@@ -19,7 +21,7 @@ pub struct Shared {
     pub engine: Engine,
     pub registry: Registry,
     pub modules: ModuleCache,
-    pub directory: Directory,
+    pub directory: Arc<Directory>,
     pub demotions: Demotions,
     pub capture: Capture,
     pub metrics: Metrics,
@@ -40,6 +42,7 @@ pub struct Shared {
 #[cfg(test)]
 pub mod tests {
     use std::path::Path;
+    use std::sync::Arc;
 
     use ratchet_sandbox::{Engine, Kind, Limits};
 
@@ -79,7 +82,7 @@ pub mod tests {
             engine,
             registry,
             modules: ModuleCache::new(bounds).0,
-            directory: Directory::default(),
+            directory: Arc::new(Directory::default()),
             demotions: Demotions::open(directory).unwrap(),
             capture: Capture::new(key, rate, metrics.clone()).0,
             metrics,

@@ -306,15 +306,20 @@ describe('each user can do its work', () => {
     await subscriptionRefused('aggregator', '_INBOX_control.>');
   });
 
-  test('producer: publishes ingest messages and nothing else', async () => {
+  test('producer: publishes ingest messages, and asks what a gateway must know', async () => {
     const js = jetstream(connections.producer);
     // The second one names the partition itself: of an organization that is spread over several.
     for (const subject of ['ingest.acme', 'ingest.0.acme']) await js.publish(subject, 'points');
     for (const subject of ['tick.0', 'parts.0.acme.0', 'aggregates.acme', 'evt.acme.swapped']) {
       await refused('producer', subject, 'forged');
     }
-    assert.match(await ask('producer', '$JS.API.STREAM.INFO.INGEST'), /"max_bytes"/);
-    for (const subject of ['$JS.API.INFO', '$JS.API.STREAM.PURGE.INGEST', 'shadow.evaluate']) {
+    for (const stream of ['INGEST', 'KV_configurations']) {
+      assert.match(await ask('producer', `$JS.API.STREAM.INFO.${stream}`), /"max_bytes"/);
+    }
+    for (const subject of ['$KV.configurations.acme', '$JS.API.STREAM.PURGE.INGEST']) {
+      await refused('producer', subject, 'forged');
+    }
+    for (const subject of ['$JS.API.INFO', '$JS.API.STREAM.INFO.KV_active', 'shadow.evaluate']) {
       await refused('producer', subject);
     }
     for (const subject of ['ingest.>', 'aggregates.>', '>']) {

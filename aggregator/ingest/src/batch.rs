@@ -1,5 +1,6 @@
 //! Points of one request, gathered into as few messages as the format's limits allow.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -7,9 +8,10 @@ use ratchet_codec::payload::write::{BuildError, MessageBuilder};
 
 use crate::reach::Times;
 use crate::settings::Limits;
+use crate::spread::{series_hash, Placed, Spread};
 use crate::tally::{Reason, Tally};
 
-/// Messages of a request that are open at a time: each takes points of one hour.
+/// Messages of a partition that are open at a time: each takes points of one hour.
 const OPEN_MAX: usize = 4;
 /// Messages of one request; more only if its points are scattered over hours.
 pub const MESSAGES_MAX: usize = 256;
@@ -18,10 +20,18 @@ pub struct Batch {
     points_max: usize,
     tags_max: usize,
     times: Times,
+    /// Where points go; home where there is none.
+    spread: Option<Arc<dyn Spread>>,
     /// The one that took the last point comes last.
-    open: Vec<MessageBuilder>,
-    done: Vec<Bytes>,
+    open: Vec<Open>,
+    done: Vec<Placed>,
     pub tally: Tally,
+}
+
+/// A message that takes more points, and the partition that is to have it.
+struct Open {
+    partition: Option<u32>,
+    builder: MessageBuilder,
 }
 
 impl Batch {
@@ -30,10 +40,17 @@ impl Batch {
             points_max: limits.points,
             tags_max: limits.tags,
             times: limits.reach.from(now),
+            spread: None,
             open: Vec::new(),
             done: Vec::new(),
             tally: Tally::default(),
         }
+    }
+
+    /// For an organization whose points do not all go home.
+    pub fn spread(mut self, spread: Option<Arc<dyn Spread>>) -> Self {
+        self.spread = spread;
+        self
     }
 
     /// Whether so many points may still come.
@@ -62,9 +79,13 @@ impl Batch {
         value: f64,
     ) -> Result<(), Reason> {
         self.room_for(1)?;
+        let partition = self.partition(metric, tags, ts);
         let last = self.open.len().saturating_sub(1);
         for index in (0..self.open.len()).rev() {
-            match self.open[index].point(metric, tags, ts, value) {
+            if self.open[index].partition != partition {
+                continue;
+            }
+            match self.open[index].builder.point(metric, tags, ts, value) {
                 Ok(()) => {
                     self.open.swap(index, last);
                     self.tally.written += 1;
@@ -78,32 +99,51 @@ impl Batch {
                 Err(error) => return Err(reason(error)),
             }
         }
-        self.point_in_new(metric, tags, ts, value)
+        self.point_in_new(partition, (metric, tags), ts, value)
     }
 
     /// The messages, in the order in which they were filled.
-    pub fn into_messages(mut self) -> (Vec<Bytes>, Tally) {
-        for mut builder in std::mem::take(&mut self.open) {
-            if let Ok(message) = builder.finish() {
-                self.done.push(message.into());
-            }
+    pub fn into_placed(mut self) -> (Vec<Placed>, Tally) {
+        for open in std::mem::take(&mut self.open) {
+            self.done.extend(open.finish());
         }
         (self.done, self.tally)
     }
 
-    fn point_in_new<K: AsRef<[u8]>, V: AsRef<[u8]>>(
-        &mut self,
+    /// The same of an organization whose points all go home.
+    pub fn into_messages(self) -> (Vec<Bytes>, Tally) {
+        let (placed, tally) = self.into_placed();
+        (
+            placed.into_iter().map(|placed| placed.body).collect(),
+            tally,
+        )
+    }
+
+    fn partition<K: AsRef<[u8]>, V: AsRef<[u8]>>(
+        &self,
         metric: &[u8],
         tags: &[(K, V)],
         ts: i64,
+    ) -> Option<u32> {
+        let spread = self.spread.as_ref()?;
+        spread.partition((ts, ts), series_hash(metric, tags))
+    }
+
+    fn point_in_new<K: AsRef<[u8]>, V: AsRef<[u8]>>(
+        &mut self,
+        partition: Option<u32>,
+        (metric, tags): (&[u8], &[(K, V)]),
+        ts: i64,
         value: f64,
     ) -> Result<(), Reason> {
-        if self.open.len() == OPEN_MAX {
-            self.finish(0)?;
+        let of_partition = |open: &Open| open.partition == partition;
+        if self.open.iter().filter(|open| of_partition(open)).count() == OPEN_MAX {
+            let oldest = self.open.iter().position(of_partition);
+            self.finish(oldest.unwrap_or_default())?;
         }
         let mut builder = MessageBuilder::new();
         builder.point(metric, tags, ts, value).map_err(reason)?;
-        self.open.push(builder);
+        self.open.push(Open { partition, builder });
         self.tally.written += 1;
         Ok(())
     }
@@ -112,10 +152,20 @@ impl Batch {
         if self.done.len() + self.open.len() >= MESSAGES_MAX {
             return Err(Reason::TooManyMessages);
         }
-        if let Ok(message) = self.open.remove(index).finish() {
-            self.done.push(message.into());
-        }
+        let open = self.open.remove(index);
+        self.done.extend(open.finish());
         Ok(())
+    }
+}
+
+impl Open {
+    /// `None` for one that took no point.
+    fn finish(mut self) -> Option<Placed> {
+        let body = self.builder.finish().ok()?.into();
+        Some(Placed {
+            partition: self.partition,
+            body,
+        })
     }
 }
 
@@ -154,6 +204,7 @@ mod tests {
                 earliest: 0,
                 latest: 1_000 * HOUR,
             },
+            spread: None,
             open: Vec::new(),
             done: Vec::new(),
             tally: Tally::default(),
@@ -180,6 +231,36 @@ mod tests {
         check(&[5, 5, 6], &[3]);
         check(&[0, 9, 0, 9, 0], &[2, 3]);
         check(&[0, 10, 20, 30, 40, 0], &[1, 1, 1, 1, 1, 1]);
+    }
+
+    /// Series by the length of their metric, and none of what is older than a second.
+    struct ByHash;
+
+    impl Spread for ByHash {
+        fn partition(&self, (oldest_ms, _): (i64, i64), hash: u64) -> Option<u32> {
+            (oldest_ms >= 1_000).then_some((hash % 3) as u32)
+        }
+    }
+
+    #[test]
+    fn a_series_goes_to_one_partition() {
+        let mut batch = batch(1_000).spread(Some(Arc::new(ByHash)));
+        for n in 0..300 {
+            let tag = [("n", format!("{}", n % 30))];
+            batch.point(b"m", &tag, 900 + n, 0.0).unwrap();
+        }
+        let (placed, tally) = batch.into_placed();
+        let points = |placed: &Placed| validate(&placed.body).unwrap().points;
+        let mut found: Vec<_> = placed.iter().map(|p| (p.partition, points(p))).collect();
+        found.sort_unstable();
+        let partitions: Vec<_> = found.iter().map(|(partition, _)| *partition).collect();
+        assert_eq!(partitions, [None, Some(0), Some(1), Some(2)]);
+        assert_eq!((found[0].1, tally.written), (100, 300));
+        assert_eq!(found.iter().map(|(_, points)| points).sum::<u32>(), 300);
+        // Each of the thirty series is in one of them.
+        let sets = |placed: &Placed| validate(&placed.body).unwrap().sets;
+        let spread = placed.iter().filter(|placed| placed.partition.is_some());
+        assert_eq!(spread.map(sets).sum::<u32>(), 30);
     }
 
     #[test]

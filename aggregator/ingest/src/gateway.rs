@@ -7,6 +7,7 @@ use axum::http::HeaderMap;
 use bytes::Bytes;
 use hyper::body::Body;
 use ratchet_codec::payload::validate;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::access::Access;
 use crate::batch::Batch;
@@ -21,6 +22,7 @@ use crate::refusal::Refusal;
 use crate::remote_write::{self, Decoded, Written};
 use crate::series::{Doubt, Known, Series, Staged};
 use crate::settings::Limits;
+use crate::spread::{Placed, Spread, Spreads};
 use crate::tally::Tally;
 use crate::trace::traceparent;
 use crate::wire::Malformed;
@@ -37,6 +39,8 @@ pub struct Gateway {
     pub publisher: Publisher,
     pub series: Series,
     pub known: Shelf,
+    /// Without it every point goes home.
+    pub spreads: Option<Arc<dyn Spreads>>,
     pub metrics: Metrics,
 }
 
@@ -100,12 +104,12 @@ impl Gateway {
         request: &ExportMetricsServiceRequest,
         admitted: &Admitted,
     ) -> Result<Tally, Refusal> {
-        let mut batch = Batch::new(&self.limits, SystemTime::now());
+        let mut batch = self.batch(org);
         let nothing = Known::new();
         let mut staged = Staged::new(&self.series, &nothing);
         let length = admitted.content.len();
         at_length(length, || otlp::convert(request, &mut batch, &mut staged));
-        let (messages, tally) = batch.into_messages();
+        let (messages, tally) = batch.into_placed();
         self.store(org, &messages, admitted.traceparent.as_deref())
             .await?;
         Ok(tally)
@@ -135,12 +139,12 @@ impl Gateway {
             self.count_stored(&doubt.messages);
             self.series.commit(&mut own, doubt.updates);
         }
-        let mut batch = Batch::new(&self.limits, SystemTime::now());
+        let mut batch = self.batch(org);
         let mut staged = Staged::new(&self.series, &own.known);
         let length = admitted.content.len();
         at_length(length, || otlp::convert(&request, &mut batch, &mut staged));
         let updates = staged.into_updates();
-        let (messages, tally) = batch.into_messages();
+        let (messages, tally) = batch.into_placed();
         let manner = Manner {
             unique: true,
             traceparent: admitted.traceparent.as_deref(),
@@ -181,11 +185,7 @@ impl Gateway {
             of_org(Refusal::Malformed(text))
         };
         let decoded = at_length(content.len(), || self.decode(&org, content, version));
-        let Decoded {
-            messages,
-            tally,
-            written,
-        } = decoded.map_err(malformed)?;
+        let (messages, tally, written) = decoded.map_err(malformed)?;
         let trace = admitted.traceparent.as_deref();
         let stored = self.store(&org, &messages, trace).await;
         stored.map_err(of_org)?;
@@ -198,27 +198,31 @@ impl Gateway {
         org: &Org,
         content: &[u8],
         version: RemoteWrite,
-    ) -> Result<Decoded, Malformed> {
+    ) -> Result<(Vec<Placed>, Tally, Written), Malformed> {
         let now = SystemTime::now();
-        if version == RemoteWrite::V1 {
+        let spread = self.spread_of(org);
+        // What is recognised makes messages for one partition.
+        if version == RemoteWrite::V1 && spread.is_none() {
             let known = self.known.with(org, |catalog, composer| {
                 remote_write::decode_known(content, (catalog, composer), &self.limits, now)
             });
-            if let Some(decoded) = known {
-                return Ok(decoded);
+            if let Some(Decoded {
+                messages,
+                tally,
+                written,
+            }) = known
+            {
+                let placed = messages.into_iter().map(Placed::home).collect();
+                return Ok((placed, tally, written));
             }
         }
-        let mut batch = Batch::new(&self.limits, now);
+        let mut batch = Batch::new(&self.limits, now).spread(spread);
         let written = match version {
             RemoteWrite::V1 => remote_write::decode_v1(content, &mut batch),
             RemoteWrite::V2 => remote_write::decode_v2(content, &mut batch),
         }?;
-        let (messages, tally) = batch.into_messages();
-        Ok(Decoded {
-            messages,
-            tally,
-            written,
-        })
+        let (messages, tally) = batch.into_placed();
+        Ok((messages, tally, written))
     }
 
     /// Takes in one message of Ratchet's own format, as it is.
@@ -244,11 +248,27 @@ impl Gateway {
             return Err(of_org(Refusal::Malformed(text)));
         }
         let trace = admitted.traceparent.as_deref();
-        let stored = self.store(&org, &[admitted.content], trace).await;
+        // It stays whole: any partition of the spread may count any point.
+        let hash = xxh3_64(&admitted.content);
+        let times_ms = (header.min_ts, header.max_ts);
+        let spread = self.spread_of(&org);
+        let placed = Placed {
+            partition: spread.and_then(|spread| spread.partition(times_ms, hash)),
+            body: admitted.content,
+        };
+        let stored = self.store(&org, &[placed], trace).await;
         stored.map_err(of_org)?;
         self.metrics
             .book(&org, protocol, &Tally::of(header.points.into()));
         Ok(())
+    }
+
+    fn batch(&self, org: &Org) -> Batch {
+        Batch::new(&self.limits, SystemTime::now()).spread(self.spread_of(org))
+    }
+
+    fn spread_of(&self, org: &Org) -> Option<Arc<dyn Spread>> {
+        self.spreads.as_ref()?.of(org)
     }
 
     async fn admit<B: Body<Data = Bytes>>(
@@ -301,7 +321,7 @@ impl Gateway {
     async fn store(
         &self,
         org: &Org,
-        messages: &[Bytes],
+        messages: &[Placed],
         traceparent: Option<&str>,
     ) -> Result<(), Refusal> {
         let manner = Manner {
@@ -314,8 +334,8 @@ impl Gateway {
         Ok(())
     }
 
-    fn count_stored(&self, messages: &[Bytes]) {
-        let bytes: usize = messages.iter().map(Bytes::len).sum();
+    fn count_stored(&self, messages: &[Placed]) {
+        let bytes: usize = messages.iter().map(|placed| placed.body.len()).sum();
         self.metrics.messages.inc_by(messages.len() as u64);
         self.metrics.message_bytes.inc_by(bytes as u64);
     }

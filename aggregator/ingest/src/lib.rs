@@ -29,6 +29,7 @@ pub mod remote_write;
 pub mod room;
 pub mod series;
 pub mod settings;
+pub mod spread;
 pub mod status;
 pub mod tally;
 pub mod trace;

@@ -27,6 +27,7 @@ use crate::metrics::{Metrics, ProtocolLabel};
 use crate::publish::Publisher;
 use crate::series::Series;
 use crate::settings::IngestSettings;
+use crate::spread::Spreads;
 use crate::{grpc, http};
 
 /// How long requests in progress may go on when the process stops.
@@ -57,7 +58,11 @@ pub struct Running {
 }
 
 /// Connects to NATS and listens.
-pub async fn start(settings: &IngestSettings, nats_url: &str) -> anyhow::Result<Running> {
+pub async fn start(
+    settings: &IngestSettings,
+    nats_url: &str,
+    spreads: Option<Arc<dyn Spreads>>,
+) -> anyhow::Result<Running> {
     let metrics = Metrics::default();
     let gateway = Arc::new(Gateway {
         limits: settings.limits(),
@@ -69,6 +74,7 @@ pub async fn start(settings: &IngestSettings, nats_url: &str) -> anyhow::Result<
         publisher: Publisher::connect(nats_url, settings, metrics.clone()).await?,
         series: Series::new(settings.series_max, settings.first_point, now_nanos()),
         known: Shelf::new(settings.known_mib as usize * 1024 * 1024),
+        spreads,
         metrics,
     });
     let (stop, _) = watch::channel(false);

@@ -9,7 +9,6 @@ use anyhow::Context as _;
 use async_nats::connection::State;
 use async_nats::jetstream::{self, context::PublishErrorKind, ErrorCode};
 use async_nats::{Client, ConnectOptions, Event, HeaderMap};
-use bytes::Bytes;
 use futures::future::join_all;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -17,6 +16,7 @@ use crate::metrics::Metrics;
 use crate::organization::Org;
 use crate::room::Room;
 use crate::settings::{IngestSettings, Repeated};
+use crate::spread::Placed;
 use crate::trace::TRACEPARENT;
 
 const RECONNECT_MAX: Duration = Duration::from_secs(2);
@@ -95,7 +95,7 @@ impl Publisher {
     pub async fn store(
         &self,
         org: &Org,
-        messages: &[Bytes],
+        messages: &[Placed],
         manner: Manner<'_>,
     ) -> Result<(), NotStored> {
         if messages.is_empty() {
@@ -130,24 +130,25 @@ impl Publisher {
     async fn send(
         &self,
         org: &Org,
-        messages: &[Bytes],
+        messages: &[Placed],
         manner: Manner<'_>,
     ) -> Result<(), NotStored> {
         let named = manner.unique || self.repeated == Repeated::Drop;
-        let subject = format!("ingest.{org}");
         let mut answers = Vec::with_capacity(messages.len());
         let mut failed = None;
         for message in messages {
             let mut headers = HeaderMap::new();
             if named {
-                headers.insert("Nats-Msg-Id", message_id(org, message).as_str());
+                headers.insert("Nats-Msg-Id", message_id(org, &message.body).as_str());
             }
             if let Some(traceparent) = manner.traceparent {
                 headers.insert(TRACEPARENT, traceparent);
             }
-            let sent = self
-                .context
-                .publish_with_headers(subject.clone(), headers, message.clone());
+            let sent = self.context.publish_with_headers(
+                message.subject(org),
+                headers,
+                message.body.clone(),
+            );
             match sent.await {
                 Ok(answer) => answers.push(answer.into_future()),
                 Err(error) => {

@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use parking_lot::Mutex;
 
 use crate::buckets::Buckets;
@@ -18,6 +17,7 @@ use crate::budget::Reservation;
 use crate::organization::Org;
 use crate::refusal::Refusal;
 use crate::settings::FirstPoint;
+use crate::spread::Placed;
 use crate::tally::Reason;
 
 /// A series that sent nothing for so long is forgotten.
@@ -87,7 +87,7 @@ pub struct OrgSeries {
 /// Messages of which nobody knows whether all are stored, because an answer did not come. They are
 /// sent again before anything else is, under the names they had: stored twice they count once.
 pub struct Doubt {
-    pub messages: Vec<Bytes>,
+    pub messages: Vec<Placed>,
     pub updates: Known,
     pub reservation: Reservation,
 }

@@ -47,7 +47,8 @@ pub struct IngestSettings {
     )]
     #[arg(value_parser = org)]
     pub anonymous: Option<Org>,
-    /// User at NATS; it needs the right to publish to `ingest.*`, and no other.
+    /// User at NATS; it needs the rights to publish to `ingest.*` and `ingest.*.*`, to ask about
+    /// the stream INGEST, and to read the bucket `configurations`.
     #[arg(
         id = "ingest-nats-user",
         long = "ingest-nats-user",

@@ -1,12 +1,19 @@
 //! Points that come by the gateway, up to the values that are emitted.
 
+use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
 use ratchet_rules::{Aggregate, Rule};
 use serde_json::{json, Value};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
 
 use crate::output::{assert_same, collect};
-use crate::process::free_address;
+use crate::process::{free_address, get, Aggregator};
 use crate::stage::Stage;
 use crate::traffic::{now_ms, rule, Oracle, Point, Publisher};
 
@@ -118,4 +125,158 @@ async fn one_wrong_clock_costs_no_other_point() {
         assert_eq!(aggregator.metric(&series).await, 0.0, "{reason}");
     }
     aggregator.kill().await;
+}
+
+const SPREAD: u32 = 3;
+
+/// A gateway as a process of its own, for another organization; it ends when it is dropped.
+async fn gateway_of(stage: &Stage, org: &str) -> (Child, String) {
+    let (http, at) = (free_address(), free_address());
+    let child = Command::new(env!("CARGO_BIN_EXE_aggregator"))
+        .args(["gateway", "--nats-url", &stage.server.url, "--http", &http])
+        .args(["--ingest-http", &at, "--ingest-anonymous", org])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let until = Instant::now() + Duration::from_secs(30);
+    while !matches!(get(&http, "/healthz", "").await, Some((200, _))) {
+        assert!(Instant::now() < until, "the gateway is not ready");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    (child, at)
+}
+
+async fn send_for(senders: &mut [Sender], seconds: u64) {
+    let until = Instant::now() + Duration::from_secs(seconds);
+    while Instant::now() < until {
+        for sender in &mut *senders {
+            let points = sender.points();
+            let (status, told) = sender.send(&points).await.expect("an answer");
+            assert_eq!(status, 200, "{told}");
+            sender.source.oracle.message(&points);
+        }
+        tokio::time::sleep(Duration::from_millis(30)).await;
+    }
+}
+
+/// The partitions that have messages of an organization.
+async fn partitions(stage: &Stage, org: &str) -> usize {
+    let stream = stage.context.get_stream("INGEST").await.unwrap();
+    let subjects = stream.info_with_subjects(format!("ingest.*.{org}")).await;
+    subjects.unwrap().count().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn series_of_a_spread_organization_go_to_its_partitions() {
+    let stage = Stage::new().await;
+    let orgs = ["acme", "globex"];
+    for org in orgs {
+        stage.configure(org, now_ms() - 60_000, &rules()).await;
+    }
+    let at = free_address();
+    let flags = [&["--ingest-http", &at], &ANONYMOUS[..]].concat();
+    let aggregator = stage.aggregator_with(&flags).await;
+    let (_gateway, alone) = gateway_of(&stage, "globex").await;
+    let sender = |(org, at): (&str, String)| {
+        let oracle = Oracle::new(&rules());
+        let source = Publisher::new(stage.context.clone(), org, 31, oracle);
+        Sender { at, source }
+    };
+    let mut senders = [("acme", at), ("globex", alone)].map(sender);
+    send_for(&mut senders, 2).await;
+    for org in orgs {
+        assert_eq!(partitions(&stage, org).await, 1);
+        let soon = now_ms() + 2_000;
+        stage.configure_spread(org, soon, &rules(), SPREAD).await;
+    }
+    send_for(&mut senders, 8).await;
+    for org in orgs {
+        assert_eq!(partitions(&stage, org).await, SPREAD as usize, "{org}");
+        // And together again.
+        stage.configure(org, now_ms() + 2_000, &rules()).await;
+    }
+    send_for(&mut senders, 6).await;
+    stage.settle(2).await;
+    for (org, sender) in orgs.iter().zip(&senders) {
+        let output = collect(&stage.context, org).await;
+        assert_same(&output.points, &sender.source.oracle.outcomes());
+        let refused =
+            format!("ratchet_refused_messages_total{{org=\"{org}\",reason=\"misrouted\"}}");
+        assert_eq!(aggregator.metric(&refused).await, 0.0);
+    }
+    aggregator.kill().await;
+}
+
+/// Longer than nobody is there.
+const PATIENT: Duration = Duration::from_secs(10);
+
+/// An aggregator with a gateway at an address.
+async fn aggregator_at(stage: &Stage, state: &str, at: &str) -> Aggregator {
+    let flags = [&["--ingest-http", at][..], &ANONYMOUS].concat();
+    let (directory, url) = (stage.directory.path(), &stage.server.url);
+    let mut aggregator = Aggregator::spawn_with(directory, state, url, PATIENT, &flags);
+    aggregator.is_up(directory).await;
+    aggregator
+}
+
+/// Sends as agents do: the same request again, to whoever is there, until it is acknowledged.
+async fn send_until_stopped(
+    mut sender: Sender,
+    gates: [String; 2],
+    stop: Arc<AtomicBool>,
+) -> (Oracle, u64) {
+    let mut again = 0;
+    while !stop.load(Ordering::Relaxed) {
+        let points = sender.points();
+        for gate in gates.iter().cycle() {
+            sender.at.clone_from(gate);
+            match sender.send(&points).await {
+                Some((200, _)) => break,
+                Some((503, _)) | None => again += 1,
+                Some((status, told)) => panic!("{status}: {told}"),
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        sender.source.oracle.message(&points);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    (sender.source.oracle, again)
+}
+
+/// SIGKILL of the process that acknowledges, while it does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_acknowledges_may_be_killed() {
+    let stage = Stage::with_lateness(PATIENT).await;
+    stage.configure("acme", now_ms() - 60_000, &rules()).await;
+    let gates = [free_address(), free_address()];
+    let names = ["first", "second"];
+    let mut running = Vec::new();
+    for (name, gate) in names.iter().zip(&gates) {
+        running.push(aggregator_at(&stage, name, gate).await);
+    }
+    let source = Publisher::new(stage.context.clone(), "acme", 41, Oracle::new(&rules()));
+    let sender = Sender {
+        at: gates[0].clone(),
+        source,
+    };
+    let stop = Arc::new(AtomicBool::new(false));
+    let sending = tokio::spawn(send_until_stopped(sender, gates.clone(), stop.clone()));
+    for round in 0..6 {
+        tokio::time::sleep(Duration::from_millis(700 + 130 * round as u64)).await;
+        // The one that is asked first dies more often.
+        let which = usize::from(round % 3 == 2);
+        running.remove(which).kill().await;
+        let again = aggregator_at(&stage, names[which], &gates[which]).await;
+        running.insert(which, again);
+    }
+    stop.store(true, Ordering::Relaxed);
+    let (oracle, again) = sending.await.unwrap();
+    assert!(again > 0, "nobody noticed");
+    tokio::time::sleep(PATIENT + Duration::from_secs(5)).await;
+    assert_same(
+        &collect(&stage.context, "acme").await.points,
+        &oracle.outcomes(),
+    );
 }

@@ -34,8 +34,13 @@ struct Flags {
 async fn gateway(stage: &Stage) -> (ratchet_ingest::Running, Sender) {
     let own = ["gateway", "--ingest-http", "127.0.0.1:0"];
     let flags = Flags::parse_from(own.iter().chain(&ANONYMOUS));
-    let running = ratchet_ingest::start(&flags.ingest, &stage.server.url).await;
+    let running = ratchet_ingest::start(&flags.ingest, &stage.server.url, None).await;
     let running = running.unwrap();
+    let until = Instant::now() + WITHIN;
+    while !running.is_ready() {
+        assert!(Instant::now() < until, "the gateway does not reach NATS");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     let source = Publisher::new(stage.context.clone(), "acme", 21, Oracle::new(&rules()));
     let at = running.http.unwrap().to_string();
     (running, Sender { at, source })

@@ -99,8 +99,8 @@ const forwarder: Permissions = {
 };
 
 const producer: Permissions = {
-  // A gateway asks how full the stream is.
-  publish: ['ingest.*', 'ingest.*.*', ...info('INGEST')],
+  // A gateway asks how full the stream is, and how organizations are spread over it.
+  publish: ['ingest.*', 'ingest.*.*', ...info('INGEST'), ...reads('KV_configurations')],
   subscribe: [`${inboxPrefix('producer')}.>`],
 };
 

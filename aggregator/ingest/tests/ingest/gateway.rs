@@ -81,7 +81,7 @@ impl Setup {
             file,
         ];
         let flags = Flags::parse_from(own.iter().chain(flags));
-        let running = ratchet_ingest::start(&flags.ingest, &nats.url)
+        let running = ratchet_ingest::start(&flags.ingest, &nats.url, None)
             .await
             .unwrap();
         let mut registry = Registry::with_prefix("ratchet");
