@@ -1,10 +1,8 @@
 //! `aggregator gateway`: takes in points and stores them; no partitions, no modules, no state.
 
-use std::future::IntoFuture as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use async_nats::jetstream;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -14,13 +12,13 @@ use axum::{Json, Router};
 use prometheus_client::registry::Registry;
 use ratchet_ingest::spread::Spreads;
 use ratchet_ingest::Running;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::configurations;
 use crate::directory::Directory;
 use crate::metrics::Exposition;
 use crate::nats::{self, Connections};
+use crate::serve::serve;
 use crate::settings::{GatewaySettings, Login};
 use crate::spreads::{self, KnownSpreads};
 use crate::stop::Stop;
@@ -44,20 +42,14 @@ pub async fn gateway(settings: GatewaySettings) -> anyhow::Result<()> {
     let mut registry = Registry::with_prefix("ratchet");
     running.register(&mut registry);
     let exposition = Arc::new(Exposition::of(registry));
-    let listener = TcpListener::bind(settings.http)
-        .await
-        .with_context(|| format!("cannot listen on {}", settings.http))?;
-    tracing::info!(address = %listener.local_addr()?, "metrics and health");
     let router = Router::new()
         .route("/healthz", get(healthz).with_state(running.clone()))
         .route("/metrics", get(crate::http::metrics).with_state(exposition));
-    let serving = axum::serve(listener, router).into_future();
-    tokio::select! {
-        served = serving => served.context("HTTP")?,
-        () = stop.wait() => {}
-    }
+    let serving = serve(settings.http, router, "metrics and health").await?;
+    stop.wait().await;
     tracing::info!("stopping");
     following.abort();
+    serving.abort();
     running.stop().await;
     tracing::info!("stopped");
     Ok(())

@@ -34,6 +34,7 @@ mod parts;
 pub mod position;
 pub mod registry;
 mod run;
+mod serve;
 pub mod settings;
 pub mod shadow;
 pub mod shared;

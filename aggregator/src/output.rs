@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use anyhow::{bail, Context as _};
+use anyhow::bail;
 use async_nats::jetstream;
 use axum::extract::State;
 use axum::response::Response;
@@ -17,12 +17,12 @@ use ratchet_access::TokenFile;
 use ratchet_output::metrics::OutputMetrics;
 use ratchet_output::query::{Feed, Query, QuerySettings, Store};
 use ratchet_output::remote::{Forwarder, RemoteWriteSettings};
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::metrics::Exposition;
 use crate::nats;
+use crate::serve::serve;
 use crate::settings::Login;
 use crate::stop::Stop;
 
@@ -174,20 +174,4 @@ pub async fn forward(settings: ForwardSettings) -> anyhow::Result<()> {
 
 async fn readyz(State(output): State<Arc<Output>>) -> Response {
     crate::http::answer(output.missing())
-}
-
-async fn serve(
-    address: SocketAddr,
-    router: Router,
-    what: &'static str,
-) -> anyhow::Result<JoinHandle<()>> {
-    let listener = TcpListener::bind(address).await;
-    let listener = listener.with_context(|| format!("cannot listen on {address}"))?;
-    let address = listener.local_addr()?;
-    tracing::info!(%address, what, "listening");
-    Ok(tokio::spawn(async move {
-        if let Err(error) = axum::serve(listener, router).await {
-            tracing::error!(%error, what, "HTTP stopped");
-        }
-    }))
 }

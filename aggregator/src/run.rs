@@ -14,7 +14,6 @@ use parking_lot::Mutex;
 use ratchet_ingest::spread::Spreads;
 use ratchet_sandbox::{Engine, Kind, Limits};
 use ratchet_trust::{FloorStore, PrivateKey, TrustRoot};
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
@@ -29,6 +28,7 @@ use crate::nats::{self, Connections, Provisioned};
 use crate::output::Output;
 use crate::partition::{InstanceBudget, Reading};
 use crate::registry::{ModuleCache, Registry, Wanted};
+use crate::serve::serve;
 use crate::settings::RunSettings;
 use crate::shadow::{self, Live};
 use crate::shared::Shared;
@@ -65,7 +65,7 @@ pub async fn run(settings: RunSettings) -> anyhow::Result<()> {
         exposition: Arc::new(prepared.exposition),
         readiness,
     };
-    serve_http(&settings, http).await?;
+    serve(settings.http, http.router(), "metrics, health and status").await?;
     let provisioned = tokio::select! {
         provisioned = nats::wait_for_provisioning(&client) => provisioned,
         () = stop.wait() => return Ok(()),
@@ -315,20 +315,6 @@ fn lock_state(directory: &Path) -> anyhow::Result<File> {
             Err(error).with_context(|| format!("cannot lock {}", path.display()))
         }
     }
-}
-
-async fn serve_http(settings: &RunSettings, http: Http) -> anyhow::Result<()> {
-    let listener = TcpListener::bind(settings.http)
-        .await
-        .with_context(|| format!("cannot listen on {}", settings.http))?;
-    let address = listener.local_addr()?;
-    tracing::info!(%address, "metrics, health and status");
-    tokio::spawn(async move {
-        if let Err(error) = axum::serve(listener, http.router()).await {
-            tracing::error!(%error, "HTTP stopped");
-        }
-    });
-    Ok(())
 }
 
 async fn wait_for(mut listed: watch::Receiver<bool>) {
