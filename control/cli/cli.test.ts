@@ -9,7 +9,7 @@ import { GatewayError } from '../api/gateway.ts';
 import { listen } from '../api/server.ts';
 import type { Environment } from '../config.ts';
 import { run } from './main.ts';
-import { caretLines } from './print.ts';
+import { caretLines, organizationLines, organizationRow } from './print.ts';
 
 const directory = await mkdtemp(join(tmpdir(), 'ratchet-cli-'));
 const fakes = makeFakes(join(directory, 'store'));
@@ -50,7 +50,8 @@ async function check(line: string, expected: RegExp): Promise<void> {
 }
 
 test('commands', async () => {
-  await check('status', /ORGANIZATION .*\nacme +evolving +2 +baseline +1/);
+  await check('status', /ORGANIZATION .*\nacme +evolving +2 +baseline +- +- +1\n/);
+  await check('status', /\nfleet +unknown +- +baseline +- +- +of 1 others/);
   await check('status acme', /captured +100 training, 90 held back/);
   await check('evolve acme --generations 3', /acme: generation 1 is next; budget: /);
   await check('generations list acme', /GENERATION +OUTCOME/);
@@ -137,4 +138,20 @@ test('a caret stands below its column, also in long and in wide text', () => {
   assert.deepEqual(caretLines('a\tb\nc', 5), ['    a b c', '        ^']);
   const [line, caret] = caretLines(`${'x'.repeat(100)}=${'y'.repeat(100)}`, 101);
   assert.equal(line?.charAt(caret?.indexOf('^') ?? -1), '=');
+});
+
+test('status: the module of the fleet, and whoever may not see it', async () => {
+  const view = {
+    ...{ org: 'fleet', configuration: null, status: null, status_problem: 'away' },
+    active: { version: 3, kind: 'promote', configuration: '', issued_at_ms: 1_000 },
+    gain: { total: 2.5, specialisation: 1, builtin: 2.5, llm: 1 },
+    serves: ['acme', 'globex'],
+  };
+  const row = ['fleet', 'unknown', '-', 'v3 promote', '1970-01-01T00:00:01Z', '2.50x'];
+  assert.deepEqual(organizationRow(view), [...row, 'of 2 others']);
+  assert.match(organizationLines(view).join('\n'), /serving +version 3 since 1970-01-01T00:00:01Z/);
+  const own = await ratchet('status --json', { RATCHET_API: api, RATCHET_TOKEN: 'acme-viewer' });
+  assert.equal(own.status, 0, own.error);
+  const { organizations, fleet } = JSON.parse(own.out);
+  assert.deepEqual([organizations.length, fleet], [1, null]);
 });

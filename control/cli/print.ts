@@ -20,7 +20,13 @@ export interface OrganizationView {
   configuration: { digest: string; effective_from_ms: number; rules: number } | null;
   status: OrganizationStatus | null;
   status_problem: string | null;
-  active: { version: number; kind: string; configuration: string } | null;
+  active: {
+    version: number;
+    kind: string;
+    configuration: string;
+    /** Absent from an API of before. */
+    issued_at_ms?: number;
+  } | null;
   gain: GainSplit | null;
   /** Of the fleet: organizations without a module of their own. */
   serves?: string[] | null;
@@ -56,12 +62,16 @@ export function table(rows: readonly (readonly string[])[]): string[] {
   );
 }
 
+/** Of the fleet, the rules are those of whom it serves. */
 export function organizationRow(view: OrganizationView): string[] {
-  const { status, active } = view;
+  const { status, active, serves, configuration } = view;
   const stage = status === null ? 'unknown' : stageOf(status);
-  const serves = active === null ? 'baseline' : `v${active.version} ${active.kind}`;
+  const serving = active === null ? 'baseline' : `v${active.version} ${active.kind}`;
+  const since = active?.issued_at_ms === undefined ? '-' : time(active.issued_at_ms);
   const generation = status === null ? '-' : String(status.generation);
-  return [view.org, stage, generation, serves, String(view.configuration?.rules ?? 0)];
+  const gain = active === null ? '-' : ratio(view.gain?.total ?? null);
+  const rules = serves == null ? String(configuration?.rules ?? 0) : `of ${serves.length} others`;
+  return [view.org, stage, generation, serving, since, gain, rules];
 }
 
 /** One rule that a configuration adds, changes or removes, as the API tells it. */
@@ -80,7 +90,9 @@ export function changes(list: readonly RuleChange[]): string[] {
   });
 }
 
-export const organizationHead = ['ORGANIZATION', 'STAGE', 'GENERATION', 'SERVING', 'RULES'];
+export const organizationHead = [
+  ...['ORGANIZATION', 'STAGE', 'GENERATION', 'SERVING', 'SINCE', 'TO BASELINE', 'RULES'],
+];
 
 function stageOf(status: OrganizationStatus): string {
   const running = status.running === null ? '' : ` (${status.running.stage})`;
@@ -95,7 +107,7 @@ export function organizationLines(view: OrganizationView): string[] {
     const digest = configuration.digest.slice(0, 16);
     facts.push(['configuration', `${digest}, ${configuration.rules} rules, since ${from}`]);
   }
-  facts.push(['serving', active === null ? 'baseline' : `version ${active.version}`]);
+  facts.push(['serving', servingFact(active)]);
   if (view.serves != null) facts.push(['serves', view.serves.join(', ') || 'nobody']);
   if (view.gain !== null) facts.push(['gain', gainLine(view.gain)]);
   if (status === null) facts.push(['workflow', view.status_problem ?? 'unknown']);
@@ -110,6 +122,12 @@ export function organizationLines(view: OrganizationView): string[] {
     each.operator ?? each.detail ?? '',
   ]);
   return [...lines, '', ...table([['GENERATION', 'OUTCOME', 'TO BASELINE', 'BY'], ...rows])];
+}
+
+function servingFact(active: OrganizationView['active']): string {
+  if (active === null) return 'baseline';
+  const since = active.issued_at_ms === undefined ? '' : ` since ${time(active.issued_at_ms)}`;
+  return `version ${active.version}${since}`;
 }
 
 function statusFacts(status: OrganizationStatus): [string, string][] {

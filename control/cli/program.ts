@@ -2,7 +2,9 @@
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Command, Option } from 'commander';
+import { FLEET } from '../../workflows/level.ts';
 import type { Budget, RollbackReply } from '../../workflows/messages.ts';
+import { ProblemError } from './client.ts';
 import {
   type Context,
   decimal,
@@ -58,10 +60,18 @@ function addStatus(program: Command, context: Context): void {
       const list = await client.json<{ organizations: string[] }>('GET', '/v1/organizations');
       const views: print.OrganizationView[] = [];
       for (const name of list.organizations) views.push(await read(name));
-      emit(context, { organizations: views }, () =>
-        print.table([print.organizationHead, ...views.map(print.organizationRow)]),
+      const fleet = await read(FLEET).catch(unlessForbidden);
+      const rows = [...views, ...(fleet === null ? [] : [fleet])];
+      emit(context, { organizations: views, fleet }, () =>
+        print.table([print.organizationHead, ...rows.map(print.organizationRow)]),
       );
     });
+}
+
+/** Whoever has no token for all sees the own organization alone. */
+function unlessForbidden(error: unknown): null {
+  if (error instanceof ProblemError && error.document.status === 403) return null;
+  throw error;
 }
 
 interface Configured {

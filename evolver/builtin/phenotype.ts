@@ -4,19 +4,20 @@ import { SOURCE_LIMIT, type TrafficProfile } from '../mutator.ts';
 import { tabulate } from '../spec/tables.ts';
 import { type Genome, normalise, printGenome } from './genome.ts';
 import type { Situation } from './operator.ts';
-import { isMasks } from './operators/group.ts';
+import { isFitted, isMasks } from './operators/group.ts';
 import { OPERATORS } from './operators/index.ts';
 import { loadTemplate, render, type Settings, TemplateError } from './template.ts';
 
 /**
  * The ways to process a message; each design has the general one, for what its own does not cover.
  */
-type Way = 'lists' | 'direct' | 'masks';
+type Way = 'lists' | 'direct' | 'masks' | 'fit';
 
 const TEMPLATES: Record<Way, readonly string[]> = {
-  lists: ['lists'],
-  direct: ['direct'],
-  masks: ['masks', 'tests', 'partition'],
+  lists: ['head', 'lists', 'tail'],
+  direct: ['head', 'direct', 'tail'],
+  masks: ['head', 'masks', 'tests', 'partition', 'tail'],
+  fit: ['fit'],
 };
 
 export function express(genome: Genome, rules: readonly Rule[], profile: TrafficProfile): string {
@@ -48,8 +49,7 @@ export function expressFor(genome: Genome, situation: Situation): string {
 }
 
 function compose(way: Way, settings: Settings): string {
-  const parts = ['head', ...TEMPLATES[way], 'tail'];
-  const source = tidy(render(parts.map(loadTemplate).join('\n'), settings));
+  const source = tidy(render(TEMPLATES[way].map(loadTemplate).join('\n'), settings));
   const size = Buffer.byteLength(source);
   if (size >= SOURCE_LIMIT) {
     throw new TemplateError(`${settings.genome}: ${size} bytes, the limit is ${SOURCE_LIMIT}`);
@@ -59,6 +59,7 @@ function compose(way: Way, settings: Settings): string {
 
 function wayOf(genes: Genome): Way {
   if (genes.dispatch !== 'scan') return 'direct';
+  if (isFitted(genes)) return 'fit';
   return isMasks(genes) ? 'masks' : 'lists';
 }
 

@@ -1,5 +1,5 @@
 import type { Operator, Situation } from '../operator.ts';
-import { isMasks } from './group.ts';
+import { isFitted, isMasks } from './group.ts';
 
 /**
  * Greatest and least values: floats compared one by one, or integers of the same order, without a
@@ -16,7 +16,8 @@ export const extremes: Operator = {
       { value: 'keys', prior: 3 },
     ];
   },
-  matters: (genes) => isMasks(genes),
+  matters: (genes) => isMasks(genes) || isFitted(genes),
+  apply: (value) => ({ bound: value === 'keys' ? 'i64' : 'f64' }),
 };
 
 /** Whether a rule asks for a greatest or least value; of the fleet, surely one does. */

@@ -16,10 +16,16 @@ export const group: Operator = {
       { value: 'shared', prior: many ? 4 : 1 },
     ];
   },
-  matters: (genes) => isMasks(genes),
+  matters: (genes) => isMasks(genes) || isFitted(genes),
+  apply: (value) => ({ shared: String(value === 'shared') }),
 };
 
 /** Whether filters are bits over tag-sets. */
 export function isMasks(genes: Readonly<Record<string, string>>): boolean {
   return genes.dispatch === 'scan' && (genes.match === 'bits64' || genes.match === 'bits128');
+}
+
+/** Whether the way is chosen message by message, by the width of its metrics. */
+export function isFitted(genes: Readonly<Record<string, string>>): boolean {
+  return genes.dispatch === 'scan' && (genes.match === 'fit64' || genes.match === 'fit128');
 }

@@ -1,4 +1,5 @@
 import type { Operator } from '../operator.ts';
+import { isFitted } from './group.ts';
 
 /** How a string of the dictionary is recognised as a literal of the rules. */
 export const literals: Operator = {
@@ -13,5 +14,5 @@ export const literals: Operator = {
       { value: 'table', prior: none ? 0.5 : 6 },
     ];
   },
-  matters: () => true,
+  matters: (genes) => !isFitted(genes),
 };

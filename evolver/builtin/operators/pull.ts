@@ -1,4 +1,5 @@
 import type { Operator } from '../operator.ts';
+import { isFitted } from './group.ts';
 
 const SMALL_MESSAGE = 16_384;
 
@@ -15,5 +16,5 @@ export const pull: Operator = {
       { value: 'needed', prior: small ? 2 : 5 },
     ];
   },
-  matters: () => true,
+  matters: (genes) => !isFitted(genes),
 };

@@ -1,5 +1,5 @@
 import type { Operator } from '../operator.ts';
-import { isMasks } from './group.ts';
+import { isFitted, isMasks } from './group.ts';
 
 /**
  * How many steps of the innermost loop are written out: a guest checks its deadline once an
@@ -14,5 +14,5 @@ export const unroll: Operator = {
     { value: '4', prior: 3 },
     { value: '8', prior: 2 },
   ],
-  matters: (genes) => isMasks(genes) || genes.dispatch !== 'scan',
+  matters: (genes) => isMasks(genes) || isFitted(genes) || genes.dispatch !== 'scan',
 };

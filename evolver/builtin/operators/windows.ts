@@ -1,4 +1,5 @@
 import type { Operator } from '../operator.ts';
+import { isFitted } from './group.ts';
 
 /** Messages that lie within one window of every rule need no timestamps at all. */
 export const windows: Operator = {
@@ -9,5 +10,5 @@ export const windows: Operator = {
     { value: 'general', prior: 1 },
     { value: 'single', prior: 2 + 6 * profile.singleWindow },
   ],
-  matters: () => true,
+  matters: (genes) => !isFitted(genes),
 };

@@ -21,6 +21,7 @@ mod spec;
 mod tables;
 mod text;
 mod time;
+mod ways;
 
 pub use circuit::{Circuit, Gate, Operation};
 pub use extreme::Extreme;
@@ -34,6 +35,7 @@ pub use spec::{AND, ARGUMENT, NOT, OR, STACK_MAX, TEST, TRUE};
 pub use text::{hash, head};
 pub use time::single_window;
 use time::{key_of, value_of};
+pub use ways::{Bits, Choice, Masks, Plan, View, Wide};
 
 /// Stands for nothing, and for what was not looked up yet, where a number is expected.
 pub const NONE: u32 = u32::MAX;

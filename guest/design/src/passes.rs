@@ -35,11 +35,16 @@ const FREE: Entry = Entry {
 
 impl Passes {
     pub fn new(spec: &Spec) -> Self {
+        Self::within(spec, PAIRS_MAX)
+    }
+
+    /// With so many pairs at most, literals that have to be listed apart.
+    pub fn within(spec: &Spec, pairs_max: usize) -> Self {
         let mut pairs = Vec::new();
-        let whole = collect(spec, true, &mut pairs);
+        let whole = collect(spec, Some(pairs_max), &mut pairs);
         if !whole {
-            pairs.clear();
-            collect(spec, false, &mut pairs);
+            pairs = Vec::new();
+            collect(spec, None, &mut pairs);
         }
         pairs.sort_unstable();
         let mut first = Vec::with_capacity(spec.metric_keys.len());
@@ -103,8 +108,9 @@ impl Passes {
     }
 }
 
-/// Triples of a use, a literal and a test; whether they were few enough.
-fn collect(spec: &Spec, prefixes: bool, pairs: &mut Vec<(u32, u32, u32)>) -> bool {
+/// Triples of a use, a literal and a test, those of prefixes too where a number bounds them all;
+/// whether they were few enough.
+fn collect(spec: &Spec, prefixes: Option<usize>, pairs: &mut Vec<(u32, u32, u32)>) -> bool {
     let mut used = 0;
     for keys in spec.metric_keys {
         for key in *keys {
@@ -113,7 +119,7 @@ fn collect(spec: &Spec, prefixes: bool, pairs: &mut Vec<(u32, u32, u32)>) -> boo
                 match spec.tests[test as usize].1 {
                     Test::Value(literal) => add(literal),
                     Test::Values(list) => list.iter().copied().for_each(add),
-                    Test::Prefix(prefix) if prefixes => {
+                    Test::Prefix(prefix) if prefixes.is_some() => {
                         let from = spec.values.partition_point(|&value| value < prefix);
                         let with = spec.values[from..].iter();
                         let count = with.take_while(|value| value.starts_with(prefix)).count();
@@ -121,7 +127,7 @@ fn collect(spec: &Spec, prefixes: bool, pairs: &mut Vec<(u32, u32, u32)>) -> boo
                     }
                     _ => {}
                 }
-                if prefixes && pairs.len() > PAIRS_MAX {
+                if prefixes.is_some_and(|most| pairs.len() > most) {
                     return false;
                 }
             }

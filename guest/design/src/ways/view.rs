@@ -1,0 +1,217 @@
+//! A message as the rules look at it. What no rule takes is never decoded, and what a message
+//! leaves behind is cleared where it was touched: the cost is that of the message, not of the rules.
+
+use crate::{Spec, Table, NONE, UNSEEN};
+use alloc::{vec, vec::Vec};
+use ratchet_codec::payload::{Message, Strings};
+use ratchet_codec::DecodeError;
+
+pub struct View {
+    keys: Table<true>,
+    metrics: Table<true>,
+    literals: Table<true>,
+    ids: Vec<u32>,
+    /// Per key of the rules: the message's column, or none.
+    place: Vec<u32>,
+    /// The keys that have one.
+    placed: Vec<u32>,
+    /// Per column of the message: whether it is decoded, and then what it says.
+    decoded: Vec<bool>,
+    columns: Vec<Vec<u32>>,
+    /// By string: the metric that it names, none, or not looked up yet.
+    metric_of: Vec<u32>,
+    /// By metric its tag-sets, and the metrics that have some.
+    members: Vec<Vec<u32>>,
+    present: Vec<u32>,
+    sets: usize,
+    /// Per string: the literal of the rules that it is, none, or not looked up yet.
+    literal: Vec<u32>,
+    has_points: bool,
+    pub(crate) set: Vec<u32>,
+    pub(crate) time: Vec<i64>,
+    pub(crate) value: Vec<f64>,
+}
+
+impl View {
+    pub fn new(spec: &'static Spec) -> Self {
+        View {
+            keys: Table::of(spec.keys),
+            metrics: Table::of(spec.metrics),
+            literals: Table::of(spec.values),
+            ids: Vec::new(),
+            place: vec![NONE; spec.keys.len()],
+            placed: Vec::new(),
+            decoded: Vec::new(),
+            columns: Vec::new(),
+            metric_of: Vec::new(),
+            members: vec![Vec::new(); spec.metrics.len()],
+            present: Vec::new(),
+            sets: 0,
+            literal: Vec::new(),
+            has_points: false,
+            set: Vec::new(),
+            time: Vec::new(),
+            value: Vec::new(),
+        }
+    }
+
+    /// Takes in a message, of which everything was pulled: its metrics and keys, no more.
+    pub fn open(&mut self, m: &Message<'_>, strings: &Strings<'_>) -> Result<(), DecodeError> {
+        self.has_points = false;
+        self.find_members(m, strings)?;
+        self.literal.clear();
+        if self.present.is_empty() {
+            return Ok(());
+        }
+        self.literal.resize(strings.len(), UNSEEN);
+        self.locate(m, strings)
+    }
+
+    fn find_members(&mut self, m: &Message<'_>, strings: &Strings<'_>) -> Result<(), DecodeError> {
+        for metric in self.present.drain(..) {
+            self.members[metric as usize].clear();
+        }
+        m.metric_ids(&mut self.ids)?;
+        self.sets = self.ids.len();
+        self.metric_of.clear();
+        self.metric_of.resize(strings.len(), UNSEEN);
+        for (set, &id) in self.ids.iter().enumerate() {
+            let found = &mut self.metric_of[id as usize];
+            if *found == UNSEEN {
+                *found = self.metrics.find(strings.get(id));
+            }
+            if *found != NONE {
+                let members = &mut self.members[*found as usize];
+                if members.is_empty() {
+                    self.present.push(*found);
+                }
+                members.push(set as u32);
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds the columns of the rules' keys.
+    fn locate(&mut self, m: &Message<'_>, strings: &Strings<'_>) -> Result<(), DecodeError> {
+        for key in self.placed.drain(..) {
+            self.place[key as usize] = NONE;
+        }
+        m.key_ids(&mut self.ids)?;
+        for (column, &id) in self.ids.iter().enumerate() {
+            let key = self.keys.find(strings.get(id));
+            if key != NONE {
+                self.place[key as usize] = column as u32;
+                self.placed.push(key);
+            }
+        }
+        self.decoded.clear();
+        self.decoded.resize(self.ids.len(), false);
+        if self.columns.len() < self.ids.len() {
+            self.columns.resize_with(self.ids.len(), Vec::new);
+        }
+        Ok(())
+    }
+
+    /// The metrics of the rules that the message has.
+    pub(crate) fn metrics(&self) -> usize {
+        self.present.len()
+    }
+
+    pub(crate) fn metric(&self, at: usize) -> usize {
+        self.present[at] as usize
+    }
+
+    pub(crate) fn members(&self, metric: usize) -> &[u32] {
+        &self.members[metric]
+    }
+
+    /// Takes a metric's tag-sets out, to be given back by `return_members`.
+    pub(crate) fn take_members(&mut self, metric: usize) -> Vec<u32> {
+        core::mem::take(&mut self.members[metric])
+    }
+
+    pub(crate) fn return_members(&mut self, metric: usize, members: Vec<u32>) {
+        self.members[metric] = members;
+    }
+
+    /// How many tag-sets the message has.
+    pub(crate) fn sets(&self) -> usize {
+        self.sets
+    }
+
+    /// The numbers of tag-sets, of each metric that the rules and the message have.
+    pub fn widths(&self) -> impl Iterator<Item = usize> + '_ {
+        let of = |&metric: &u32| self.members[metric as usize].len();
+        self.present.iter().map(of)
+    }
+
+    /// Where the string id + 1 of a key's value in each tag-set is; none when no tag-set has it.
+    pub(crate) fn column(
+        &mut self,
+        m: &Message<'_>,
+        key: u32,
+    ) -> Result<Option<usize>, DecodeError> {
+        let place = self.place[key as usize];
+        if place == NONE {
+            return Ok(None);
+        }
+        let column = place as usize;
+        if !self.decoded[column] {
+            m.key_column(place, &mut self.columns[column])?;
+            self.decoded[column] = true;
+        }
+        Ok(Some(column))
+    }
+
+    /// A column that was asked for, and the literals of strings beside it.
+    pub(crate) fn values(&mut self, column: usize) -> (&[u32], Finder<'_>) {
+        let finder = Finder {
+            literals: &self.literals,
+            known: &mut self.literal,
+        };
+        (&self.columns[column], finder)
+    }
+
+    pub(crate) fn values_of(&self, column: usize) -> &[u32] {
+        &self.columns[column]
+    }
+
+    /// Decodes the points, once a message.
+    pub(crate) fn decode_points(
+        &mut self,
+        m: &Message<'_>,
+        times: bool,
+    ) -> Result<(), DecodeError> {
+        if self.has_points {
+            return Ok(());
+        }
+        m.set_ids(&mut self.set)?;
+        m.values(&mut self.value)?;
+        if times {
+            m.timestamps(&mut self.time)?;
+        }
+        if self.set.iter().any(|&set| set as usize >= self.sets) {
+            return Err(DecodeError::Overflow);
+        }
+        self.has_points = true;
+        Ok(())
+    }
+}
+
+/// Finds literals, each string's once a message.
+pub(crate) struct Finder<'a> {
+    literals: &'a Table<true>,
+    known: &'a mut [u32],
+}
+
+impl Finder<'_> {
+    /// The literal that a value is, given by its string id + 1, or `NONE`.
+    #[inline(always)]
+    pub(crate) fn find(&mut self, strings: &Strings<'_>, value: u32) -> u32 {
+        let known = &mut self.known[value as usize - 1];
+        if *known == UNSEEN {
+            *known = self.literals.find(strings.get(value - 1));
+        }
+        *known
+    }
+}
