@@ -1,5 +1,5 @@
 //! A message as the rules look at it. What no rule takes is never decoded, and what a message
-//! leaves behind is cleared where it was touched: the cost is that of the message, not of the rules.
+//! leaves behind is cleared where it was touched: the cost is the message's, not the rules'.
 
 use crate::{Spec, Table, NONE, UNSEEN};
 use alloc::{vec, vec::Vec};
