@@ -2,6 +2,7 @@
  * From rules and captured messages to timed candidates, with the real compiler, the real aggregator
  * and the real search: every stage between sampling and the shadow.
  */
+
 import assert from 'node:assert/strict';
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -11,7 +12,6 @@ import { MockActivityEnvironment } from '@temporalio/testing';
 import { seededRandom } from '../bench/workloads/random.ts';
 import { generateMessage, workloadA } from '../bench/workloads/workloads.ts';
 import { compileConfiguration } from '../control/configuration/index.ts';
-import { type Executables, findExecutables } from '../control/stack/executables.ts';
 import { attestationsDirectory } from '../control/stack/options.ts';
 import { ContentStore } from '../control/store/index.ts';
 import { Archive } from '../evolver/archive.ts';
@@ -20,6 +20,7 @@ import { Lineage } from '../evolver/lineage.ts';
 import type { Ref } from '../workflows/messages.ts';
 import { benchmarkActivities } from './benchmark/index.ts';
 import { buildActivities } from './build/index.ts';
+import { found, options } from './executables.fixture.ts';
 import { mutateActivities } from './mutate/index.ts';
 import { proveActivities } from './prove/index.ts';
 import { encodeCorpus, splitCorpus } from './sample/corpus.ts';
@@ -41,17 +42,6 @@ after(async () => {
   archive.close();
   await rm(directory, { recursive: true });
 });
-
-const found = executables();
-const options = found === null ? { skip: 'run the bootstrap first' } : {};
-
-function executables(): Executables | null {
-  try {
-    return findExecutables();
-  } catch {
-    return null;
-  }
-}
 
 const store = new ContentStore(join(directory, 'store'));
 const stages = new StageRecords(join(directory, 'stages'));

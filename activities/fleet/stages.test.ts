@@ -2,6 +2,7 @@
  * The fleet's stages with the real compiler, the real aggregator and the real search: one module,
  * measured under the renamed rules of several organizations.
  */
+
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -16,7 +17,6 @@ import {
   workloadB,
 } from '../../bench/workloads/workloads.ts';
 import { compileConfiguration } from '../../control/configuration/index.ts';
-import { type Executables, findExecutables } from '../../control/stack/executables.ts';
 import { ContentStore } from '../../control/store/index.ts';
 import { Archive } from '../../evolver/archive.ts';
 import { builtinMutator } from '../../evolver/builtin/index.ts';
@@ -24,6 +24,7 @@ import { Lineage } from '../../evolver/lineage.ts';
 import { FLEET, NO_CONFIGURATION } from '../../workflows/level.ts';
 import { benchmarkActivities } from '../benchmark/index.ts';
 import { buildActivities } from '../build/index.ts';
+import { found, options } from '../executables.fixture.ts';
 import { mutateActivities } from '../mutate/index.ts';
 import { specializeActivities } from '../specialize/index.ts';
 import { StageRecords } from '../stages.ts';
@@ -37,17 +38,6 @@ after(async () => {
   archive.close();
   await rm(directory, { recursive: true });
 });
-
-const found = executables();
-const options = found === null ? { skip: 'run the bootstrap first' } : {};
-
-function executables(): Executables | null {
-  try {
-    return findExecutables();
-  } catch {
-    return null;
-  }
-}
 
 const store = new ContentStore(join(directory, 'store'));
 const deps = {

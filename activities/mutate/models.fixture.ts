@@ -2,6 +2,7 @@
  * A generation with one slot for a model, as tests run it: planned, asked over the real API's
  * protocol, tried by the real compiler and benchmark or by scripted ones, repaired, admitted.
  */
+
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -12,7 +13,6 @@ import Database from 'better-sqlite3';
 import { seededRandom } from '../../bench/workloads/random.ts';
 import { generateMessage, workloadA } from '../../bench/workloads/workloads.ts';
 import { compileConfiguration, type RuleInput } from '../../control/configuration/index.ts';
-import { findExecutables } from '../../control/stack/executables.ts';
 import { ContentStore } from '../../control/store/index.ts';
 import { Archive } from '../../evolver/archive.ts';
 import { Lineage } from '../../evolver/lineage.ts';
@@ -25,6 +25,7 @@ import type { Answers } from '../../workflows/messages.ts';
 import { proposeWithRepairs, type TrialStages } from '../../workflows/repairs.ts';
 import { benchmarkActivities } from '../benchmark/index.ts';
 import { buildActivities } from '../build/index.ts';
+import { found } from '../executables.fixture.ts';
 import { recordActivities } from '../record/index.ts';
 import { encodeCorpus, splitCorpus } from '../sample/corpus.ts';
 import { profileTraffic } from '../sample/profile.ts';
@@ -32,18 +33,6 @@ import { specializeActivities } from '../specialize/index.ts';
 import { StageRecords } from '../stages.ts';
 import type { BenchmarkResult, BenchmarkVerdict, BuildVerdict, MutateVerdict } from '../types.ts';
 import { mutateActivities } from './index.ts';
-
-const found = executables();
-/** Of tests that compile and measure. */
-export const options = found === null ? { skip: 'run the bootstrap first' } : {};
-
-function executables() {
-  try {
-    return findExecutables();
-  } catch {
-    return null;
-  }
-}
 
 function inActivity<T>(run: () => Promise<T>): Promise<T> {
   return new MockActivityEnvironment().run(run) as Promise<T>;

@@ -8,6 +8,7 @@ import { builtinMutator } from '../../evolver/builtin/index.ts';
 import { fileAnswer, MODEL } from '../../evolver/llm/test/rig.ts';
 import { cell, KEY, type Script, say } from '../../evolver/llm/test/server.ts';
 import { DEFAULT_SEARCH } from '../../evolver/search/settings.ts';
+import { options } from '../executables.fixture.ts';
 import { mutateActivities } from './index.ts';
 import {
   billed,
@@ -17,7 +18,6 @@ import {
   ID,
   key,
   openScene,
-  options,
   parentIn,
   scriptedStages,
 } from './models.fixture.ts';

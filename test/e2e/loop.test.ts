@@ -3,13 +3,10 @@
  * and the control plane killed on the way, a new configuration, rollback and re-run.
  */
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { promisify } from 'node:util';
 import { stringify } from 'yaml';
-import { repositoryRoot } from '../../control/stack/index.ts';
 import type { ApiClient } from '../../control/start/api.ts';
 import type { Progress } from '../../control/start/model.ts';
 import { captured, leaks, secretsOf } from './canaries.ts';
@@ -17,13 +14,13 @@ import {
   administrator,
   type Flow,
   type Rig,
+  ratchet,
   smallWorkload,
   startFlow,
   startRig,
   until,
 } from './support.ts';
 
-const run = promisify(execFile);
 const org = 'acme';
 const workload = smallWorkload();
 let rig: Rig;
@@ -43,17 +40,20 @@ after(async () => {
 test('a configuration with a mistake names the rule and the column', async () => {
   const bad = [{ ...workload.rules[0], filter: 'service:svc-0 AND OR' }];
   const path = await file('bad.yaml', bad);
-  await assert.rejects(ratchet(['configure', org, path]), (failure: { stderr: string }) => {
-    assert.match(failure.stderr, /service-0/);
-    assert.match(failure.stderr, /column 19\b/);
-    return true;
-  });
+  await assert.rejects(
+    ratchet(rig.stack, ['configure', org, path]),
+    (failure: { stderr: string }) => {
+      assert.match(failure.stderr, /service-0/);
+      assert.match(failure.stderr, /column 19\b/);
+      return true;
+    },
+  );
 });
 
 test('a module is promoted under traffic, though servers die on the way', {
   timeout: 780_000,
 }, async () => {
-  await ratchet(['configure', org, await file('acme.yaml', workload.rules)]);
+  await ratchet(rig.stack, ['configure', org, await file('acme.yaml', workload.rules)]);
   const { effectiveFromMs } = await api.configure(org, workload.rules);
   flow = await startFlow(rig.stack, org, workload, 40, effectiveFromMs);
   await atStage(['build', 'prove', 'benchmark'], async () => {
@@ -90,29 +90,34 @@ test('rollback goes back to the baseline and pauses; re-run and resume work', {
   timeout: 600_000,
 }, async () => {
   const before = await api.progress(org);
-  const reply = JSON.parse(await ratchet(['rollback', org, '--to-baseline', '--json'])) as {
+  const reply = JSON.parse(
+    await ratchet(rig.stack, ['rollback', org, '--to-baseline', '--json']),
+  ) as {
     kind: string;
     version: number;
   };
   assert.equal(reply.kind, 'tombstone');
   assert.equal(reply.version, (before.activeVersion ?? 0) + 1);
   assert.equal((await api.progress(org)).activeVersion, null);
-  const rerun = JSON.parse(await ratchet(['generations', 'rerun', org, '1', '--json'])) as {
+  const rerun = JSON.parse(
+    await ratchet(rig.stack, ['generations', 'rerun', org, '1', '--json']),
+  ) as {
     workflow_id: string;
   };
   assert.equal(rerun.workflow_id, `${org}/gen/1/r1`);
   // What is paused runs nothing again.
-  await ratchet(['resume', org]);
-  await until('the re-run gave the same component, byte for byte', 240_000, async () => {
-    const args = ['generations', 'show', org, '1', '--rerun', '1', '--json'];
-    const { candidates } = JSON.parse(await ratchet(args)) as Shown;
-    const replays = candidates.flatMap(({ verdicts }) =>
-      verdicts.filter(({ gate }) => gate === 'replay'),
-    );
-    assert.ok(replays.every(({ verdict }) => verdict === 'same'));
-    return replays.length > 0;
-  });
+  await ratchet(rig.stack, ['resume', org]);
+  await until('the re-run was compared', 240_000, async () => (await replays()).length > 0);
+  assert.deepEqual(new Set(await replays()), new Set(['same']));
 });
+
+/** How each component of the first re-run compares to the recorded one. */
+async function replays(): Promise<string[]> {
+  const args = ['generations', 'show', org, '1', '--rerun', '1', '--json'];
+  const { candidates } = JSON.parse(await ratchet(rig.stack, args)) as Shown;
+  const verdicts = candidates.flatMap((candidate) => candidate.verdicts);
+  return verdicts.filter(({ gate }) => gate === 'replay').map(({ verdict }) => verdict);
+}
 
 interface Shown {
   candidates: { verdicts: { gate: string; verdict: string }[] }[];
@@ -132,13 +137,4 @@ async function file(name: string, rules: readonly unknown[]): Promise<string> {
   const path = join(rig.stack.stateDir, name);
   await writeFile(path, stringify({ org, rules }));
   return path;
-}
-
-async function ratchet(args: string[]): Promise<string> {
-  const program = join(repositoryRoot, 'control', 'bin', 'ratchet.mjs');
-  const tokens = await readFile(join(rig.stack.stateDir, 'cli.json'), 'utf8');
-  const { api: url, token } = JSON.parse(tokens) as { api: string; token: string };
-  const env = { ...process.env, RATCHET_API: url, RATCHET_TOKEN: token };
-  const { stdout } = await run(process.execPath, [program, ...args], { env, timeout: 60_000 });
-  return stdout;
 }

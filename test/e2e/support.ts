@@ -1,8 +1,10 @@
 /** A whole stack of real servers in a directory of its own, and traffic with its books. */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { jetstream } from '@nats-io/jetstream';
 import { Ledger } from '../../bench/oracle/ledger.ts';
 import { seededRandom } from '../../bench/workloads/random.ts';
@@ -14,6 +16,7 @@ import { compileConfiguration } from '../../control/configuration/index.ts';
 import {
   connectNats,
   freePorts,
+  repositoryRoot,
   type ServiceName,
   type Stack,
   startStack,
@@ -123,6 +126,18 @@ export async function startFlow(
 export async function administrator(stack: Stack, orgs: readonly string[]): Promise<ApiClient> {
   const tokens = await ensureTokens(stack.stateDir, orgs, stack.addresses.api);
   return new ApiClient(tokens.api, tokens.token);
+}
+
+const run = promisify(execFile);
+
+/** The command line as its users run it; answers what it wrote. */
+export async function ratchet(stack: Stack, args: readonly string[]): Promise<string> {
+  const program = join(repositoryRoot, 'control', 'bin', 'ratchet.mjs');
+  const tokens = await readFile(join(stack.stateDir, 'cli.json'), 'utf8');
+  const { api: url, token } = JSON.parse(tokens) as { api: string; token: string };
+  const env = { ...process.env, RATCHET_API: url, RATCHET_TOKEN: token };
+  const { stdout } = await run(process.execPath, [program, ...args], { env, timeout: 60_000 });
+  return stdout;
 }
 
 /** Asks again and again; a fault while asking counts as "not yet" and is told if it stays. */

@@ -1,21 +1,13 @@
 /** The fleet's life on a real Temporal server, and what it means for a tenant's own module. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { setTimeout as wait } from 'node:timers/promises';
-import { type WorkflowHandle, WorkflowUpdateFailedError } from '@temporalio/client';
+import { WorkflowUpdateFailedError } from '@temporalio/client';
 import type { Activities, BenchmarkVerdict } from '../../activities/types.ts';
-import type { fleet } from '../../workflows/fleet.ts';
 import { FLEET, NO_CONFIGURATION } from '../../workflows/level.ts';
 import * as m from '../../workflows/messages.ts';
-import type { organization } from '../../workflows/organization.ts';
-import {
-  configuration,
-  organizationInput,
-  settings,
-  startEnvironment,
-  withWorkers,
-} from './environment.ts';
-import { type Fakes, fakes, faster, ref } from './fakes.ts';
+import { settled, until, withEntity } from './entity.ts';
+import { configuration, organizationInput, settings, startEnvironment } from './environment.ts';
+import { fakes, faster, ref } from './fakes.ts';
 
 let environment: Awaited<ReturnType<typeof startEnvironment>>;
 before(async () => {
@@ -23,50 +15,12 @@ before(async () => {
 });
 after(() => environment.temporal.teardown());
 
-type Handle = WorkflowHandle<typeof fleet> | WorkflowHandle<typeof organization>;
-
-async function withEntity(
-  fake: Fakes,
-  input: m.OrganizationInput,
-  run: (handle: Handle) => Promise<void>,
-): Promise<void> {
-  const { client } = environment.temporal;
-  const type = input.org === FLEET ? m.WORKFLOW.fleet : m.WORKFLOW.organization;
-  await withWorkers(environment, fake.activities, async () => {
-    const handle = await client.workflow.start<typeof organization>(type, {
-      workflowId: m.organizationId(input.org),
-      taskQueue: m.CONTROL_QUEUE,
-      args: [input],
-    });
-    try {
-      await run(handle);
-    } finally {
-      await handle.terminate('end of test');
-    }
-  });
-}
-
-async function until(
-  handle: Handle,
-  what: string,
-  met: (status: m.OrganizationStatus) => boolean,
-): Promise<m.OrganizationStatus> {
-  for (let turn = 0; turn < 300; turn++) {
-    const status = await handle.query(m.statusQuery);
-    if (met(status)) return status;
-    await wait(50);
-  }
-  assert.fail(`never ${what}: ${JSON.stringify(await handle.query(m.statusQuery))}`);
-}
-
-const settled = (status: m.OrganizationStatus) => status.stage === 'settled';
-
 test('the fleet waits for tenants, evolves for no configuration, and is published', async () => {
   const looks = [3, 1, 0];
   const fake = fakes({
     captureStatus: async () => ({ training: 64, held_back: 64, evolving: looks.shift() ?? 0 }),
   });
-  await withEntity(fake, organizationInput(FLEET), async (handle) => {
+  await withEntity(environment, fake, organizationInput(FLEET), async (handle) => {
     const status = await until(handle, 'settled', settled);
     assert.deepEqual(looks, [], 'it began before every tenant had settled');
     assert.equal(handle.workflowId, 'fleet');
@@ -84,7 +38,7 @@ test('the fleet waits for tenants, evolves for no configuration, and is publishe
 
 test('the fleet is changed and rolled back as an organization is; it has no rules', async () => {
   const fake = fakes();
-  await withEntity(fake, organizationInput(FLEET), async (handle) => {
+  await withEntity(environment, fake, organizationInput(FLEET), async (handle) => {
     await until(handle, 'settled', settled);
     await handle.executeUpdate(m.evolveUpdate, { args: [{ budget: { generations: 2 } }] });
     await until(handle, 'promoted thrice', (it) => settled(it) && it.outcomes.length === 3);
@@ -122,7 +76,7 @@ test('an organization that a candidate harms refuses it', async () => {
       candidates: candidates.map(({ id }) => harmed(id)),
     }),
   });
-  await withEntity(fake, organizationInput(FLEET), async (handle) => {
+  await withEntity(environment, fake, organizationInput(FLEET), async (handle) => {
     const status = await until(handle, 'settled', settled);
     assert.equal(status.outcomes[0]?.outcome, 'no-improvement');
     assert.deepEqual(status.outcomes[0]?.rejected, { benchmark: 2 });
@@ -144,7 +98,7 @@ for (const [verdict, kind] of challenges) {
     const fake = fakes({ challenge });
     const org = `held-${verdict}`;
     const limits = { settings: settings({ evolve_on_configure: true }) };
-    await withEntity(fake, organizationInput(org, limits), async (handle) => {
+    await withEntity(environment, fake, organizationInput(org, limits), async (handle) => {
       await handle.executeUpdate(m.configureUpdate, { args: [{ configuration: configuration() }] });
       await until(handle, 'settled', settled);
       await handle.signal(m.fleetChangedSignal, { version: 7 });

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
-import { type WorkflowHandle, WorkflowUpdateFailedError } from '@temporalio/client';
+import { WorkflowUpdateFailedError } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import type { ConcludeInput } from '../../activities/types.ts';
 import * as m from '../../workflows/messages.ts';
-import type { organization } from '../../workflows/organization.ts';
+import { type Handle, settled, until, withEntity } from './entity.ts';
 import {
   configuration,
   organizationInput,
@@ -13,50 +13,13 @@ import {
   startEnvironment,
   withWorkers,
 } from './environment.ts';
-import { attested, deferred, type Fakes, fakes, ref, slow } from './fakes.ts';
+import { attested, deferred, fakes, ref, slow } from './fakes.ts';
 
 let environment: Awaited<ReturnType<typeof startEnvironment>>;
 before(async () => {
   environment = await startEnvironment();
 });
 after(() => environment.temporal.teardown());
-
-type Handle = WorkflowHandle<typeof organization>;
-
-async function withOrganization(
-  fake: Fakes,
-  input: m.OrganizationInput,
-  run: (handle: Handle) => Promise<void>,
-): Promise<void> {
-  const { client } = environment.temporal;
-  await withWorkers(environment, fake.activities, async () => {
-    const handle = await client.workflow.start<typeof organization>(m.WORKFLOW.organization, {
-      workflowId: m.organizationId(input.org),
-      taskQueue: m.CONTROL_QUEUE,
-      args: [input],
-    });
-    try {
-      await run(client.workflow.getHandle(handle.workflowId));
-    } finally {
-      await client.workflow.getHandle(handle.workflowId).terminate('end of test');
-    }
-  });
-}
-
-async function until(
-  handle: Handle,
-  what: string,
-  met: (status: m.OrganizationStatus) => boolean,
-): Promise<m.OrganizationStatus> {
-  for (let turn = 0; turn < 300; turn++) {
-    const status = await handle.query(m.statusQuery);
-    if (met(status)) return status;
-    await wait(50);
-  }
-  assert.fail(`never ${what}: ${JSON.stringify(await handle.query(m.statusQuery))}`);
-}
-
-const settled = (status: m.OrganizationStatus) => status.stage === 'settled';
 
 function configure(handle: Handle, seed = 'a'): Promise<m.ConfigureReply> {
   return handle.executeUpdate(m.configureUpdate, {
@@ -84,7 +47,7 @@ test('a configuration with enough traffic evolves by itself until the budget is 
     },
   });
   const budget = { ...m.DEFAULT_BUDGET, generations: 2 };
-  await withOrganization(fake, organizationInput('self', { budget }), async (handle) => {
+  await withEntity(environment, fake, organizationInput('self', { budget }), async (handle) => {
     assert.equal((await handle.query(m.statusQuery)).stage, 'unconfigured');
     const reply = await configure(handle);
     assert.deepEqual(reply, { digest: configuration().digest, changed: true });
@@ -117,7 +80,7 @@ test('generations go on from what archive and table hold', async () => {
     expires_at_ms: Date.now() + 1e9,
     statement: 'statement:9:earlier',
   };
-  await withOrganization(fake, organizationInput('restored'), async (handle) => {
+  await withEntity(environment, fake, organizationInput('restored'), async (handle) => {
     await configure(handle);
     const status = await until(handle, 'settled', settled);
     assert.equal(status.outcomes[0]?.workflow_id, 'restored/gen/42');
@@ -137,7 +100,7 @@ test('stagnation after a promotion settles; evolve starts afresh', async () => {
     },
   });
   const budget = { ...m.DEFAULT_BUDGET, generations: 9, stagnation: 2 };
-  await withOrganization(fake, organizationInput('stagnant', { budget }), async (handle) => {
+  await withEntity(environment, fake, organizationInput('stagnant', { budget }), async (handle) => {
     await configure(handle);
     const status = await until(handle, 'settled', settled);
     assert.equal(status.settled_reason, '2 generations without improvement');
@@ -155,7 +118,7 @@ test('stagnation after a promotion settles; evolve starts afresh', async () => {
 
 test('pause stops new generations, resume goes on', async () => {
   const fake = fakes({ captureStatus: async () => ({ training: 0, held_back: 0 }) });
-  await withOrganization(fake, organizationInput('paused'), async (handle) => {
+  await withEntity(environment, fake, organizationInput('paused'), async (handle) => {
     await configure(handle);
     await handle.executeUpdate(m.pauseUpdate, { args: [{ reason: 'holiday' }] });
     const status = await until(handle, 'paused', (it) => it.paused);
@@ -180,7 +143,7 @@ test('pausing with cancel_running ends the generation under way', async () => {
       return await context.cancelled.finally(() => clearInterval(beat));
     },
   });
-  await withOrganization(fake, organizationInput('stopped'), async (handle) => {
+  await withEntity(environment, fake, organizationInput('stopped'), async (handle) => {
     await configure(handle);
     await started.promise;
     const running = await until(handle, 'building', (it) => it.running?.stage === 'build');
@@ -206,7 +169,7 @@ test('a generation that is terminated is concluded for it, and its spending coun
     },
     conclude: async () => ({ spent: { micro_usd: 2_000_000, tokens: 9 } }),
   });
-  await withOrganization(fake, organizationInput('lost'), async (handle) => {
+  await withEntity(environment, fake, organizationInput('lost'), async (handle) => {
     await configure(handle);
     await started.promise;
     await environment.temporal.client.workflow.getHandle('lost/gen/1').terminate('by hand');
@@ -226,7 +189,7 @@ test('a failed generation is run again from its inputs', async () => {
       return { candidates: candidates.map(({ id }) => attested(id)) };
     },
   });
-  await withOrganization(fake, organizationInput('rerun'), async (handle) => {
+  await withEntity(environment, fake, organizationInput('rerun'), async (handle) => {
     await configure(handle);
     const failed = await until(handle, 'settled', settled);
     assert.equal(failed.outcomes[0]?.outcome, 'failed');
@@ -247,7 +210,7 @@ test('a failed generation is run again from its inputs', async () => {
 test('rollback returns to the module before, then to none, and pauses', async () => {
   const fake = fakes();
   const budget = { ...m.DEFAULT_BUDGET, generations: 2 };
-  await withOrganization(fake, organizationInput('back', { budget }), async (handle) => {
+  await withEntity(environment, fake, organizationInput('back', { budget }), async (handle) => {
     await configure(handle);
     await until(handle, 'settled', settled);
     const [first] = fake.inputs.sign as { subject: { module: m.Ref } }[];
@@ -279,7 +242,7 @@ test('rollback returns to the module before, then to none, and pauses', async ()
 
 test('a demoted module gets a tombstone, and evolving starts again', async () => {
   const fake = fakes();
-  await withOrganization(fake, organizationInput('demoted'), async (handle) => {
+  await withEntity(environment, fake, organizationInput('demoted'), async (handle) => {
     await configure(handle);
     const before = await until(handle, 'settled', settled);
     const module = before.active?.module ?? '';
@@ -310,7 +273,7 @@ test('a manifest that no aggregator confirms is taken back', async () => {
       return { verdict };
     },
   });
-  await withOrganization(fake, organizationInput('unconfirmed'), async (handle) => {
+  await withEntity(environment, fake, organizationInput('unconfirmed'), async (handle) => {
     await configure(handle);
     await until(handle, 'settled', settled);
     const status = await until(handle, 'taken back', (it) => it.active?.kind === 'tombstone');
@@ -322,7 +285,7 @@ test('a manifest that no aggregator confirms is taken back', async () => {
 test('a manifest is renewed at half its life', async () => {
   const fake = fakes();
   const input = organizationInput('renewed', { settings: settings({ manifest_life_ms: 4_000 }) });
-  await withOrganization(fake, input, async (handle) => {
+  await withEntity(environment, fake, input, async (handle) => {
     await configure(handle);
     const before = await until(handle, 'settled', settled);
     const status = await until(handle, 'renewed', (it) => (it.active?.version ?? 0) >= 2);
@@ -333,7 +296,7 @@ test('a manifest is renewed at half its life', async () => {
 
 test('a new configuration starts over; the old module is no incumbent', async () => {
   const fake = fakes();
-  await withOrganization(fake, organizationInput('changed'), async (handle) => {
+  await withEntity(environment, fake, organizationInput('changed'), async (handle) => {
     await configure(handle, 'a');
     await until(handle, 'settled', settled);
     await configure(handle, 'b');
@@ -357,7 +320,7 @@ test('continue-as-new keeps state, answers and queries', async () => {
     settings: settings({ generations_per_run: 1 }),
     budget: { ...m.DEFAULT_BUDGET, generations: 3 },
   });
-  await withOrganization(fake, input, async (handle) => {
+  await withEntity(environment, fake, input, async (handle) => {
     const request = { request_id: 'budget', budget: { seconds: 600 } };
     const reply = await handle.executeUpdate(m.setBudgetUpdate, { args: [request] });
     await configure(handle);
@@ -377,7 +340,7 @@ test('continue-as-new keeps state, answers and queries', async () => {
 
 test('requests that cannot be met are refused with their reason', async () => {
   const fake = fakes({ captureStatus: async () => ({ training: 0, held_back: 0 }) });
-  await withOrganization(fake, organizationInput('refusing'), async (handle) => {
+  await withEntity(environment, fake, organizationInput('refusing'), async (handle) => {
     const { invalid, conflict, unknown } = m.REJECTION;
     const evolve = (request: m.EvolveRequest) =>
       handle.executeUpdate(m.evolveUpdate, { args: [request] });
@@ -429,7 +392,7 @@ test('traffic that moved away starts a new evolution by itself', async () => {
     observe: async () => ({ verdict: told[looks++] ?? 'steady', reason: 'points a message' }),
   });
   const watched = organizationInput('watched', { settings: settings({ observe_ms: 300 }) });
-  await withOrganization(fake, watched, async (handle) => {
+  await withEntity(environment, fake, watched, async (handle) => {
     await configure(handle);
     const again = await until(handle, 'evolved again', ({ outcomes }) => outcomes.length === 2);
     assert.deepEqual(

@@ -108,7 +108,8 @@ impl Publisher {
                 nothing: true,
             });
         }
-        if self.room.is_full().await {
+        let bodies = messages.iter().map(|message| message.body.len());
+        if !self.room.is_there_for(bodies).await {
             return Err(NotStored {
                 why: "the stream is full: what is left of it is for time".to_owned(),
                 nothing: true,

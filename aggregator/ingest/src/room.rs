@@ -12,6 +12,8 @@ use parking_lot::Mutex;
 const STREAM: &str = "INGEST";
 /// One part in so many is not for points.
 const KEPT_PART: u64 = 16;
+/// What the stream keeps beside a body: subject, headers, its own record.
+const BESIDE: u64 = 256;
 /// How long an answer holds, and how long one is waited for.
 const ASK_EVERY: Duration = Duration::from_millis(500);
 const ASK_AGAIN: Duration = Duration::from_millis(100);
@@ -22,36 +24,42 @@ pub struct Room {
     seen: Mutex<Seen>,
 }
 
+/// What was free when the stream was asked, less what was sent since: however fast one gateway
+/// sends between two answers, it does not send into what is kept.
 #[derive(Clone, Copy)]
 struct Seen {
     asked: Option<Instant>,
-    full: bool,
+    free: u64,
 }
 
 impl Room {
     pub fn new(context: Context) -> Self {
         let seen = Mutex::new(Seen {
             asked: None,
-            full: false,
+            free: u64::MAX,
         });
         Self { context, seen }
     }
 
-    /// Asks the stream now and then; who does not hear from it lets it refuse by itself.
-    pub async fn is_full(&self) -> bool {
-        if !self.is_due(Instant::now()) {
-            return self.seen.lock().full;
+    /// Whether there is room for these bodies, which is theirs then. Asks the stream now and then;
+    /// who does not hear from it lets it refuse by itself.
+    pub async fn is_there_for(&self, bodies: impl Iterator<Item = usize>) -> bool {
+        let bytes = bodies.map(|bytes| bytes as u64 + BESIDE).sum();
+        if self.is_due(Instant::now(), bytes) {
+            let answer = tokio::time::timeout(ANSWER_WITHIN, self.ask()).await;
+            self.seen.lock().free = answer.ok().flatten().unwrap_or(u64::MAX);
         }
-        let answer = tokio::time::timeout(ANSWER_WITHIN, self.ask()).await;
-        let full = answer.ok().flatten().unwrap_or(false);
-        self.seen.lock().full = full;
-        full
+        self.seen.lock().take(bytes)
     }
 
     /// Whether it is time to ask; only one asks at a time.
-    fn is_due(&self, now: Instant) -> bool {
+    fn is_due(&self, now: Instant, bytes: u64) -> bool {
         let mut seen = self.seen.lock();
-        let holds = if seen.full { ASK_AGAIN } else { ASK_EVERY };
+        let holds = if seen.free < bytes {
+            ASK_AGAIN
+        } else {
+            ASK_EVERY
+        };
         let due = seen.asked.is_none_or(|asked| now - asked >= holds);
         if due {
             seen.asked = Some(now);
@@ -59,18 +67,26 @@ impl Room {
         due
     }
 
-    async fn ask(&self) -> Option<bool> {
+    async fn ask(&self) -> Option<u64> {
         let stream = self.context.get_stream(STREAM).await.ok()?;
         let info = stream.cached_info();
-        Some(leaves_no_room(info.state.bytes, info.config.max_bytes))
+        Some(free(info.state.bytes, info.config.max_bytes))
     }
 }
 
-/// A limit below zero is none.
-fn leaves_no_room(bytes: u64, max_bytes: i64) -> bool {
+impl Seen {
+    fn take(&mut self, bytes: u64) -> bool {
+        let left = self.free.checked_sub(bytes);
+        self.free = left.unwrap_or(self.free);
+        left.is_some()
+    }
+}
+
+/// Bytes for points. A limit below zero is none.
+fn free(bytes: u64, max_bytes: i64) -> u64 {
     match u64::try_from(max_bytes) {
-        Ok(most) if most > 0 => bytes >= most - most / KEPT_PART,
-        _ => false,
+        Ok(most) if most > 0 => (most - most / KEPT_PART).saturating_sub(bytes),
+        _ => u64::MAX,
     }
 }
 
@@ -81,14 +97,26 @@ mod tests {
     #[test]
     fn the_last_part_is_not_for_points() {
         for (bytes, max_bytes, expected) in [
-            (0, 1600, false),
-            (1499, 1600, false),
-            (1500, 1600, true),
-            (u64::MAX, -1, false),
-            (u64::MAX, 0, false),
+            (0, 1600, 1500),
+            (1499, 1600, 1),
+            (1500, 1600, 0),
+            (1600, 1600, 0),
+            (9, -1, u64::MAX),
+            (9, 0, u64::MAX),
         ] {
-            let told = leaves_no_room(bytes, max_bytes);
-            assert_eq!(told, expected, "{bytes} of {max_bytes}");
+            assert_eq!(free(bytes, max_bytes), expected, "{bytes} of {max_bytes}");
+        }
+    }
+
+    #[test]
+    fn what_is_sent_takes_room_until_the_stream_is_asked_again() {
+        let mut seen = Seen {
+            asked: None,
+            free: 100,
+        };
+        for (bytes, expected, left) in [(60, true, 40), (41, false, 40), (40, true, 0)] {
+            assert_eq!(seen.take(bytes), expected, "{bytes}");
+            assert_eq!(seen.free, left, "after {bytes}");
         }
     }
 }
