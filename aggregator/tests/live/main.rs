@@ -11,6 +11,7 @@ mod forward;
 mod gateway;
 mod load;
 mod malformed;
+mod neighbours;
 mod observe;
 mod output;
 mod process;
