@@ -135,6 +135,23 @@ describe('partitions', () => {
     assert.equal((await js.publish('ingest.acme', 'x', { msgID: 'one' })).duplicate, false);
     assert.equal((await js.publish('ingest.acme', 'x', { msgID: 'one' })).duplicate, true);
   });
+
+  test('a full stream refuses what is new and keeps what it acknowledged', async () => {
+    const manager = await jetstreamManager(connections.admin);
+    const { config, state: held } = await manager.streams.info('INGEST');
+    const max_bytes = held.bytes + 4_096;
+    await manager.streams.update('INGEST', { ...config, max_bytes });
+    const js = jetstream(connections.producer);
+    const fill = async () => {
+      for (let count = 0; count < 100; count++) await js.publish('ingest.acme', 'x'.repeat(1_000));
+    };
+    await assert.rejects(fill, /maximum bytes exceeded/);
+    const { state: full } = await manager.streams.info('INGEST');
+    assert.equal(full.first_seq, held.first_seq);
+    assert.ok(full.messages > held.messages);
+    assert.deepEqual((await provision(connections.admin)).updated, ['INGEST']);
+    await js.publish('ingest.acme', 'there is room again');
+  });
 });
 
 describe('the control plane is kept from held-back messages', () => {

@@ -1,5 +1,7 @@
 //! One organization at a hundred times the load of another, in the same partition.
 
+use std::time::{Duration, Instant};
+
 use async_nats::jetstream::consumer::pull::OrderedConfig;
 use futures::StreamExt;
 use ratchet_aggregator::identity::Org;
@@ -19,6 +21,7 @@ const NOISY_MESSAGES: usize = 100 * QUIET_MESSAGES;
 const NOISY_RULES: usize = 200;
 const NOISY_POINTS: usize = 1_000;
 const WINDOW_MS: i64 = 1_000;
+const SERVED_WITHIN: Duration = Duration::from_secs(180);
 
 /// Two organizations of one partition.
 fn neighbours() -> [String; 2] {
@@ -82,8 +85,10 @@ async fn a_hundred_times_the_load_delays_a_neighbour_by_turns_not_by_its_backlog
         let series = format!("ratchet_messages_total{{org=\"{org}\"}}");
         aggregator.metric(&series).await as usize
     };
+    let until = Instant::now() + SERVED_WITHIN;
     while served(&noisy).await < NOISY_MESSAGES || served(&quiet).await < QUIET_MESSAGES {
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        assert!(Instant::now() < until, "not everything is served");
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
     stage.settle(1).await;
     let emitted = emitted(&stage).await;
