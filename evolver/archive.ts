@@ -80,7 +80,6 @@ export class Archive {
       random_after: input.randomAfter ? JSON.stringify(input.randomAfter) : null,
       plan: input.plan ?? null,
       profile: input.profile ?? null,
-      workflow_run: input.workflowRun ?? null,
       started_at_ms: input.startedAtMs,
     };
     this.#insert('generations', row, ['configuration', 'parent', 'random_before']);
@@ -144,7 +143,7 @@ export class Archive {
   recordResult(candidate: string, result: CandidateResult): void {
     const changed = this.#database
       .prepare(
-        `UPDATE candidates SET syntax = coalesce(?, syntax), core = coalesce(?, core),
+        `UPDATE candidates SET syntax = coalesce(?, syntax),
          module = coalesce(?, module), module_size = coalesce(?, module_size),
          build_ms = coalesce(?, build_ms), benchmark = coalesce(?, benchmark),
          ratio_to_baseline = coalesce(?, ratio_to_baseline), ratio = coalesce(?, ratio),
@@ -153,7 +152,7 @@ export class Archive {
          fuel_per_point = coalesce(?, fuel_per_point) WHERE id = ?`,
       )
       .run(
-        ...[result.syntax, result.core, result.module, result.moduleSize, result.buildMs],
+        ...[result.syntax, result.module, result.moduleSize, result.buildMs],
         ...[result.benchmark, result.ratioToBaseline, result.ratio].map((each) => each ?? null),
         ...[result.ci95?.[0], result.ci95?.[1], result.usPerMessage, result.fuelPerPoint],
         candidate,

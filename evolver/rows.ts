@@ -16,7 +16,6 @@ export interface GenerationInput {
   plan?: string | null;
   profile?: string | null;
   epoch?: number;
-  workflowRun?: string | null;
   startedAtMs: number;
 }
 
@@ -51,7 +50,6 @@ export interface GenerationRow {
   detail: string | null;
   promoted: string | null;
   commit: string | null;
-  workflowRun: string | null;
   startedAtMs: number;
   endedAtMs: number | null;
   candidates: number;
@@ -97,7 +95,6 @@ export interface Cost {
 /** Results that arrive later; null and absent leave what is stored alone. */
 export interface CandidateResult {
   syntax?: string | null;
-  core?: string | null;
   module?: string | null;
   moduleSize?: number | null;
   buildMs?: number | null;
@@ -142,7 +139,6 @@ export interface CandidateRow {
   features: Features | null;
   source: string;
   syntax: string | null;
-  core: string | null;
   module: string | null;
   moduleSize: number | null;
   buildMs: number | null;

@@ -16,7 +16,6 @@ export interface StoredGeneration {
   detail: Text;
   promoted: Text;
   commit_id: Text;
-  workflow_run: Text;
   epoch: number;
   plan: Text;
   inputs: Text;
@@ -45,7 +44,6 @@ export interface StoredCandidate {
   features: Text;
   source: string;
   syntax: Text;
-  core: Text;
   module: Text;
   module_size: Amount;
   build_ms: Amount;

@@ -43,7 +43,7 @@ function stagesOf(fates: readonly Fate[], asked: MutateInput[]): TrialStages {
     benchmark: async ({ candidate: id, component: { digest } }): Promise<BenchmarkVerdict> => {
       const ratio = fate(digest);
       if (typeof ratio !== 'number') return { id, verdict: 'diverged', reason: 'rule cpu' };
-      const figures = { us_per_message: 1, fuel_per_point: 1, ratio_to_per_point: null };
+      const figures = { us_per_message: 1, fuel_per_point: 1 };
       const ci95: [number, number] = [ratio, ratio];
       return { id, verdict: 'slow', ...figures, ratio, ci95, ratio_to_baseline: ratio };
     },

@@ -80,14 +80,12 @@ export function timedVerdict(report: Report, id: string, threshold: number): Ben
   if (module === undefined || found === undefined) {
     return { id, verdict: 'unmeasured', reason: 'not in the report' };
   }
-  const perPoint = timeOf(report, 'per-point');
   const measurement = {
     us_per_message: module.us_per_message,
     fuel_per_point: module.fuel_per_point,
     ratio: found.ratio,
     ci95: found.ci95,
     ratio_to_baseline: found.ratio / baselineRatio(report, found.reference),
-    ratio_to_per_point: perPoint === null ? null : perPoint / module.us_per_message,
   };
   const loss = report.losses?.find(({ name }) => name === id);
   if (loss !== undefined) return { id, verdict: 'loses', reason: told(loss), ...measurement };
@@ -103,8 +101,4 @@ function told({ member, members, ratio, ci95 }: NonNullable<Report['losses']>[nu
 function baselineRatio(report: Report, reference: string): number {
   if (reference === BASELINE) return 1;
   return report.ratios.find(({ name }) => name === BASELINE)?.ratio ?? 1;
-}
-
-function timeOf(report: Report, name: string): number | null {
-  return report.modules.find((module) => module.name === name)?.us_per_message ?? null;
 }

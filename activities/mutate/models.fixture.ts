@@ -267,7 +267,7 @@ export function scriptedStages(store: ContentStore): Omit<TrialStages, 'mutate'>
       }
       return {
         ...{ id, verdict: 'faster', ratio: 2, ci95: [2, 2], ratio_to_baseline: 2 },
-        ...{ us_per_message: 1, fuel_per_point: 1, ratio_to_per_point: null },
+        ...{ us_per_message: 1, fuel_per_point: 1 },
       };
     },
   };

@@ -267,7 +267,7 @@ function verdictOf(id: string, measured: Measured, best: Best | null): Benchmark
   return {
     ...{ id, us_per_message, fuel_per_point, ratio, ratio_to_baseline },
     verdict: ratio > 1 ? 'faster' : 'slow',
-    ...{ ci95: [ratio, ratio], ratio_to_per_point: null },
+    ...{ ci95: [ratio, ratio] },
   };
 }
 
