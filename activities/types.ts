@@ -158,7 +158,6 @@ export interface Measurement {
   ratio: number;
   ci95: [number, number];
   ratio_to_baseline: number;
-  ratio_to_per_point: number | null;
 }
 export type BenchmarkVerdict = { id: string } & (
   | ({ verdict: 'faster' | 'slow' } & Measurement)
@@ -254,6 +253,8 @@ export interface Origin {
   mutator: MutatorName | 'specialise';
   operator: string;
   prompt: string | null;
+  /** Which model made it; null = none. */
+  model: string | null;
   linked: Ref;
   proof: Proof;
   benchmark: { evidence: string; ratio: number; ci95: [number, number] };

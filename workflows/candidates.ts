@@ -48,6 +48,7 @@ export interface Candidate {
   proof: Proof | null;
   /** Digest of what a model was asked; null = no model made it. */
   prompt: string | null;
+  model: string | null;
 }
 
 /** One gate's answer, whatever the gate. */
@@ -86,6 +87,7 @@ export function openCandidate(from: CandidateSource): Candidate {
     linked: null,
     proof: null,
     prompt: from.origin?.prompt ?? null,
+    model: from.origin?.model ?? null,
   };
 }
 

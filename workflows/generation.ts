@@ -357,6 +357,7 @@ class Generation {
           mutator: outcome.mutator,
           operator: outcome.operator,
           prompt: winner.prompt,
+          model: winner.model,
           linked: linkedOf(winner),
           proof: proofOf(winner),
           benchmark: {

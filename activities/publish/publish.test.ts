@@ -191,9 +191,10 @@ async function promotion(): Promise<ManifestSubject> {
     module,
     origin: {
       commit: 'c0ffee',
-      mutator: 'builtin',
+      mutator: 'llm',
       operator: 'dense',
-      prompt: null,
+      prompt: sha256('prompt'),
+      model: 'a-model',
       linked: await linked(module),
       proof,
       benchmark: { evidence: sha256('e'), ratio: 2, ci95: [1.9, 2.1] },
@@ -214,7 +215,11 @@ test('sign, publish, publish again, lose a race, renew, retire', async () => {
   const one = await signed(signInput(1, await promotion(), null));
   assert.deepEqual(await signed(signInput(1, await promotion(), null)), one);
   const payload = payloadOf(await store.get(one.envelope));
-  const { toolchain, proof: told } = JSON.parse(Buffer.from(payload).toString('utf8')).predicate;
+  const { predicate } = JSON.parse(Buffer.from(payload).toString('utf8'));
+  const { toolchain, mutation, proof: told } = predicate;
+  assert.deepEqual(mutation, {
+    ...{ mutator: 'llm', operator: 'dense', prompt: sha256('prompt'), model: 'a-model' },
+  });
   assert.deepEqual(toolchain, { rustc: 'rustc 1.95.0', kit: sha256('kit'), codec });
   assert.deepEqual(told, proof);
   const { keys } = JSON.parse(await readFile(settings.trustFile, 'utf8'));

@@ -60,8 +60,8 @@ export function codeOf(
   };
 }
 
-function mutationOf({ mutator, operator, prompt }: Origin) {
-  return { mutator, operator, prompt };
+function mutationOf({ mutator, operator, prompt, model }: Origin) {
+  return { mutator, operator, prompt, ...(model === null ? {} : { model }) };
 }
 
 /** Field by field: nothing else that an activity may have answered gets into a statement. */

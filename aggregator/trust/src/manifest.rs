@@ -173,6 +173,9 @@ pub struct Mutation {
     pub operator: String,
     #[serde(deserialize_with = "required")]
     pub prompt: Option<Sha256Digest>,
+    /// Which model made it. Statements that are older than this field have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -278,6 +281,9 @@ impl Predicate {
         }
         if let Some(mutation) = &self.mutation {
             bounded("mutation.operator", &mutation.operator, 1024)?;
+            if let Some(model) = &mutation.model {
+                bounded("mutation.model", model, 100)?;
+            }
         }
         self.check_proof()?;
         self.benchmark.as_ref().map_or(Ok(()), Benchmark::check)

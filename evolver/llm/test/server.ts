@@ -5,7 +5,6 @@
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { TestContext } from 'node:test';
 import { NO_USAGE, type Usage } from '../prices.ts';
 
 export type Said =
@@ -53,7 +52,11 @@ export interface Server {
 export const KEY = 'sk-ant-canary-5bd1e995';
 const CHARS_PER_TOKEN = 4;
 
-export async function messagesServer(context: TestContext, script: Script): Promise<Server> {
+/** `context` = whoever says when the test is over. */
+export async function messagesServer(
+  context: { after(act: () => void): void },
+  script: Script,
+): Promise<Server> {
   const server: Server = { url: '', key: KEY, asked: [], billed: [] };
   const cached = new Set<string>();
   const http = createServer((request, response) => {

@@ -37,7 +37,10 @@ fn signer_cases() -> Vec<Value> {
     let check = |name: &str, keys: &[&PrivateKey], expect: &str| {
         case(name, envelope(&statement(), keys), expectation(), expect)
     };
+    let of_model = [("/predicate/mutation", by_model("claude-sonnet-5-5"))];
+    let of_model = envelope(&with(statement(), &of_model), &[builder, validator]);
     vec![
+        case("of-a-model", of_model, expectation(), "accepted"),
         check("good", &[builder, validator], "accepted"),
         check("validator-first", &[validator, builder], "accepted"),
         check("stranger-too", &[stranger, builder, validator], "accepted"),
@@ -102,6 +105,10 @@ fn tampering_cases() -> Vec<Value> {
     ]
 }
 
+fn by_model(model: &str) -> Value {
+    json!({ "mutator": "llm", "operator": "rlm:full", "prompt": null, "model": model })
+}
+
 fn malformed(name: &str, text: &str) -> Value {
     let signatures = [&builder(), &validator()].map(|key| countersign(key, text.as_bytes()));
     let envelope = String::from_utf8(dsse::write(text.as_bytes(), &signatures)).unwrap();
@@ -163,6 +170,8 @@ fn statement_cases() -> Vec<Value> {
         malformed("promote-without-module", &unnamed),
         of("tombstone-with-module", "kind", json!("tombstone")),
         of("schema-1", "schema", json!(1)),
+        of("model-without-name", "mutation", by_model("")),
+        of("model-with-control", "mutation", by_model("a\nb")),
         of("without-proof", "proof", json!(null)),
         of("unproven", "proof/verdict", json!("unproven")),
         of(
