@@ -88,7 +88,7 @@ test('a first generation looks at good ways of working, whatever the seed', () =
       `A, seed ${seed}`,
     );
     assert.ok(
-      draw(B).some((genome) => genome.match?.startsWith('bits')),
+      draw(B).some((genome) => /^(bits|fit)/.test(genome.match ?? '')),
       `B, seed ${seed}`,
     );
   }
@@ -123,7 +123,7 @@ test('what was measured moves the odds', () => {
     return wide / 200;
   };
   const before = share([]);
-  assert.ok(share([measured('bits128', 8), measured('bits64', 2)]) > before + 0.2);
+  assert.ok(share([measured('bits128', 8), measured('bits64', 2)]) > before + 0.1);
   assert.ok(share([measured('bits128', 1), measured('bits64', 4)]) < before);
 });
 

@@ -16,7 +16,7 @@ type Way = 'lists' | 'direct' | 'masks' | 'fit';
 const TEMPLATES: Record<Way, readonly string[]> = {
   lists: ['head', 'lists', 'tail'],
   direct: ['head', 'direct', 'tail'],
-  masks: ['head', 'masks', 'tests', 'partition', 'tail'],
+  masks: ['head', 'masks', 'partition', 'tail'],
   fit: ['fit'],
 };
 
@@ -37,7 +37,7 @@ export function expressFor(genome: Genome, situation: Situation): string {
     genome: printGenome(genes),
     way,
     has: quantities(situation),
-    one_window: way !== 'lists' || genes.windows === 'single' ? 'asked' : 'ignored',
+    one_window: asksForWindow(way, genes) ? 'asked' : 'ignored',
     level: situation.level,
     // A constant where there is one, so that the compiler may look at what it holds.
     spec: situation.level === 'tenant' ? 'spec::SPEC' : 'self.spec',
@@ -46,6 +46,11 @@ export function expressFor(genome: Genome, situation: Situation): string {
     Object.assign(settings, apply?.(genes[name] ?? plain, situation));
   }
   return compose(way, settings);
+}
+
+/** Whether a module asks if a message lies within one window of every rule. */
+function asksForWindow(way: Way, genes: Genome): boolean {
+  return way !== 'lists' || genes.windows === 'single' || genes.memo === 'twins';
 }
 
 function compose(way: Way, settings: Settings): string {

@@ -18,6 +18,7 @@ const FOLDERS = [
   'guest/codec/src/payload/message',
   'guest/codec/src/streamvbyte',
   'guest/design/src',
+  'guest/design/src/ways',
   'guest/rules/src',
 ];
 const FILE_BYTES_MAX = 64 * 1024;

@@ -1,6 +1,7 @@
 /** The grammar: every operator, in the order in which a genome lists them. */
 import type { Operator } from '../operator.ts';
 import { cells } from './cells.ts';
+import { columns } from './columns.ts';
 import { compare } from './compare.ts';
 import { dispatch } from './dispatch.ts';
 import { emit } from './emit.ts';
@@ -8,6 +9,7 @@ import { extremes } from './extremes.ts';
 import { group } from './group.ts';
 import { literals } from './literals.ts';
 import { match } from './match.ts';
+import { memo } from './memo.ts';
 import { order } from './order.ts';
 import { pull } from './pull.ts';
 import { unroll } from './unroll.ts';
@@ -20,6 +22,8 @@ export const OPERATORS: readonly Operator[] = [
   order,
   windows,
   pull,
+  columns,
+  memo,
   literals,
   compare,
   cells,

@@ -1,6 +1,9 @@
 import type { Spread } from '../../profile.ts';
 import type { Operator } from '../operator.ts';
 
+/** Bits of the widest masks: beyond them only fitted ways have one that is quick. */
+const WIDE = 128;
+
 /**
  * Where filters are evaluated: for every point, for every tag-set, or as bits over tag-sets. `fit`:
  * metric by metric, by narrow bits, wide ones (up to the number) or lists, whatever it takes. Who
@@ -13,22 +16,15 @@ export const match: Operator = {
   plain: 'set',
   options: ({ level, profile }) => {
     const [narrow, wide] = odds(profile.sets);
-    const rest = [
+    const fleet = level === 'fleet';
+    return [
       { value: 'point', prior: 0.1 },
       { value: 'set', prior: 0.7 },
+      { value: 'bits64', prior: fleet ? 1 : narrow },
+      { value: 'bits128', prior: fleet ? 1 : wide },
+      { value: 'fit64', prior: narrow },
+      { value: 'fit128', prior: fleet || profile.sets.max > WIDE ? 6 + wide : 4 },
     ];
-    if (level === 'fleet') {
-      const bits = [
-        { value: 'bits64', prior: 1 },
-        { value: 'bits128', prior: 1 },
-      ];
-      const fit = [
-        { value: 'fit64', prior: narrow },
-        { value: 'fit128', prior: 6 + wide },
-      ];
-      return [...rest, ...bits, ...fit];
-    }
-    return [...rest, { value: 'bits64', prior: narrow }, { value: 'bits128', prior: wide }];
   },
   // Dispatch by a literal decides by itself; only the way for rare messages would match then.
   matters: (genes) => genes.dispatch === 'scan',

@@ -1,5 +1,5 @@
 import type { Operator, Situation } from '../operator.ts';
-import { isMasks } from './group.ts';
+import { isFitted, isMasks } from './group.ts';
 
 /** Beyond this the table would crowd the source. */
 const KEYS_MAX = 64;
@@ -18,7 +18,7 @@ export const order: Operator = {
     const few = tables.groups.every((group) => group.length < 2);
     return [...options, { value: 'rare', prior: few ? 1 : 6 }, { value: 'common', prior: 0.5 }];
   },
-  matters: (genes) => isMasks(genes),
+  matters: (genes) => isMasks(genes) || isFitted(genes),
   apply: (value, situation) => ({
     ranks: ranks(situation, value === 'common' ? 1 : -1).join(', '),
   }),

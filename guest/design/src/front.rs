@@ -7,6 +7,7 @@ use ratchet_codec::DecodeError;
 
 /// The message's columns, as far as the rules look at them.
 pub struct Front {
+    spec: &'static Spec,
     keys: Table<true>,
     metrics: Table<true>,
     /// By string: the metric that it names, none, or not looked up yet.
@@ -15,6 +16,8 @@ pub struct Front {
     /// Per key of the rules: the message's column, or none.
     pub place: Vec<u32>,
     pub columns: Vec<Vec<u32>>,
+    /// Per key of the rules: whether its column is decoded.
+    wanted: Vec<bool>,
     /// Per tag-set: the metric of the rules, or none.
     pub metric: Vec<u32>,
     pub set: Vec<u32>,
@@ -27,12 +30,14 @@ pub struct Front {
 impl Front {
     pub fn new(spec: &'static Spec) -> Self {
         Front {
+            spec,
             keys: Table::of(spec.keys),
             metrics: Table::of(spec.metrics),
             metric_of: Vec::new(),
             ids: Vec::new(),
             place: Vec::new(),
             columns: vec![Vec::new(); spec.keys.len()],
+            wanted: vec![true; spec.keys.len()],
             metric: Vec::new(),
             set: Vec::new(),
             time: Vec::new(),
@@ -82,7 +87,37 @@ impl Front {
         Ok(())
     }
 
+    /// Everything that the rules look at.
     pub fn decode(&mut self, m: &Message<'_>, times: bool) -> Result<(), DecodeError> {
+        self.decode_points(m, times)?;
+        self.wanted.fill(true);
+        self.decode_columns(m)
+    }
+
+    /// Metrics first, and of the keys only those that rules of these metrics look at: the others
+    /// count as absent.
+    pub fn decode_met(
+        &mut self,
+        m: &Message<'_>,
+        strings: &Strings<'_>,
+        times: bool,
+    ) -> Result<(), DecodeError> {
+        self.decode_points(m, times)?;
+        self.resolve_metrics(strings);
+        self.wanted.fill(false);
+        let mut last = NONE;
+        for &metric in &self.metric {
+            if metric != NONE && metric != last {
+                for used in self.spec.metric_keys[metric as usize] {
+                    self.wanted[used.key as usize] = true;
+                }
+            }
+            last = metric;
+        }
+        self.decode_columns(m)
+    }
+
+    fn decode_points(&mut self, m: &Message<'_>, times: bool) -> Result<(), DecodeError> {
         m.metric_ids(&mut self.metric)?;
         m.set_ids(&mut self.set)?;
         m.values(&mut self.value)?;
@@ -91,19 +126,25 @@ impl Front {
             m.timestamps(&mut self.time)?;
         }
         let sets = self.metric.len();
-        for (column, &place) in self.columns.iter_mut().zip(&self.place) {
-            if place == NONE {
+        if self.set.iter().any(|&set| set as usize >= sets) {
+            return Err(DecodeError::Overflow);
+        }
+        self.literal.clear();
+        self.literal.resize(m.header().strings as usize, UNSEEN);
+        Ok(())
+    }
+
+    fn decode_columns(&mut self, m: &Message<'_>) -> Result<(), DecodeError> {
+        let sets = self.metric.len();
+        let keys = self.place.iter().zip(&self.wanted);
+        for (column, (&place, &wanted)) in self.columns.iter_mut().zip(keys) {
+            if place == NONE || !wanted {
                 column.clear();
                 column.resize(sets, ABSENT);
             } else {
                 m.key_column(place, column)?;
             }
         }
-        if self.set.iter().any(|&set| set as usize >= sets) {
-            return Err(DecodeError::Overflow);
-        }
-        self.literal.clear();
-        self.literal.resize(m.header().strings as usize, UNSEEN);
         Ok(())
     }
 

@@ -17,10 +17,12 @@ mod front;
 mod lists;
 mod literals;
 mod passes;
+mod sieve;
 mod spec;
 mod tables;
 mod text;
 mod time;
+mod twins;
 mod ways;
 
 pub use circuit::{Circuit, Gate, Operation};
@@ -28,13 +30,15 @@ pub use extreme::Extreme;
 pub use forest::{Forest, Member, Node, Tree};
 pub use front::Front;
 pub use lists::Lists;
-pub use literals::{Map, Search, Table};
+pub use literals::{Map, Recognise, Search, Table};
 pub use passes::Passes;
+pub use sieve::Sieve;
 pub use spec::{KeyUse, Kind, Loose, Rule, Spec, Test};
 pub use spec::{AND, ARGUMENT, NOT, OR, STACK_MAX, TEST, TRUE};
 pub use text::{hash, head};
 pub use time::single_window;
 use time::{key_of, value_of};
+pub use twins::Twins;
 pub use ways::{Bits, Choice, Masks, Plan, View, Wide};
 
 /// Stands for nothing, and for what was not looked up yet, where a number is expected.

@@ -3,6 +3,14 @@
 use crate::{hash, Spec, NONE};
 use alloc::{vec, vec::Vec};
 use hashbrown::HashMap;
+use ratchet_codec::payload::Strings;
+
+/// Knows the literals of the rules, by number.
+pub trait Recognise {
+    /// For each string of a message the number of the literal that it is plus 1, or 0, behind what
+    /// `found` holds already.
+    fn recognise(&self, strings: &Strings<'_>, found: &mut Vec<u32>);
+}
 
 /// By binary search.
 pub struct Search(&'static Spec);
@@ -21,6 +29,12 @@ impl Search {
     }
 }
 
+impl Recognise for Search {
+    fn recognise(&self, strings: &Strings<'_>, found: &mut Vec<u32>) {
+        found.extend(strings.iter().map(|text| self.find(text).wrapping_add(1)));
+    }
+}
+
 /// By a hash map of texts.
 pub struct Map(HashMap<&'static [u8], u32>);
 
@@ -33,6 +47,12 @@ impl Map {
     /// The number of the literal that a text is, or `NONE`.
     pub fn find(&self, text: &[u8]) -> u32 {
         self.0.get(text).copied().unwrap_or(NONE)
+    }
+}
+
+impl Recognise for Map {
+    fn recognise(&self, strings: &Strings<'_>, found: &mut Vec<u32>) {
+        found.extend(strings.iter().map(|text| self.find(text).wrapping_add(1)));
     }
 }
 
@@ -84,6 +104,28 @@ impl<const WORDS: bool> Table<WORDS> {
         } else {
             a == b
         }
+    }
+}
+
+impl<const WORDS: bool> Recognise for Table<WORDS> {
+    /// First all places are looked at, without a branch on what lies there, then what lies there is
+    /// compared: no guess about either goes wrong often.
+    fn recognise(&self, strings: &Strings<'_>, found: &mut Vec<u32>) {
+        let (first, count) = (found.len(), strings.len());
+        // Behind what is answered: the strings whose places are taken.
+        found.resize(first + 2 * count, 0);
+        let mask = self.places.len() - 1;
+        let mut taken = first + count;
+        for (id, text) in strings.iter().enumerate() {
+            let (_, at) = self.places[hash(text) as usize & mask];
+            found[taken] = id as u32;
+            taken += usize::from(at != NONE);
+        }
+        for each in first + count..taken {
+            let id = found[each];
+            found[first + id as usize] = self.find(strings.get(id)).wrapping_add(1);
+        }
+        found.truncate(first + count);
     }
 }
 

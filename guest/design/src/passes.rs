@@ -5,6 +5,10 @@ use alloc::{vec, vec::Vec};
 
 /// More pairs of a literal and a test than this are not written down.
 const PAIRS_MAX: usize = 1 << 19;
+/// With more places of literals, by metric, than this, they are found by hashing.
+const PLACES_MAX: usize = 1 << 17;
+/// And with more pairs than this.
+const SPREAD_MAX: usize = 1 << 16;
 
 /// By a key that a metric's rules look at (a "use") and a literal: the tests that it passes there.
 #[derive(Default)]
@@ -16,6 +20,12 @@ pub struct Passes {
     /// An open table, at most half full: use, literal, and its tests in `tests`.
     table: Vec<Entry>,
     tests: Vec<u32>,
+    /// By metric and literal, with one more at both ends of each metric: where in `pairs` the tests
+    /// begin that the literal passes; empty when that would be too many.
+    places: Vec<u32>,
+    /// Of a key, and a test of it.
+    pairs: Vec<(u32, u32)>,
+    literals: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -58,9 +68,74 @@ impl Passes {
             whole,
             table: Vec::new(),
             tests: Vec::new(),
+            places: Vec::new(),
+            pairs: Vec::new(),
+            literals: spec.values.len(),
         };
         passes.fill(&pairs);
+        let places = spec.metrics.len() * (spec.values.len() + 2);
+        if places <= PLACES_MAX && pairs.len() <= SPREAD_MAX {
+            passes.spread(spec, &pairs);
+        }
         passes
+    }
+
+    /// Fills `places` and `pairs`.
+    fn spread(&mut self, spec: &Spec, pairs: &[(u32, u32, u32)]) {
+        for (metric, keys) in spec.metric_keys.iter().enumerate() {
+            let first = self.first[metric];
+            let own = first..first + keys.len() as u32;
+            let from = pairs.partition_point(|pair| pair.0 < own.start);
+            let to = pairs.partition_point(|pair| pair.0 < own.end);
+            let mut of = pairs[from..to].to_vec();
+            of.sort_unstable_by_key(|&(used, literal, test)| (literal, used, test));
+            let mut rest = &of[..];
+            // That of no literal is empty.
+            self.places.push(self.pairs.len() as u32);
+            for literal in 0..spec.values.len() as u32 {
+                self.places.push(self.pairs.len() as u32);
+                let count = rest.iter().take_while(|pair| pair.1 == literal).count();
+                let (here, behind) = rest.split_at(count);
+                let key = |used: u32| keys[(used - first) as usize].key;
+                self.pairs
+                    .extend(here.iter().map(|&(used, _, test)| (key(used), test)));
+                rest = behind;
+            }
+            self.places.push(self.pairs.len() as u32);
+        }
+    }
+
+    /// By literal, where its tests of a metric begin; empty when there are too many for that.
+    #[inline(always)]
+    pub fn places(&self, metric: usize) -> &[u32] {
+        let row = self.literals + 2;
+        self.places
+            .get(metric * row..(metric + 1) * row)
+            .unwrap_or(&[])
+    }
+
+    /// Calls back for each test of a key that a literal passes; `literal` is its number plus 1,
+    /// or 0 for none, `number` that of the use, `places` those of its metric.
+    #[inline(always)]
+    pub fn each(
+        &self,
+        places: &[u32],
+        (number, key): (u32, u32),
+        literal: u32,
+        mut each: impl FnMut(u32),
+    ) {
+        let at = literal as usize;
+        if let (Some(&from), Some(&to)) = (places.get(at), places.get(at + 1)) {
+            for &(of, test) in &self.pairs[from as usize..to as usize] {
+                if of == key {
+                    each(test);
+                }
+            }
+        } else if literal != 0 {
+            for &test in self.of(number, literal - 1) {
+                each(test);
+            }
+        }
     }
 
     fn fill(&mut self, pairs: &[(u32, u32, u32)]) {

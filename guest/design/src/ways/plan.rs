@@ -26,11 +26,12 @@ pub struct Plan {
 }
 
 impl Plan {
-    pub fn new(spec: &'static Spec) -> Self {
+    /// `ranks` says key by key when groups are split by it; without ranks, in the order of keys.
+    pub fn new(spec: &'static Spec, ranks: &[u16]) -> Self {
         let circuit = Circuit::new(spec);
         Plan {
             spec,
-            forest: Forest::new(spec, &circuit, &[]),
+            forest: Forest::new(spec, &circuit, ranks),
             circuit,
             passes: Passes::within(spec, PAIRS_MAX),
             grouped: grouped(spec),

@@ -1,7 +1,6 @@
 //! Which of a metric's tag-sets pass each test of the rules, and which agree in each key.
 
-use super::view::{Finder, View};
-use super::{Bits, Plan};
+use super::{Bits, Plan, View};
 use crate::{head, KeyUse, ABSENT, NONE};
 use alloc::{vec, vec::Vec};
 use ratchet_codec::payload::{Message, Strings};
@@ -43,6 +42,8 @@ impl<Mask: Bits, const WIDTH: usize> Resolver<Mask, WIDTH> {
         metric: usize,
         members: &[u32],
     ) -> Result<(), DecodeError> {
+        view.recognise(strings);
+        let places = plan.passes.places(metric);
         let all = Mask::first(members.len());
         self.equal[0][..members.len()].fill(all);
         self.rows = 1;
@@ -56,17 +57,17 @@ impl<Mask: Bits, const WIDTH: usize> Resolver<Mask, WIDTH> {
                 self.row_of[used.key as usize] = 0;
                 continue;
             };
-            let (values, mut finder) = view.values(column);
+            let (values, literals) = view.values(column);
             if grouped || !used.loose.is_empty() {
                 let row = self.agree(values, members, strings.len());
                 self.row_of[used.key as usize] = row as u32;
                 if !used.tests.is_empty() {
-                    let each = (values, &mut finder);
+                    let each = (values, literals, places);
                     self.test_groups(plan, (number, used), row, each, strings, members);
                 }
             } else {
-                let each = (values, &mut finder);
-                self.test_each(plan, (number, used), each, strings, members);
+                let each = (values, literals, places);
+                self.test_each(plan, (number, used), each, members);
             }
         }
         plan.circuit.evaluate(metric, all, &mut self.wires);
@@ -92,8 +93,10 @@ impl<Mask: Bits, const WIDTH: usize> Resolver<Mask, WIDTH> {
         for &set in members {
             by_value[values[set as usize] as usize] = Mask::default();
         }
-        for (at, &set) in members.iter().enumerate() {
-            by_value[values[set as usize] as usize] |= Mask::bit(at);
+        let mut bit = Mask::bit(0);
+        for &set in members {
+            by_value[values[set as usize] as usize] |= bit;
+            bit = bit.up();
         }
         let row = self.rows;
         for (equal, &set) in self.equal[row].iter_mut().zip(members) {
@@ -110,7 +113,7 @@ impl<Mask: Bits, const WIDTH: usize> Resolver<Mask, WIDTH> {
         plan: &Plan,
         (number, used): (u32, &KeyUse),
         row: usize,
-        (values, finder): (&[u32], &mut Finder<'_>),
+        (values, literals, places): (&[u32], &[u32], &[u32]),
         strings: &Strings<'_>,
         members: &[u32],
     ) {
@@ -122,16 +125,12 @@ impl<Mask: Bits, const WIDTH: usize> Resolver<Mask, WIDTH> {
                 continue;
             }
             present |= mask;
-            let literal = finder.find(strings, value);
-            if literal != NONE {
-                for &test in plan.passes.of(number, literal) {
+            let literal = literals[value as usize];
+            plan.passes
+                .each(places, (number, used.key), literal, |test| {
                     wires[test as usize] |= mask;
-                }
-                if plan.passes.whole {
-                    continue;
-                }
-            }
-            if used.loose.is_empty() {
+                });
+            if used.loose.is_empty() || (literal != 0 && plan.passes.whole) {
                 continue;
             }
             let text = strings.get(value - 1);
@@ -154,24 +153,23 @@ impl<Mask: Bits, const WIDTH: usize> Resolver<Mask, WIDTH> {
         &mut self,
         plan: &Plan,
         (number, used): (u32, &KeyUse),
-        (values, finder): (&[u32], &mut Finder<'_>),
-        strings: &Strings<'_>,
+        (values, literals, places): (&[u32], &[u32], &[u32]),
         members: &[u32],
     ) {
         let wires = &mut self.wires[..];
         let mut present = Mask::default();
-        for (at, &set) in members.iter().enumerate() {
+        let mut bit = Mask::bit(0);
+        for &set in members {
             let value = values[set as usize];
-            if value == ABSENT {
-                continue;
+            if value != ABSENT {
+                present |= bit;
             }
-            present |= Mask::bit(at);
-            let literal = finder.find(strings, value);
-            if literal != NONE {
-                for &test in plan.passes.of(number, literal) {
-                    wires[test as usize] |= Mask::bit(at);
-                }
-            }
+            let literal = literals[value as usize];
+            plan.passes
+                .each(places, (number, used.key), literal, |test| {
+                    wires[test as usize] |= bit;
+                });
+            bit = bit.up();
         }
         if used.present != NONE {
             wires[used.present as usize] = present;

@@ -1,7 +1,7 @@
 //! A message as the rules look at it. What no rule takes is never decoded, and what a message
 //! leaves behind is cleared where it was touched: the cost is the message's, not the rules'.
 
-use crate::{Spec, Table, NONE, UNSEEN};
+use crate::{Recognise, Spec, Table, NONE, UNSEEN};
 use alloc::{vec, vec::Vec};
 use ratchet_codec::payload::{Message, Strings};
 use ratchet_codec::DecodeError;
@@ -24,7 +24,8 @@ pub struct View {
     members: Vec<Vec<u32>>,
     present: Vec<u32>,
     sets: usize,
-    /// Per string: the literal of the rules that it is, none, or not looked up yet.
+    /// By string id + 1: the literal of the rules that it is, plus 1, or 0. Empty while nobody
+    /// asked.
     literal: Vec<u32>,
     has_points: bool,
     pub(crate) set: Vec<u32>,
@@ -63,7 +64,6 @@ impl View {
         if self.present.is_empty() {
             return Ok(());
         }
-        self.literal.resize(strings.len(), UNSEEN);
         self.locate(m, strings)
     }
 
@@ -163,13 +163,17 @@ impl View {
         Ok(Some(column))
     }
 
-    /// A column that was asked for, and the literals of strings beside it.
-    pub(crate) fn values(&mut self, column: usize) -> (&[u32], Finder<'_>) {
-        let finder = Finder {
-            literals: &self.literals,
-            known: &mut self.literal,
-        };
-        (&self.columns[column], finder)
+    /// Looks up the literals of a message's strings, once a message.
+    pub(crate) fn recognise(&mut self, strings: &Strings<'_>) {
+        if self.literal.is_empty() {
+            self.literal.push(0);
+            self.literals.recognise(strings, &mut self.literal);
+        }
+    }
+
+    /// A column that was asked for, and the literals that were.
+    pub(crate) fn values(&self, column: usize) -> (&[u32], &[u32]) {
+        (&self.columns[column], &self.literal)
     }
 
     pub(crate) fn values_of(&self, column: usize) -> &[u32] {
@@ -195,23 +199,5 @@ impl View {
         }
         self.has_points = true;
         Ok(())
-    }
-}
-
-/// Finds literals, each string's once a message.
-pub(crate) struct Finder<'a> {
-    literals: &'a Table<true>,
-    known: &'a mut [u32],
-}
-
-impl Finder<'_> {
-    /// The literal that a value is, given by its string id + 1, or `NONE`.
-    #[inline(always)]
-    pub(crate) fn find(&mut self, strings: &Strings<'_>, value: u32) -> u32 {
-        let known = &mut self.known[value as usize - 1];
-        if *known == UNSEEN {
-            *known = self.literals.find(strings.get(value - 1));
-        }
-        *known
     }
 }
