@@ -1,42 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { compileConfiguration, type RuleInput } from '../../control/configuration/index.ts';
-import { UNKNOWN_TRAFFIC } from '../profile.ts';
-import { tabulate } from '../spec/tables.ts';
 import { distance, FIRST_GENOME, normalise, parseGenome, printGenome } from './genome.ts';
 import type { Situation } from './operator.ts';
 import { OPERATORS } from './operators/index.ts';
 import { expressFor } from './phenotype.ts';
 import { render, TemplateError } from './template.ts';
-
-function situation(rules: Partial<RuleInput>[], keys = ['host', 'service']): Situation {
-  const inputs = rules.map(
-    (each, index): RuleInput => ({
-      id: `r${index}`,
-      metric: 'm',
-      filter: '*',
-      group_by: [],
-      aggregate: 'sum',
-      window: '30s',
-      ...each,
-    }),
-  );
-  const profiles = keys.map((key, index) => ({ key, presence: 1, cardinality: index }));
-  return {
-    level: 'tenant',
-    tables: tabulate(compileConfiguration('acme', inputs).rules),
-    profile: { ...UNKNOWN_TRAFFIC, keys: profiles },
-  };
-}
-
-const EXCLUSIVE = situation([{ filter: 'service:a' }, { filter: 'service:b' }]);
-const GROUPS = situation([{ group_by: ['host'], aggregate: 'max' }, { group_by: ['service'] }]);
-
-/** The choices that an operator offers in a situation. */
-function offered(name: string, of: Situation): string[] {
-  const operator = OPERATORS.find((each) => each.name === name);
-  return operator?.options(of).map(({ value }) => value) ?? [];
-}
+import { EXCLUSIVE, GROUPS } from './test/checks.ts';
 
 test('every genome that shows is read back from its source', () => {
   for (const of of [EXCLUSIVE, GROUPS]) {
@@ -76,37 +45,6 @@ test('choices that fail their precondition or matter to nobody become plain', ()
   check(EXCLUSIVE, { literals: 'map', compare: 'words' }, { literals: 'map' });
   check(GROUPS, { match: 'bits64', cells: 'arrays' }, { match: 'bits64' });
   check(GROUPS, { pull: 'unheard of' }, {});
-});
-
-test('preconditions of dispatch by a literal', () => {
-  const check = (rules: Partial<RuleInput>[], expected: string[]) =>
-    assert.deepEqual(offered('dispatch', situation(rules)), ['scan', ...expected]);
-  const of = (filter: string, more: Partial<RuleInput> = {}) => ({ filter, ...more });
-  check([of('service:a'), of('service:b')], ['many', 'one']);
-  check([of('service:a'), of('service:a')], ['many']);
-  check([of('service:a'), of('service:a', { metric: 'n' })], ['many', 'one']);
-  check([of('service:a', { group_by: ['service'] })], ['many', 'one']);
-  check([of('service:a', { group_by: ['host'] })], []);
-  check([of('service:a'), of('host:a')], []);
-  check([of('service:a'), of('*')], []);
-  check([of('service IN (a, b)')], []);
-  check([of('service:a*')], []);
-  check([of('NOT service:a')], []);
-  check([of('service:a AND service:b')], []);
-  check([of('*')], []);
-});
-
-test('preconditions of the others', () => {
-  const check = (name: string, of: Situation, expected: string[]) =>
-    assert.deepEqual(offered(name, of), expected, name);
-  check('order', GROUPS, ['written', 'rare', 'common']);
-  check('order', situation([{ group_by: ['host'] }], []), ['written']);
-  const many = Array.from({ length: 65 }, (_, index) => ({ group_by: [`k${index}`] }));
-  check('order', situation(many), ['written']);
-  check('extremes', GROUPS, ['compare', 'keys']);
-  check('extremes', EXCLUSIVE, ['compare']);
-  check('extremes', situation([{ aggregate: 'min' }]), ['compare', 'keys']);
-  check('match', GROUPS, ['point', 'set', 'bits64', 'bits128']);
 });
 
 test('every operator offers its plain choice, and nothing impossible', () => {
