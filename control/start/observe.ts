@@ -52,8 +52,8 @@ export async function followEvents(
 ): Promise<void> {
   const subscription = connection.subscribe('evt.*.*');
   const manager = await jetstreamManager(connection);
-  for (const [org, { model }] of tracked) {
-    const query = { last_by_subj: `evt.${org}.measured` };
+  for (const model of [fleet, ...[...tracked.values()].map((each) => each.model)]) {
+    const query = { last_by_subj: `evt.${model.org}.measured` };
     const last = await manager.streams.getMessage('MEASURED', query).catch(() => null);
     if (last !== null) model.measured ??= last.json<Measured>();
   }

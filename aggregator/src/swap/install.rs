@@ -15,7 +15,7 @@ use crate::configuration::Configuration;
 use crate::demotions::Demotion;
 use crate::events::now_ms;
 use crate::identity::Org;
-use crate::measure::Job;
+use crate::measure::{Job, LOOKED_AT_MAX};
 use crate::registry::{Entry, Installed, Level};
 
 /// A manifest can be faster than the configuration that it is for: that long it waits.
@@ -222,9 +222,9 @@ impl Swapper {
             Owner::Tenant(org) => self.shared.directory.timeline(org)?.find(&digest).cloned(),
             Owner::Fleet => {
                 let organizations = self.shared.directory.organizations();
-                organizations
-                    .iter()
-                    .find_map(|(_, timeline)| timeline.newest().cloned())
+                let newest = organizations.iter().filter_map(|(_, t)| t.newest());
+                // Who has the largest of configurations says little about all others.
+                newest.min_by_key(|each| each.blob.len()).cloned()
             }
         }
     }
@@ -303,25 +303,46 @@ impl Swapper {
 
     /// Asks for figures on held-back messages, after the fact.
     fn measure(&self, owner: &Owner, accepted: &Accepted, prepared: Prepared) {
-        let (Owner::Tenant(org), Some(bytes)) = (owner, prepared.bytes) else {
+        let Some(bytes) = prepared.bytes else {
             return;
         };
         if accepted.kind() != Kind::Promote || accepted.repeated {
             return;
         }
-        let configuration = self.smoke_configuration(owner, accepted.configuration());
-        let Some(configuration) = configuration else {
-            return;
-        };
         let job = Job {
-            org: org.clone(),
-            configuration,
+            owner: owner.name().to_owned(),
+            configuration: accepted.configuration(),
+            on: self.measured_on(owner, accepted.configuration()),
             module: prepared.module.digest(),
             version: accepted.version(),
             component: bytes.to_vec(),
         };
-        if self.measure.try_send(job).is_err() {
-            tracing::warn!(org = %org, "too many measurements wait; this one is left out");
+        if !job.on.is_empty() && self.measure.try_send(job).is_err() {
+            let org = owner.name();
+            tracing::warn!(org, "too many measurements wait; this one is left out");
+        }
+    }
+
+    /// Whose messages a module is measured on: the fleet's those of anybody.
+    fn measured_on(
+        &self,
+        owner: &Owner,
+        digest: ConfigurationDigest,
+    ) -> Vec<(Org, Arc<Configuration>)> {
+        match owner {
+            Owner::Tenant(org) => {
+                let configuration = self.smoke_configuration(owner, digest);
+                configuration
+                    .into_iter()
+                    .map(|each| (org.clone(), each))
+                    .collect()
+            }
+            Owner::Fleet => {
+                let organizations = self.shared.directory.organizations().into_iter();
+                let newest = organizations
+                    .filter_map(|(org, timeline)| Some((org, timeline.newest()?.clone())));
+                newest.take(LOOKED_AT_MAX).collect()
+            }
         }
     }
 }
