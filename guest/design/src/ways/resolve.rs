@@ -57,6 +57,9 @@ impl<Mask: Bits, const WIDTH: usize> Resolver<Mask, WIDTH> {
                 self.row_of[used.key as usize] = 0;
                 continue;
             };
+            if !grouped || !used.tests.is_empty() {
+                view.recognise_in(strings, column, members);
+            }
             let (values, literals) = view.values(column);
             if grouped || !used.loose.is_empty() {
                 let row = self.agree(values, members, strings.len());

@@ -6,6 +6,9 @@ use alloc::{vec, vec::Vec};
 use ratchet_codec::payload::{Message, Strings};
 use ratchet_codec::DecodeError;
 
+/// Of a metric's keys.
+const FEW: usize = 2;
+
 pub struct View {
     keys: Table<true>,
     metrics: Table<true>,
@@ -27,6 +30,8 @@ pub struct View {
     /// By string id + 1: the literal of the rules that it is, plus 1, or 0. Empty while nobody
     /// asked.
     literal: Vec<u32>,
+    /// Whether rules test so few keys that most strings need not be looked up.
+    few: bool,
     has_points: bool,
     pub(crate) set: Vec<u32>,
     pub(crate) time: Vec<i64>,
@@ -49,6 +54,10 @@ impl View {
             present: Vec::new(),
             sets: 0,
             literal: Vec::new(),
+            few: spec.metric_keys.iter().all(|keys| {
+                let tested = keys.iter().filter(|each| !each.tests.is_empty());
+                tested.count() <= FEW
+            }),
             has_points: false,
             set: Vec::new(),
             time: Vec::new(),
@@ -165,9 +174,30 @@ impl View {
 
     /// Looks up the literals of a message's strings, once a message.
     pub(crate) fn recognise(&mut self, strings: &Strings<'_>) {
-        if self.literal.is_empty() {
-            self.literal.push(0);
+        if !self.literal.is_empty() {
+            return;
+        }
+        self.literal.push(0);
+        if self.few {
+            self.literal.resize(strings.len() + 1, UNSEEN);
+        } else {
             self.literals.recognise(strings, &mut self.literal);
+        }
+    }
+
+    /// Where few keys are tested: the literals of one column's values, before they are read.
+    pub(crate) fn recognise_in(&mut self, strings: &Strings<'_>, column: usize, members: &[u32]) {
+        if !self.few {
+            return;
+        }
+        let values = &self.columns[column];
+        for &set in members {
+            let value = values[set as usize];
+            let known = &mut self.literal[value as usize];
+            if *known == UNSEEN {
+                // `NONE` becomes 0.
+                *known = self.literals.find(strings.get(value - 1)).wrapping_add(1);
+            }
         }
     }
 
