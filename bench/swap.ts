@@ -37,7 +37,8 @@ Latency is that from the server's storing a message to its being merged.
   --help        this text
 
 Metrics: swaps; points_lost and points_misplaced, over every rule and window; added_latency_p999_ms,
-the difference of the 99.9th percentiles; and the load, with what else was measured.
+the difference of the 99.9th percentiles; and the load, with what else was measured. Lost or
+misplaced points make the exit status 1.
 `;
 
 const ORG = 'acme';
@@ -91,7 +92,7 @@ async function measureOnOwnStack(options: Options): Promise<Outcome> {
   try {
     const metrics = await measure(stack, options);
     for (const [name, value] of Object.entries(metrics)) say(`${name} ${value}`);
-    return { metrics };
+    return { metrics, failed: metrics.points_lost !== 0 || metrics.points_misplaced !== 0 };
   } finally {
     await stack.stop();
     await rm(stateDir, { recursive: true, force: true });

@@ -38,14 +38,17 @@ export function total({ counts }: Histogram): number {
   return counts.at(-1) ?? 0;
 }
 
-/** Milliseconds that a share of the messages did not exceed, interpolated within its bucket. */
+/**
+ * Milliseconds that a share of the messages did not exceed, interpolated within its bucket; of
+ * those beyond the last finite bound it is known only that they took longer, so that is answered.
+ */
 export function quantileMs(histogram: Histogram, share: number): number {
   const { bounds, counts } = histogram;
   const wanted = share * total(histogram);
   const at = counts.findIndex((count) => count >= wanted);
-  const upper = bounds[at] ?? Number.NaN;
-  if (!Number.isFinite(upper)) return Number.POSITIVE_INFINITY;
+  const upper = bounds[at] ?? Number.POSITIVE_INFINITY;
   const lower = bounds[at - 1] ?? 0;
+  if (!Number.isFinite(upper)) return 1_000 * lower;
   const below = counts[at - 1] ?? 0;
   const within = (counts[at] ?? 0) - below;
   const part = within === 0 ? 1 : (wanted - below) / within;
