@@ -119,8 +119,11 @@ impl Kernel for Services {
 /// The number of a service, in its one decimal form.
 fn number(service: &[u8]) -> Option<usize> {
     let digits = service.strip_prefix(PREFIX)?;
-    let plain = digits.iter().all(u8::is_ascii_digit) && (digits.len() == 1 || digits[0] != b'0');
-    if digits.is_empty() || digits.len() > 4 || !plain {
+    if digits.is_empty() || digits.len() > 4 {
+        return None;
+    }
+    let plain = digits.iter().all(u8::is_ascii_digit) && (digits == b"0" || digits[0] != b'0');
+    if !plain {
         return None;
     }
     let number = digits
