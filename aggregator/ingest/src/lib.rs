@@ -14,6 +14,7 @@ pub mod batch;
 pub mod body;
 pub mod buckets;
 pub mod budget;
+pub mod fingerprint;
 pub mod gateway;
 pub mod grpc;
 pub mod http;

@@ -1,33 +1,12 @@
 //! Texts by number, and what was recognised by a fingerprint.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
-
-/// Fingerprints are uniform already: they hash to themselves.
-#[derive(Default)]
-pub struct FingerprintHasher(u64);
-
-impl Hasher for FingerprintHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn write_u128(&mut self, fingerprint: u128) {
-        self.0 = fingerprint as u64;
-    }
-}
+use crate::fingerprint::{entry_bytes, FingerprintMap};
 
 /// Numbers by fingerprint.
-pub type Numbers = HashMap<u128, u32, BuildHasherDefault<FingerprintHasher>>;
+pub type Numbers = FingerprintMap<u32>;
 
-/// Memory of an entry, about: tables keep a byte beside each, and an eighth of them free.
-pub const NUMBER_BYTES: usize = (size_of::<(u128, u32)>() + 1) * 8 / 7;
+/// Memory of an entry, about.
+pub const NUMBER_BYTES: usize = entry_bytes::<u32>();
 
 /// Each text once.
 #[derive(Default)]
