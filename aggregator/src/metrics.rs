@@ -253,7 +253,7 @@ impl Metrics {
 
     fn register_state(&self, r: &mut Registry) {
         r.register("rules", "Rules in force", self.rules.clone());
-        let help = "Windows of rules that are open";
+        let help = "Open windows: one for all rules that have it";
         r.register("open_windows", help, self.open_windows.clone());
         r.register("groups", "Groups in memory", self.groups.clone());
         let help = "Values in memory, one a group and open window";

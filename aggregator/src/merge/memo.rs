@@ -2,40 +2,21 @@
 //!
 //! A message names few series and many rules, so the groups of one series lie side by side: one
 //! row a series, one column a rule of the metric. A row is a few cache lines that serve all the
-//! rules of a message.
+//! rules of a message. Rules that group by nothing have one slot each, before all rows.
 
-use super::series::Series;
+/// Stands for a group that is not known, and for the row of a series that has none.
+pub const UNKNOWN: u32 = u32::MAX;
 
-const UNKNOWN: u32 = u32::MAX;
-
-/// The rows of one metric.
-#[derive(Default)]
-struct Rows {
-    columns: usize,
-    groups: Vec<u32>,
-}
-
-/// The groups of one rule, by series.
-#[derive(Clone, Copy)]
-pub struct Column<'a> {
-    groups: &'a [u32],
-    columns: usize,
-    column: usize,
-}
-
-impl Column<'_> {
-    #[inline]
-    pub fn get(self, series: u32) -> Option<u32> {
-        let slot = series as usize * self.columns + self.column;
-        let group = self.groups.get(slot).copied();
-        group.filter(|group| *group != UNKNOWN)
-    }
-}
+/// More slots than any limit allows: rows and columns add up without overflow.
+const SLOTS_MAX: usize = 1 << 31;
 
 #[derive(Default)]
 pub struct Memo {
-    metrics: Vec<Rows>,
-    slots: usize,
+    slots: Vec<u32>,
+    /// Rules that group by nothing.
+    solos: usize,
+    /// By metric: how long a row is.
+    columns: Vec<u32>,
     slots_max: usize,
     full: bool,
 }
@@ -43,27 +24,21 @@ pub struct Memo {
 impl Memo {
     pub fn new(slots_max: usize) -> Self {
         Self {
-            slots_max,
+            slots_max: slots_max.min(SLOTS_MAX),
             ..Self::default()
         }
     }
 
-    /// Forgets everything, and lays out `columns[metric]` columns a row from now on.
-    pub fn lay_out(&mut self, columns: &[usize]) {
-        let rows = |columns: &usize| Rows {
-            columns: *columns,
-            groups: Vec::new(),
-        };
-        self.metrics = columns.iter().map(rows).collect();
-        (self.slots, self.full) = (0, false);
+    /// Forgets everything, and lays out so many single slots, and `columns[metric]` columns a row.
+    pub fn lay_out(&mut self, solos: usize, columns: Vec<u32>) {
+        (self.solos, self.columns) = (solos, columns);
+        self.clear();
     }
 
-    /// Forgets every group.
+    /// Forgets every group and row.
     pub fn clear(&mut self) {
-        self.metrics
-            .iter_mut()
-            .for_each(|rows| rows.groups = Vec::new());
-        (self.slots, self.full) = (0, false);
+        self.slots = vec![UNKNOWN; self.solos];
+        self.full = false;
     }
 
     /// Whether something could not be remembered since it was cleared.
@@ -72,33 +47,29 @@ impl Memo {
     }
 
     pub fn bytes(&self) -> usize {
-        self.slots * size_of::<u32>()
+        self.slots.len() * size_of::<u32>()
     }
 
-    /// The groups of one rule.
+    /// All groups: that of a series and a rule lies at its row plus its column.
     #[inline]
-    pub fn column(&self, metric: u32, column: usize) -> Column<'_> {
-        let Rows { columns, groups } = &self.metrics[metric as usize];
-        Column {
-            groups,
-            columns: *columns,
-            column,
-        }
+    pub fn slots(&self) -> &[u32] {
+        &self.slots
     }
 
-    pub fn remember(&mut self, series: Series, column: usize, group: u32) {
-        let rows = &mut self.metrics[series.metric as usize];
-        let row = series.id as usize * rows.columns;
-        let growth = (row + rows.columns).saturating_sub(rows.groups.len());
-        if self.slots + growth > self.slots_max {
+    /// A row for a series of this metric; `UNKNOWN` when there is no room.
+    pub fn add_row(&mut self, metric: u32) -> u32 {
+        let (row, columns) = (self.slots.len(), self.columns[metric as usize] as usize);
+        if row + columns > self.slots_max.max(self.solos) {
             self.full = true;
-            return;
+            return UNKNOWN;
         }
-        if growth > 0 {
-            rows.groups.resize(row + rows.columns, UNKNOWN);
-            self.slots += growth;
-        }
-        rows.groups[row + column] = group;
+        self.slots.resize(row + columns, UNKNOWN);
+        row as u32
+    }
+
+    /// The slot at a column of a row, unless there was no room for the row.
+    pub fn slot(&mut self, row: u32, column: u32) -> Option<&mut u32> {
+        self.slots.get_mut(row as usize + column as usize)
     }
 }
 
@@ -108,28 +79,19 @@ mod tests {
 
     #[test]
     fn remembers_within_its_bounds() {
-        let series = |metric, id| Series { metric, id };
-        let get = |memo: &Memo, of: Series, column| memo.column(of.metric, column).get(of.id);
         let mut memo = Memo::new(7);
-        memo.lay_out(&[2, 3]);
-        memo.remember(series(0, 1), 1, 5);
-        memo.remember(series(1, 0), 2, 6);
-        assert_eq!(
-            (get(&memo, series(0, 1), 1), get(&memo, series(1, 0), 2)),
-            (Some(5), Some(6))
-        );
-        assert_eq!(
-            (get(&memo, series(0, 1), 0), get(&memo, series(1, 9), 0)),
-            (None, None)
-        );
+        memo.lay_out(1, vec![2, 3]);
+        assert_eq!((memo.add_row(0), memo.add_row(1)), (1, 3));
         assert!(!memo.is_full());
-        memo.remember(series(0, 2), 0, 1);
+        assert_eq!(memo.add_row(0), UNKNOWN);
         assert!(memo.is_full());
-        assert_eq!(
-            (get(&memo, series(0, 2), 0), get(&memo, series(0, 1), 1)),
-            (None, Some(5))
-        );
+        assert_eq!(memo.slot(UNKNOWN, 1), None);
+        for (row, column, group) in [(0, 0, 4), (1, 1, 5), (3, 2, 6)] {
+            *memo.slot(row, column).unwrap() = group;
+        }
+        assert_eq!(memo.slots(), [4, UNKNOWN, 5, UNKNOWN, UNKNOWN, 6]);
         memo.clear();
-        assert_eq!((memo.is_full(), get(&memo, series(0, 1), 1)), (false, None));
+        assert_eq!((memo.is_full(), memo.slots()), (false, &[UNKNOWN][..]));
+        assert_eq!(memo.add_row(1), 1);
     }
 }

@@ -1,40 +1,47 @@
-//! A message as the merge sees it: dictionary hashes and tag columns, decoded once.
+//! A message as the merge sees it: fingerprints of its tag-sets, and what group keys are made of.
 
-use ratchet_codec::payload::{Column, Header, Message, Strings};
+use ratchet_codec::payload::{Header, Message, Strings};
 use ratchet_codec::DecodeError;
 
-use super::series::{Series, SeriesTable};
+use super::memo::Memo;
+use super::series::{Series, SeriesTable, StringHasher};
 
-/// Stands for a series that was not looked up yet.
-const UNRESOLVED: Series = Series {
-    metric: NO_METRIC,
-    id: 0,
-};
 /// Stands for a metric that no rule names.
 const NO_METRIC: u32 = u32::MAX;
 /// Stands for a metric that was not looked up yet.
 const UNSEEN: u32 = u32::MAX - 1;
+/// Told apart from a value's hash, a key's is not: a tag must differ from its mirror image.
+const KEY: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Buffers that are kept from message to message.
 #[derive(Default)]
 pub struct Buffers {
-    pub mirror: Vec<u8>,
-    pub bounds: Vec<u32>,
+    mirror: Vec<u8>,
+    bounds: Vec<u32>,
     columns: Columns,
 }
 
 /// Decoded columns of one message.
 #[derive(Default)]
-pub struct Columns {
+struct Columns {
     key_ids: Vec<u32>,
     metric_ids: Vec<u32>,
     /// One a key: string id + 1 of the value in each tag-set, 0 = absent.
     keys: Vec<Vec<u32>>,
-    string_hashes: Vec<u128>,
+    /// By string id + 1; 0 stands for the absent one.
+    hashes: Vec<Hash>,
+    /// By tag-set.
+    fingerprints: Vec<Hash>,
     /// Of each string: the metric that it names.
     metrics: Vec<u32>,
-    series: Vec<Series>,
     scratch: Vec<u8>,
+}
+
+/// Two hashes of one text, or of one tag-set.
+#[derive(Clone, Copy)]
+struct Hash {
+    low: u64,
+    high: u64,
 }
 
 /// One message: its strings and its columns.
@@ -44,25 +51,20 @@ pub struct View<'a> {
 }
 
 impl Buffers {
-    /// Decodes a validated message and hands it to `use_view`; its tags only when series have to be
-    /// told apart.
+    /// Decodes a validated message and hands it to `use_view`.
     pub fn with_view<R>(
         &mut self,
         payload: &[u8],
         header: &Header,
-        with_tags: bool,
+        hasher: StringHasher,
         use_view: impl FnOnce(View<'_>) -> R,
     ) -> Result<R, DecodeError> {
         let mut source: &[u8] = payload;
         let mut message = Message::new(*header, &mut source, &mut self.mirror)?;
-        if with_tags {
-            message.pull_all()?;
-        } else {
-            message.pull_prefix()?;
-            message.pull(Column::MetricIds, Column::MetricIds)?;
-        }
-        self.columns.load(&message, with_tags)?;
+        message.pull_all()?;
+        self.columns.load(&message)?;
         let strings = message.strings(&mut self.bounds)?;
+        self.columns.hash(header, &strings, hasher);
         Ok(use_view(View {
             strings,
             columns: &mut self.columns,
@@ -71,92 +73,85 @@ impl Buffers {
 }
 
 impl Columns {
-    fn load(&mut self, message: &Message<'_>, with_tags: bool) -> Result<(), DecodeError> {
+    fn load(&mut self, message: &Message<'_>) -> Result<(), DecodeError> {
         let header = *message.header();
         message.metric_ids(&mut self.metric_ids)?;
         self.metrics.clear();
         self.metrics.resize(header.strings as usize, UNSEEN);
-        self.series.clear();
-        self.series.resize(header.sets as usize, UNRESOLVED);
-        if !with_tags {
-            return Ok(());
-        }
-        let keys = header.keys as usize;
         message.key_ids(&mut self.key_ids)?;
-        if self.keys.len() < keys {
-            self.keys.resize_with(keys, Vec::new);
+        if self.keys.len() < self.key_ids.len() {
+            self.keys.resize_with(self.key_ids.len(), Vec::new);
         }
-        for (key, column) in self.keys[..keys].iter_mut().enumerate() {
-            message.key_column(key as u32, column)?;
+        for (key, column) in (0..header.keys).zip(&mut self.keys) {
+            message.key_column(key, column)?;
         }
-        self.string_hashes.clear();
-        self.string_hashes.resize(header.strings as usize, 0);
         Ok(())
+    }
+
+    /// Hashes every string once, and folds the hashes of a tag-set's strings into its fingerprint:
+    /// its metric's, and of every tag the product of key and value, where the halves of the product
+    /// fall together.
+    fn hash(&mut self, header: &Header, strings: &Strings<'_>, hasher: StringHasher) {
+        self.hashes.clear();
+        self.hashes.push(Hash { low: 0, high: 0 });
+        let hashes = (0..header.strings).map(|id| Hash::of(hasher.hash(strings.get(id))));
+        self.hashes.extend(hashes);
+        let hashes = &self.hashes[..];
+        self.fingerprints.clear();
+        let metrics = self.metric_ids.iter().map(|id| hashes[*id as usize + 1]);
+        self.fingerprints.extend(metrics);
+        for (key, column) in self.key_ids.iter().zip(&self.keys) {
+            let key = hashes[*key as usize + 1];
+            for (fingerprint, value) in self.fingerprints.iter_mut().zip(column) {
+                fingerprint.add(key, hashes[*value as usize]);
+            }
+        }
+    }
+}
+
+impl Hash {
+    #[inline]
+    fn of(hash: u128) -> Self {
+        Hash {
+            low: hash as u64,
+            high: (hash >> 64) as u64,
+        }
+    }
+
+    /// Adds a tag, in any order. An absent value adds nothing.
+    #[inline]
+    fn add(&mut self, key: Hash, value: Hash) {
+        let fold = |key: u64, value: u64| {
+            let product = u128::from(key ^ KEY) * u128::from(value);
+            product as u64 ^ (product >> 64) as u64
+        };
+        self.low = self.low.wrapping_add(fold(key.high, value.low));
+        self.high = self.high.wrapping_add(fold(key.low, value.high));
+    }
+
+    #[inline]
+    fn bits(self) -> u128 {
+        u128::from(self.high) << 64 | u128::from(self.low)
     }
 }
 
 impl View<'_> {
-    pub fn sets(&self) -> usize {
-        self.columns.series.len()
-    }
-
-    /// The number of a tag-set's series when it was looked up before and is of this metric.
-    #[inline]
-    pub fn known(&self, set: usize, metric: u32) -> Option<u32> {
-        let series = self.columns.series.get(set)?;
-        (series.metric == metric).then_some(series.id)
-    }
-
-    /// The metric of a tag-set, if a rule names it; `set` is in range.
-    #[inline]
-    pub fn metric(&mut self, set: usize, table: &SeriesTable) -> Option<u32> {
-        let id = self.columns.metric_ids[set] as usize;
-        if self.columns.metrics[id] == UNSEEN {
-            let hash = table.hash(self.strings.get(id as u32));
-            self.columns.metrics[id] = table.metric(hash).unwrap_or(NO_METRIC);
+    /// The series of a tag-set in range, if a rule names its metric.
+    pub fn series(
+        &mut self,
+        set: usize,
+        table: &mut SeriesTable,
+        memo: &mut Memo,
+    ) -> Option<Series> {
+        let columns = &mut *self.columns;
+        let id = columns.metric_ids[set] as usize;
+        if columns.metrics[id] == UNSEEN {
+            let metric = table.metric(columns.hashes[id + 1].bits());
+            columns.metrics[id] = metric.unwrap_or(NO_METRIC);
         }
-        let metric = self.columns.metrics[id];
-        (metric != NO_METRIC).then_some(metric)
-    }
-
-    /// The series of a tag-set, which is of this metric; `set` is in range.
-    pub fn series(&mut self, set: usize, metric: u32, table: &mut SeriesTable) -> Series {
-        if self.columns.series[set] == UNRESOLVED {
-            let metric_hash = self.string_hash(self.columns.metric_ids[set], table);
-            let fingerprint = self.fingerprint(set, metric_hash, table);
-            self.columns.series[set] = table.intern(fingerprint, metric);
-        }
-        self.columns.series[set]
-    }
-
-    /// Keys come in ascending order, so equal tag-sets make equal bytes.
-    fn fingerprint(&mut self, set: usize, metric_hash: u128, table: &SeriesTable) -> u128 {
-        let mut scratch = std::mem::take(&mut self.columns.scratch);
-        scratch.clear();
-        scratch.extend_from_slice(&metric_hash.to_le_bytes());
-        for key in 0..self.columns.key_ids.len() {
-            let value = self.columns.keys[key][set];
-            if value != 0 {
-                let key_hash = self.string_hash(self.columns.key_ids[key], table);
-                let value_hash = self.string_hash(value - 1, table);
-                scratch.extend_from_slice(&key_hash.to_le_bytes());
-                scratch.extend_from_slice(&value_hash.to_le_bytes());
-            }
-        }
-        let fingerprint = table.hash(&scratch);
-        self.columns.scratch = scratch;
-        fingerprint
-    }
-
-    #[inline]
-    fn string_hash(&mut self, id: u32, table: &SeriesTable) -> u128 {
-        let known = self.columns.string_hashes[id as usize];
-        if known != 0 {
-            return known;
-        }
-        let hash = table.hash(self.strings.get(id));
-        self.columns.string_hashes[id as usize] = hash;
-        hash
+        let metric = columns.metrics[id];
+        let fingerprint = columns.fingerprints[set].bits();
+        (metric != NO_METRIC).then(|| table.intern(fingerprint, metric, memo))
     }
 
     /// The group of a tag-set: each group-by value as `u16 length + bytes`, absent = empty.
@@ -192,4 +187,60 @@ pub fn group_values(key: &[u8]) -> impl Iterator<Item = &[u8]> {
         rest = tail;
         Some(value)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ratchet_codec::payload::validate;
+    use ratchet_codec::payload::write::MessageBuilder;
+
+    type Tags = &'static [(&'static str, &'static str)];
+
+    /// The rows of each tag-set of one message, after those of all before.
+    fn rows(table: &mut SeriesTable, memo: &mut Memo, sets: &[(&str, Tags)]) -> Vec<Option<u32>> {
+        let mut builder = MessageBuilder::new();
+        for (metric, tags) in sets {
+            builder.point(metric, tags, 0, 1.0).unwrap();
+        }
+        let payload = builder.finish().unwrap();
+        let header = validate(&payload).unwrap();
+        let mut buffers = Buffers::default();
+        let row = |view: &mut View<'_>, set, table: &mut SeriesTable, memo: &mut Memo| {
+            view.series(set, table, memo).map(|series| series.row)
+        };
+        let hasher = table.hasher();
+        let rows = buffers.with_view(&payload, &header, hasher, |mut view| {
+            let sets = 0..sets.len();
+            sets.map(|set| row(&mut view, set, table, memo)).collect()
+        });
+        rows.unwrap()
+    }
+
+    #[test]
+    fn series_are_told_apart_and_known_again() {
+        let mut table = SeriesTable::with_seed(7);
+        let (mut memo, metrics) = (Memo::new(100), ["cpu", "mem"]);
+        for metric in metrics {
+            table.intern_metric(metric.as_bytes());
+        }
+        memo.lay_out(0, vec![1, 1]);
+        let sets: [(&str, Tags); 8] = [
+            ("cpu", &[]),
+            ("mem", &[]),
+            ("cpu", &[("a", "b")]),
+            ("cpu", &[("b", "a")]),
+            ("cpu", &[("a", "b"), ("b", "a")]),
+            ("cpu", &[("a", "a"), ("b", "b")]),
+            ("net", &[("a", "b")]),
+            ("mem", &[("a", "b")]),
+        ];
+        let first = rows(&mut table, &mut memo, &sets);
+        let told = [0, 1, 2, 3, 4, 5].map(Some);
+        assert_eq!(first[..6], told);
+        assert_eq!(first[6..], [None, Some(6)]);
+        for (set, row) in sets.iter().zip(first).rev() {
+            assert_eq!(rows(&mut table, &mut memo, &[*set]), [row], "{set:?}");
+        }
+    }
 }

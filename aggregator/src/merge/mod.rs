@@ -1,11 +1,10 @@
 //! Merging: partial records of messages become aggregated points of windows.
 //!
 //! One merger an organization. It is fed message by message in stream order, so a sum adds in the
-//! same order whenever the stream is read again. A pass first resolves every record to its
-//! accumulator and checks it, and only then changes accumulators: records that are refused leave
-//! nothing behind.
+//! same order whenever the stream is read again. Records that are refused leave nothing behind.
 
 pub mod cell;
+mod fold;
 mod memo;
 mod message;
 mod pass;
@@ -13,21 +12,24 @@ mod series;
 mod table;
 #[cfg(test)]
 mod tests;
+mod window;
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use ratchet_sandbox::Record;
 use ratchet_trust::Sha256Digest;
 
-use self::memo::Memo;
+use self::fold::{Way, Work};
+use self::memo::{Memo, UNKNOWN};
 pub use self::message::group_values;
 use self::message::Buffers;
-use self::pass::Pendings;
 pub use self::pass::{LatePoints, MergeFault, Pass, RulePoints, Tally};
 use self::series::SeriesTable;
 pub use self::table::ClosedGroup;
 use self::table::{RuleTable, GROUP_BYTES};
+use self::window::{Length, Window};
 use crate::configuration::{Configuration, MeaningfulRule};
 use crate::watermark::Lateness;
 
@@ -56,10 +58,10 @@ impl Default for Limits {
     }
 }
 
-/// Which table each rule of a configuration merges into.
+/// What each rule of a configuration leads to.
 #[derive(Clone, Debug, Default)]
 pub struct Binding {
-    tables: Vec<u32>,
+    ways: Vec<Way>,
     /// Whether any rule groups by keys, so that series have to be told apart.
     is_grouped: bool,
 }
@@ -72,22 +74,33 @@ pub struct ClosedWindow {
     pub groups: Vec<ClosedGroup>,
 }
 
+/// What is kept from message to message, whose ever they are: a thread merges one at a time.
+#[derive(Default)]
+struct Scratch {
+    buffers: Buffers,
+    work: Work,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
 #[derive(Default)]
 pub struct Merger {
     limits: Limits,
     lateness: Lateness,
     tables: Vec<RuleTable>,
     by_meaning: HashMap<Sha256Digest, u32>,
+    lengths: Vec<Length>,
+    /// Open windows in no order; positions hold for one message.
+    windows: Vec<Window>,
     series: SeriesTable,
-    buffers: Buffers,
     memo: Memo,
-    pendings: Pendings,
     stamp: u32,
     groups: usize,
     cells: usize,
     /// Of groups and accumulators.
     bytes: usize,
-    open_windows: usize,
     closed_since_compaction: bool,
     /// When the next window closes.
     next_close_ms: i64,
@@ -111,8 +124,7 @@ impl Merger {
             .flat_map(|c| &c.rules)
             .map(|rule| (rule.meaning, rule.clone()))
             .collect();
-        self.tables
-            .retain(|t| used.contains_key(&t.rule.meaning) || !t.windows().is_empty());
+        self.drop_unused(|rule| used.contains_key(&rule.meaning));
         self.by_meaning = (0u32..)
             .zip(&self.tables)
             .map(|(i, t)| (t.rule.meaning, i))
@@ -122,40 +134,42 @@ impl Merger {
                 continue;
             }
             let metric = self.series.intern_metric(rule.rule.metric.as_ref());
+            let length = self.length(i64::from(rule.rule.window_ms));
             self.by_meaning.insert(meaning, self.tables.len() as u32);
-            self.tables
-                .push(RuleTable::new(rule, metric, self.lateness));
+            self.tables.push(RuleTable::new(rule, metric, length));
         }
         self.lay_out_memo();
         self.recount();
-        let table = |rule: &Arc<MeaningfulRule>| self.by_meaning[&rule.meaning];
-        let bind = |c: &Arc<Configuration>| Binding {
-            tables: c.rules.iter().map(table).collect(),
-            is_grouped: c.rules.iter().any(|rule| !rule.rule.group_by.is_empty()),
-        };
-        configurations.iter().map(bind).collect()
+        configurations.iter().map(|c| self.binding(c)).collect()
     }
 
     /// Merges the records of one message.
     pub fn merge(&mut self, pass: &Pass<'_>, records: &[Record]) -> Result<Tally, MergeFault> {
-        let mut tally = Tally::default();
         if records.is_empty() {
-            return Ok(tally);
+            return Ok(Tally::default());
         }
+        let mut scratch = SCRATCH.take();
         self.make_room(pass.header.sets as usize, records.len());
         self.next_stamp();
-        let mut buffers = std::mem::take(&mut self.buffers);
-        let resolved = buffers.with_view(
-            pass.payload,
-            pass.header,
-            pass.binding.is_grouped,
-            |mut view| self.resolve(pass, records, &mut view, &mut tally),
-        );
-        self.buffers = buffers;
-        resolved.map_err(MergeFault::Decode)??;
-        tally.matched = self.apply(records);
-        tally.records = self.pendings.len() as u64;
-        Ok(tally)
+        let merged = self.merge_in(&mut scratch, pass, records);
+        SCRATCH.set(scratch);
+        merged
+    }
+
+    fn merge_in(
+        &mut self,
+        Scratch { buffers, work }: &mut Scratch,
+        pass: &Pass<'_>,
+        records: &[Record],
+    ) -> Result<Tally, MergeFault> {
+        if !pass.binding.is_grouped {
+            return self.fold(work, pass, records, None);
+        }
+        let hasher = self.series.hasher();
+        let folded = buffers.with_view(pass.payload, pass.header, hasher, |view| {
+            self.fold(work, pass, records, Some(view))
+        });
+        folded.map_err(MergeFault::Decode)?
     }
 
     /// Closes and takes the windows that wait no longer at `time_ms`, ordered by start, length,
@@ -164,11 +178,17 @@ impl Merger {
         if time_ms < self.next_close_ms {
             return Vec::new();
         }
+        let lengths = &self.lengths;
+        let is_over = |window: &mut Window| {
+            lengths[window.length as usize].closes_at_ms(window.index) <= time_ms
+        };
+        let over: Vec<_> = self.windows.extract_if(.., is_over).collect();
         let mut closed = Vec::new();
-        for table in &mut self.tables {
-            for window in table.close(time_ms) {
-                let start_ms = window.index * table.window_ms;
-                let groups = table.contents(&window);
+        for window in &over {
+            let start_ms = window.index * self.lengths[window.length as usize].window_ms;
+            let tables = self.tables.iter_mut();
+            for table in tables.filter(|table| table.length == window.length) {
+                let groups = table.contents(window);
                 if !groups.is_empty() {
                     closed.push(ClosedWindow {
                         rule: table.rule.clone(),
@@ -191,15 +211,12 @@ impl Merger {
 
     /// The oldest message that has a point in an open window.
     pub fn first_sequence(&self) -> Option<u64> {
-        self.tables
-            .iter()
-            .flat_map(|t| t.windows())
-            .map(|w| w.first_sequence)
-            .min()
+        self.windows.iter().map(|w| w.first_sequence).min()
     }
 
+    /// Windows of all rules of a length count as one.
     pub fn open_windows(&self) -> usize {
-        self.open_windows
+        self.windows.len()
     }
 
     pub fn groups(&self) -> usize {
@@ -224,14 +241,10 @@ impl Merger {
     /// Before a pass: flushes the memo when it may not fit the message, and drops idle groups.
     fn make_room(&mut self, sets: usize, records: usize) {
         if self.memo.is_full() || self.series.count() + sets > self.limits.series {
-            self.series.flush();
-            self.memo.clear();
+            self.forget_series();
         }
         if self.closed_since_compaction && !self.may_fit(records) {
-            self.tables.iter_mut().for_each(RuleTable::compact);
-            self.memo.clear();
-            self.closed_since_compaction = false;
-            self.recount();
+            self.compact();
         }
     }
 
@@ -243,29 +256,123 @@ impl Merger {
     /// A stamp that no accumulator has.
     fn next_stamp(&mut self) {
         if self.stamp == u32::MAX {
-            self.tables.iter_mut().for_each(RuleTable::clear_stamps);
+            let cells = self.windows.iter_mut().flat_map(|window| &mut window.cells);
+            cells.for_each(|cell| cell.stamp = 0);
             self.stamp = 0;
         }
         self.stamp += 1;
     }
 
-    /// Gives every rule its column among the rules of its metric.
+    fn forget_series(&mut self) {
+        self.series.flush();
+        self.memo.clear();
+    }
+
+    /// Drops the groups that no open window has a value of; the others get other numbers.
+    fn compact(&mut self) {
+        for (at, length) in self.lengths.iter_mut().enumerate() {
+            let mut live = vec![false; length.groups as usize];
+            for window in self.windows.iter().filter(|w| w.length as usize == at) {
+                window.live().for_each(|group| live[group] = true);
+            }
+            let mut taken = 0..;
+            let move_to = |live| if live { taken.next() } else { None };
+            let moved = live.into_iter().map(move_to);
+            let moved: Vec<u32> = moved.map(|to| to.unwrap_or(UNKNOWN)).collect();
+            length.groups = taken.start;
+            let tables = self.tables.iter_mut().filter(|t| t.length as usize == at);
+            tables.for_each(|table| table.renumber(&moved));
+            let windows = self.windows.iter_mut();
+            let windows = windows.filter(|window| window.length as usize == at);
+            windows.for_each(|window| window.renumber(&moved));
+        }
+        self.forget_series();
+        self.closed_since_compaction = false;
+        self.recount();
+    }
+
+    /// Drops the rules that are not in use any more and of which no open window has a value.
+    fn drop_unused(&mut self, is_used: impl Fn(&MeaningfulRule) -> bool) {
+        let (before, windows) = (self.tables.len(), &self.windows);
+        let is_open = |table: &RuleTable| windows.iter().any(|window| table.is_in(window));
+        self.tables.retain(|t| is_used(&t.rule) || is_open(t));
+        if self.tables.len() < before {
+            self.drop_unused_lengths();
+            self.compact();
+        }
+    }
+
+    fn drop_unused_lengths(&mut self) {
+        let old = std::mem::take(&mut self.lengths);
+        let mut moved = vec![UNKNOWN; old.len()];
+        for (was, length) in old.into_iter().enumerate() {
+            if self.tables.iter().any(|t| t.length as usize == was) {
+                moved[was] = self.lengths.len() as u32;
+                self.lengths.push(length);
+            }
+        }
+        let tables = self.tables.iter_mut().map(|table| &mut table.length);
+        tables.for_each(|length| *length = moved[*length as usize]);
+        self.windows.retain_mut(|window| {
+            window.length = moved[window.length as usize];
+            window.length != UNKNOWN
+        });
+    }
+
+    /// The number of a length of windows.
+    fn length(&mut self, window_ms: i64) -> u32 {
+        let known = self.lengths.iter().position(|l| l.window_ms == window_ms);
+        known.unwrap_or_else(|| {
+            self.lengths.push(Length::new(window_ms, self.lateness));
+            self.lengths.len() - 1
+        }) as u32
+    }
+
+    fn binding(&self, configuration: &Configuration) -> Binding {
+        let way = |rule: &Arc<MeaningfulRule>| {
+            let table = self.by_meaning[&rule.meaning];
+            let bound = &self.tables[table as usize];
+            Way {
+                table,
+                metric: bound.metric,
+                column: bound.column,
+                mask: if bound.is_grouped() { u32::MAX } else { 0 },
+                length: bound.length,
+                aggregate: rule.rule.aggregate,
+            }
+        };
+        let ways: Vec<_> = configuration.rules.iter().map(way).collect();
+        Binding {
+            is_grouped: ways.iter().any(|way| way.mask != 0),
+            ways,
+        }
+    }
+
+    /// Gives every rule its column among the rules of its metric, or its single slot.
     fn lay_out_memo(&mut self) {
         let mut columns = vec![0; self.series.metrics()];
+        let mut solos = 0;
         for table in &mut self.tables {
-            let next = &mut columns[table.metric as usize];
+            let next = match table.is_grouped() {
+                true => &mut columns[table.metric as usize],
+                false => &mut solos,
+            };
             table.column = *next;
             *next += 1;
         }
-        self.memo.lay_out(&columns);
+        self.series.flush();
+        self.memo.lay_out(solos as usize, columns);
     }
 
     fn recount(&mut self) {
         self.groups = self.tables.iter().map(RuleTable::groups).sum();
-        self.cells = self.tables.iter().map(RuleTable::cells).sum();
-        self.bytes = self.tables.iter().map(RuleTable::bytes).sum();
-        self.open_windows = self.tables.iter().map(|t| t.windows().len()).sum();
-        let closes = self.tables.iter().filter_map(RuleTable::next_close_ms);
+        self.cells = self.windows.iter().map(|w| w.cells.len()).sum();
+        let groups: usize = self.tables.iter().map(RuleTable::bytes).sum();
+        self.bytes = groups + self.cells * size_of::<cell::Cell>();
+        let closes = self.windows.iter().map(|window| {
+            let length = &self.lengths[window.length as usize];
+            length.closes_at_ms(window.index)
+        });
         self.next_close_ms = closes.min().unwrap_or(i64::MAX);
     }
 }

@@ -1,19 +1,17 @@
-//! The merge state of one rule: its groups, its open windows, its accumulators.
+//! One rule and its groups.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use ratchet_rules::Aggregate;
+use ratchet_ingest::fingerprint::{entry_bytes, FingerprintMap};
 
 use super::cell::Cell;
+use super::memo::UNKNOWN;
+use super::window::Window;
 use crate::configuration::MeaningfulRule;
-use crate::watermark::Lateness;
 
-const UNKNOWN: u32 = u32::MAX;
-/// What a group costs beside its text: a key has its two counts before that, and lies in a table
-/// and in a list.
-pub const GROUP_BYTES: usize =
-    2 * size_of::<usize>() + 2 * size_of::<Arc<[u8]>>() + size_of::<u32>() + 1;
+/// What a group costs beside its text: a key has its two counts before that, and lies in a list;
+/// its number lies in a table.
+pub const GROUP_BYTES: usize = 2 * size_of::<usize>() + size_of::<Group>() + entry_bytes::<u32>();
 
 /// The final value of one group of a closed window.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,183 +23,108 @@ pub struct ClosedGroup {
     pub count: u32,
 }
 
-/// One open window of a rule: an accumulator a group.
-pub struct Window {
-    /// Start divided by the window's length.
-    pub index: i64,
-    /// The oldest message that has a point in it.
-    pub first_sequence: u64,
-    cells: Vec<Cell>,
+struct Group {
+    key: Arc<[u8]>,
+    /// Among all groups of windows as long.
+    number: u32,
 }
 
 pub struct RuleTable {
     pub rule: Arc<MeaningfulRule>,
     pub metric: u32,
-    /// Its column in the memo of its metric.
-    pub column: usize,
-    pub window_ms: i64,
-    pub aggregate: Aggregate,
-    /// Without keys to group by, all series are one group.
-    pub is_grouped: bool,
-    /// How long a window waits for late points once it has ended.
-    lateness_ms: i64,
-    groups: HashMap<Arc<[u8]>, u32>,
-    keys: Vec<Arc<[u8]>>,
+    /// The length of its windows.
+    pub length: u32,
+    /// Its column in the rows of its metric in the memo, or its single slot.
+    pub column: u32,
+    numbers: FingerprintMap<u32>,
+    /// The first `sorted` of them ascend by key.
+    groups: Vec<Group>,
+    sorted: usize,
     /// Bytes of the keys.
     text_bytes: usize,
-    /// Open windows in no order; positions hold for one pass.
-    windows: Vec<Window>,
 }
 
 impl RuleTable {
-    pub fn new(rule: Arc<MeaningfulRule>, metric: u32, lateness: Lateness) -> Self {
-        let window_ms = i64::from(rule.rule.window_ms);
-        let (aggregate, is_grouped) = (rule.rule.aggregate, !rule.rule.group_by.is_empty());
+    pub fn new(rule: Arc<MeaningfulRule>, metric: u32, length: u32) -> Self {
         Self {
             rule,
-            aggregate,
-            is_grouped,
             metric,
+            length,
             column: 0,
-            window_ms,
-            lateness_ms: lateness.of(window_ms),
-            groups: HashMap::new(),
-            keys: Vec::new(),
+            numbers: FingerprintMap::default(),
+            groups: Vec::new(),
+            sorted: 0,
             text_bytes: 0,
-            windows: Vec::new(),
         }
+    }
+
+    /// Without keys to group by, all series are one group.
+    pub fn is_grouped(&self) -> bool {
+        !self.rule.rule.group_by.is_empty()
     }
 
     pub fn groups(&self) -> usize {
-        self.keys.len()
+        self.groups.len()
     }
 
-    pub fn cells(&self) -> usize {
-        self.windows.iter().map(|w| w.cells.len()).sum()
-    }
-
-    /// Memory of groups and accumulators, about.
+    /// Memory of its groups, about.
     pub fn bytes(&self) -> usize {
-        let groups = self.keys.len() * GROUP_BYTES;
-        groups + self.text_bytes + self.cells() * size_of::<Cell>()
+        self.groups.len() * GROUP_BYTES + self.text_bytes
     }
 
-    pub fn windows(&self) -> &[Window] {
-        &self.windows
+    /// The number of the group whose key has this fingerprint.
+    pub fn group(&self, fingerprint: u128) -> Option<u32> {
+        self.numbers.get(&fingerprint).copied()
     }
 
-    pub fn group(&self, key: &[u8]) -> Option<u32> {
-        self.groups.get(key).copied()
-    }
-
-    pub fn add_group(&mut self, key: &[u8]) -> u32 {
-        let group = self.keys.len() as u32;
-        let key: Arc<[u8]> = key.into();
+    pub fn add_group(&mut self, fingerprint: u128, key: &[u8], number: u32) {
         self.text_bytes += key.len();
-        self.keys.push(key.clone());
-        self.groups.insert(key, group);
-        group
+        let key = key.into();
+        self.groups.push(Group { key, number });
+        self.numbers.insert(fingerprint, number);
     }
 
-    /// The position of the window with `index`, and whether it was opened just now.
-    pub fn open(&mut self, index: i64, sequence: u64) -> (usize, bool) {
-        if let Some(position) = self.windows.iter().rposition(|w| w.index == index) {
-            return (position, false);
+    /// What a window of its length holds of this rule, ascending by group key.
+    pub fn contents(&mut self, window: &Window) -> Vec<ClosedGroup> {
+        if self.sorted < self.groups.len() {
+            // Merges what is sorted already with the rest.
+            self.groups.sort_by(|a, b| a.key.cmp(&b.key));
+            self.sorted = self.groups.len();
         }
-        self.windows.push(Window {
-            index,
-            first_sequence: sequence,
-            cells: Vec::new(),
-        });
-        (self.windows.len() - 1, true)
-    }
-
-    /// The accumulators of the window at `position`, by group.
-    #[inline]
-    pub fn cells_mut(&mut self, position: usize) -> &mut [Cell] {
-        &mut self.windows[position].cells
-    }
-
-    /// Gives the window at `position` more accumulators.
-    pub fn grow(&mut self, position: usize, by: usize) {
-        let cells = &mut self.windows[position].cells;
-        cells.resize(cells.len() + by, Cell::EMPTY);
-    }
-
-    pub fn clear_stamps(&mut self) {
-        let cells = self.windows.iter_mut().flat_map(|window| &mut window.cells);
-        cells.for_each(|cell| cell.stamp = 0);
-    }
-
-    /// When the window with `index` closes.
-    #[inline]
-    pub fn closes_at_ms(&self, index: i64) -> i64 {
-        (index + 1) * self.window_ms + self.lateness_ms
-    }
-
-    pub fn next_close_ms(&self) -> Option<i64> {
-        let closes = self.windows.iter().map(|w| self.closes_at_ms(w.index));
-        closes.min()
-    }
-
-    /// Takes the windows that wait no longer at `time_ms`.
-    pub fn close(&mut self, time_ms: i64) -> Vec<Window> {
-        let (window_ms, lateness_ms) = (self.window_ms, self.lateness_ms);
-        let closed = |w: &mut Window| (w.index + 1) * window_ms + lateness_ms <= time_ms;
-        self.windows.extract_if(.., closed).collect()
-    }
-
-    /// What a closed window holds, ascending by group key.
-    pub fn contents(&self, window: &Window) -> Vec<ClosedGroup> {
-        let aggregate = self.aggregate;
-        let cells = window
-            .cells
-            .iter()
-            .enumerate()
-            .filter(|(_, cell)| cell.count > 0);
-        let closed = |(group, cell): (usize, &Cell)| ClosedGroup {
-            key: self.keys[group].clone(),
-            value: cell.finish(aggregate),
-            partial: cell.value,
-            count: cell.count,
+        let aggregate = self.rule.rule.aggregate;
+        let closed = |group: &Group| {
+            let cell = window.cells.get(group.number as usize);
+            let cell: &Cell = cell.filter(|cell| cell.count > 0)?;
+            Some(ClosedGroup {
+                key: group.key.clone(),
+                value: cell.finish(aggregate),
+                partial: cell.value,
+                count: cell.count,
+            })
         };
-        let mut contents: Vec<_> = cells.map(closed).collect();
-        contents.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-        contents
+        self.groups.iter().filter_map(closed).collect()
     }
 
-    /// Drops the groups that no open window has a value of; the others get other numbers.
-    pub fn compact(&mut self) {
-        let mut live = vec![false; self.keys.len()];
-        for window in &self.windows {
-            for (group, cell) in window.cells.iter().enumerate() {
-                live[group] |= cell.count > 0;
+    /// Whether a window has a value of it.
+    pub fn is_in(&self, window: &Window) -> bool {
+        let value = |group: &Group| window.cells.get(group.number as usize);
+        let mut values = self.groups.iter().filter_map(value);
+        window.length == self.length && values.any(|cell| cell.count > 0)
+    }
+
+    /// Gives groups the numbers `moved`, and drops those that have none.
+    pub fn renumber(&mut self, moved: &[u32]) {
+        self.groups.retain_mut(|Group { key, number }| {
+            *number = moved[*number as usize];
+            if *number == UNKNOWN {
+                self.text_bytes -= key.len();
             }
-        }
-        let mut moved = vec![UNKNOWN; self.keys.len()];
-        let old_keys = std::mem::take(&mut self.keys);
-        self.groups.clear();
-        self.text_bytes = 0;
-        for (group, key) in old_keys
-            .into_iter()
-            .enumerate()
-            .filter(|(group, _)| live[*group])
-        {
-            moved[group] = self.keys.len() as u32;
-            self.text_bytes += key.len();
-            self.groups.insert(key.clone(), self.keys.len() as u32);
-            self.keys.push(key);
-        }
-        for window in &mut self.windows {
-            let mut cells = Vec::new();
-            for (group, cell) in window.cells.iter().enumerate().filter(|(_, c)| c.count > 0) {
-                let to = moved[group] as usize;
-                if cells.len() <= to {
-                    cells.resize(to + 1, Cell::EMPTY);
-                }
-                cells[to] = *cell;
-            }
-            window.cells = cells;
-        }
+            *number != UNKNOWN
+        });
+        self.sorted = 0;
+        self.numbers.retain(|_, number| {
+            *number = moved[*number as usize];
+            *number != UNKNOWN
+        });
     }
 }

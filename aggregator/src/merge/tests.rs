@@ -256,6 +256,81 @@ fn an_untouched_rule_keeps_its_windows() {
     );
 }
 
+/// A rule that goes while nothing of it is open takes its groups along; those of others move.
+#[test]
+fn a_rule_that_goes_leaves_open_windows_alone() {
+    let kept = of_rules(&[rule("sum", "cpu", Aggregate::Sum, 10, &["host"])]);
+    let both = two_rules();
+    let mut bench = Bench::new(&both, Limits::default());
+    let hosts = message("cpu", &["a", "b", "c"], 1_000);
+    let all =
+        |rule, value| -> Vec<_> { (0..3).map(|set| record(rule, set, 0, 1, value)).collect() };
+    bench.merge(&hosts, &all(0, 9.0), EVERYTHING, 0).unwrap();
+    assert_eq!(bench.close(60_000).len(), 3);
+    let next = [record(1, 2, 0, 1, 1.0), record(1, 0, 0, 1, 2.0)];
+    bench.merge(&hosts, &next, EVERYTHING, 0).unwrap();
+    bench.binding = bench.merger.bind(&[kept]).remove(0);
+    assert_eq!(bench.merger.groups(), 2);
+    bench.merge(&hosts, &all(0, 0.5), EVERYTHING, 0).unwrap();
+    let sum = |host: &str, value, count| ("sum".to_owned(), 0, host.to_owned(), value, count);
+    assert_eq!(
+        bench.close(i64::MAX),
+        [sum("a", 2.5, 2), sum("b", 0.5, 1), sum("c", 1.5, 2)]
+    );
+}
+
+/// A message may touch more windows than are found by table, and some that have closed.
+#[test]
+fn a_message_of_many_windows() {
+    let mut bench = Bench::new(&two_rules(), Limits::default());
+    let mut builder = MessageBuilder::new();
+    let windows = 40u32;
+    for window in 0..windows {
+        let ts = i64::from(window) * 10_000;
+        builder.point("cpu", &[("host", "a")], ts, 1.0).unwrap();
+    }
+    let payload = builder.finish().unwrap();
+    let header = validate(&payload).unwrap();
+    let message = (payload, header);
+    let records: Vec<_> = (0..windows)
+        .map(|window| record(1, 0, window, 1, f64::from(window)))
+        .collect();
+    for _ in 0..2 {
+        let tally = bench.merge(&message, &records, EVERYTHING, 20_000).unwrap();
+        assert_eq!((tally.records, tally.late.len()), (38, 2));
+        assert_eq!(tally.matched, points(&[(1, 38)]));
+    }
+    let mut again = records.clone();
+    again.push(record(1, 0, windows - 1, 1, 1.0));
+    let fault = bench.merge(&message, &again, EVERYTHING, 20_000);
+    assert_eq!(fault.unwrap_err().reason(), "record-duplicate");
+    let values: Vec<_> = bench.close(i64::MAX).into_iter().map(|w| w.3).collect();
+    let expected: Vec<_> = (2..windows).map(|window| 2.0 * f64::from(window)).collect();
+    assert_eq!(values, expected);
+}
+
+/// Rules without keys to group by are merged without a look at the message.
+#[test]
+fn all_series_are_one_group_without_keys() {
+    let rules = [
+        rule("all", "cpu", Aggregate::Sum, 10, &[]),
+        rule("top", "cpu", Aggregate::Max, 60, &[]),
+    ];
+    let mut bench = Bench::new(&of_rules(&rules), Limits::default());
+    let hosts = message("cpu", &["a", "b"], 1_000);
+    for value in [1.0, 2.0] {
+        let records = [record(0, 1, 0, 2, value), record(1, 0, 0, 2, -value)];
+        bench.merge(&hosts, &records, EVERYTHING, 0).unwrap();
+    }
+    let fault = bench.merge(&hosts, &[record(0, 2, 0, 1, 1.0)], EVERYTHING, 0);
+    assert_eq!(fault.unwrap_err().reason(), "record-range");
+    let twice = [record(0, 0, 0, 1, 1.0), record(0, 1, 0, 1, 1.0)];
+    let fault = bench.merge(&hosts, &twice, EVERYTHING, 0);
+    assert_eq!(fault.unwrap_err().reason(), "record-duplicate");
+    let of = |id: &str, value| (id.to_owned(), 0, String::new(), value, 4);
+    assert_eq!(bench.close(i64::MAX), [of("all", 3.0), of("top", -1.0)]);
+}
+
 #[test]
 fn groups_beyond_the_limit_are_counted_and_room_comes_back() {
     let limits = Limits {

@@ -1,0 +1,73 @@
+//! Open windows: those of all rules of one length lie in one, an accumulator a group.
+
+use super::cell::Cell;
+use crate::watermark::Lateness;
+
+/// Rules whose windows are equally long: their groups are numbered together.
+pub struct Length {
+    pub window_ms: i64,
+    /// How long a window waits for late points once it has ended.
+    lateness_ms: i64,
+    /// How many groups have a number.
+    pub groups: u32,
+}
+
+/// One open window of all rules of a length.
+pub struct Window {
+    /// Which length.
+    pub length: u32,
+    /// Start divided by the length.
+    pub index: i64,
+    /// The oldest message that has a point in it.
+    pub first_sequence: u64,
+    /// By number of the group.
+    pub cells: Vec<Cell>,
+}
+
+impl Length {
+    pub fn new(window_ms: i64, lateness: Lateness) -> Self {
+        Self {
+            window_ms,
+            lateness_ms: lateness.of(window_ms),
+            groups: 0,
+        }
+    }
+
+    /// When the window with `index` closes.
+    #[inline]
+    pub fn closes_at_ms(&self, index: i64) -> i64 {
+        (index + 1) * self.window_ms + self.lateness_ms
+    }
+}
+
+impl Window {
+    pub fn new(length: u32, index: i64, first_sequence: u64) -> Self {
+        Self {
+            length,
+            index,
+            first_sequence,
+            cells: Vec::new(),
+        }
+    }
+
+    /// The numbers of the groups that have a value.
+    pub fn live(&self) -> impl Iterator<Item = usize> + '_ {
+        let cells = self.cells.iter().enumerate();
+        cells
+            .filter(|(_, cell)| cell.count > 0)
+            .map(|(group, _)| group)
+    }
+
+    /// Gives groups the numbers `moved`; those that have a value keep it.
+    pub fn renumber(&mut self, moved: &[u32]) {
+        let mut cells = Vec::new();
+        for group in self.live() {
+            let to = moved[group] as usize;
+            if cells.len() <= to {
+                cells.resize(to + 1, Cell::EMPTY);
+            }
+            cells[to] = self.cells[group];
+        }
+        self.cells = cells;
+    }
+}
