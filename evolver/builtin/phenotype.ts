@@ -81,7 +81,8 @@ function quantities(situation: Situation): string[] {
   return has;
 }
 
-const COMMENT = /^\s*\/\/\/.*$/;
+/** But for the genome's line. Of the fleet, documentation would count as text that it spells. */
+const COMMENT = /^\s*\/\/\/?(?! genome:).*$/;
 
 /**
  * Tabs and no repeated empty lines; comments and empty lines, and then indentation, only while
