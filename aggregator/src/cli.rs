@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{bail, Context as _};
 use bytes::Bytes;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use ratchet_sandbox::{bench, policy, Limits};
+use ratchet_sandbox::{bench, policy, Limits, WasiLimits};
 use ratchet_trust::{source_policy, ModuleDigest};
 use serde_json::{json, Value};
 
@@ -61,7 +61,35 @@ pub enum Check {
         words: Option<PathBuf>,
     },
     /// A component.
-    Module { file: PathBuf },
+    Module {
+        file: PathBuf,
+        /// What it may import beside the payload.
+        #[arg(long, default_value = "none")]
+        wasi: WasiPolicy,
+    },
+}
+
+/// Which WASI world components may import.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum WasiPolicy {
+    /// No WASI at all.
+    None,
+    /// One without files, network or environment, where the clock stands still. Components that
+    /// import it may be larger, and have more memory, fuel and time.
+    Empty,
+}
+
+impl WasiPolicy {
+    fn limits(self) -> Limits {
+        let wasi = match self {
+            Self::None => None,
+            Self::Empty => Some(WasiLimits::default()),
+        };
+        Limits {
+            wasi,
+            ..Limits::default()
+        }
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -95,6 +123,9 @@ pub struct BenchArgs {
     /// Fewer messages are a fault.
     #[arg(long, default_value_t = 1)]
     min_messages: usize,
+    /// What components may import beside the payload.
+    #[arg(long, default_value = "none")]
+    wasi: WasiPolicy,
 }
 
 fn named_file(text: &str) -> Result<(String, PathBuf), String> {
@@ -117,8 +148,8 @@ pub fn answer(command: Command) -> anyhow::Result<Value> {
             what: Check::Source { file, words },
         } => check_source(&file, words.as_deref()),
         Command::Check {
-            what: Check::Module { file },
-        } => check_module(&file),
+            what: Check::Module { file, wasi },
+        } => check_module(&file, wasi),
         Command::Bench(args) => run_bench(args),
     }
 }
@@ -144,17 +175,15 @@ fn read_words(file: &Path) -> anyhow::Result<source_policy::Words> {
     Ok(source_policy::Words::new(texts))
 }
 
-fn check_module(file: &Path) -> anyhow::Result<Value> {
-    Ok(
-        match policy::check_module(&read(file)?, &Limits::default()) {
-            Ok(()) => json!({ "verdict": "pass" }),
-            Err(refusal) => json!({
-                "verdict": "refused",
-                "rule": refusal.rule(),
-                "reason": refusal.to_string(),
-            }),
-        },
-    )
+fn check_module(file: &Path, wasi: WasiPolicy) -> anyhow::Result<Value> {
+    Ok(match policy::check_module(&read(file)?, &wasi.limits()) {
+        Ok(_) => json!({ "verdict": "pass" }),
+        Err(refusal) => json!({
+            "verdict": "refused",
+            "rule": refusal.rule(),
+            "reason": refusal.to_string(),
+        }),
+    })
 }
 
 fn run_bench(args: BenchArgs) -> anyhow::Result<Value> {
@@ -178,7 +207,7 @@ fn run_bench(args: BenchArgs) -> anyhow::Result<Value> {
         rounds: args.rounds,
         time: args.seconds.map(Duration::from_secs),
         min_messages: args.min_messages,
-        limits: Limits::default(),
+        limits: args.wasi.limits(),
     })?;
     Ok(serde_json::to_value(report)?)
 }

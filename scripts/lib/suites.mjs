@@ -99,7 +99,16 @@ function nodeTests(files, filter, extra) {
 }
 
 function unitFiles() {
-  const folders = ['activities', 'bench', 'control', 'evolver', 'scripts', 'test', 'workflows'];
+  const folders = [
+    'activities',
+    'bench',
+    'control',
+    'evolver',
+    'guest/typescript/src',
+    'scripts',
+    'test',
+    'workflows',
+  ];
   return folders.flatMap(testFiles).filter((file) => !file.startsWith(`test${sep}e2e${sep}`));
 }
 

@@ -2,7 +2,8 @@
 
 use crate::host::{self, State};
 use crate::limits::{Limits, TICK};
-use crate::policy::{self, ModuleRefusal};
+use crate::policy::{self, ModuleRefusal, World};
+use crate::wasi;
 use crate::world;
 use sha2::{Digest, Sha256};
 use std::sync::{Arc, OnceLock};
@@ -60,6 +61,8 @@ pub struct Engine {
 struct Shared {
     engine: wasmtime::Engine,
     linker: Linker<State>,
+    /// Of components that import the empty WASI world; ordinary ones know nothing of it.
+    wasi_linker: Option<Linker<State>>,
     kind: Kind,
     limits: Limits,
     baseline: OnceLock<Module>,
@@ -72,12 +75,17 @@ impl Engine {
         let engine = wasmtime::Engine::new(&config(kind, &limits)).map_err(fail)?;
         let mut linker = Linker::new(&engine);
         host::link(&mut linker).map_err(fail)?;
+        let mut wasi_linker = limits.wasi.is_some().then(|| linker.clone());
+        if let Some(linker) = &mut wasi_linker {
+            wasi::link(linker).map_err(fail)?;
+        }
         start_ticking(&engine)?;
         let (baseline, per_point) = (OnceLock::new(), OnceLock::new());
         Ok(Engine {
             shared: Arc::new(Shared {
                 engine,
                 linker,
+                wasi_linker,
                 kind,
                 limits,
                 baseline,
@@ -96,8 +104,13 @@ impl Engine {
 
     /// Checks an untrusted component against the policy, and compiles it.
     pub fn compile(&self, component: &[u8]) -> Result<Module, CompileError> {
-        policy::check_module(component, &self.shared.limits)?;
-        self.prepare(component, self.shared.limits.clone(), false)
+        let limits = &self.shared.limits;
+        let world = policy::check_module(component, limits)?;
+        let limits = match world {
+            World::Payload => limits.clone(),
+            World::Wasi => limits.with_wasi().unwrap_or_else(|| limits.clone()),
+        };
+        self.prepare(component, limits, world, false)
     }
 
     /// The module that serves when no other may. Compiled on first use.
@@ -120,19 +133,30 @@ impl Engine {
             return Ok(module.clone());
         }
         let component = world::componentize(core)?;
-        let module = self.prepare(&component, self.shared.limits.builtin(), true)?;
+        let module = self.prepare(
+            &component,
+            self.shared.limits.builtin(),
+            World::Payload,
+            true,
+        )?;
         Ok(cell.get_or_init(|| module).clone())
     }
 
-    fn prepare(&self, bytes: &[u8], limits: Limits, builtin: bool) -> Result<Module, CompileError> {
+    fn prepare(
+        &self,
+        bytes: &[u8],
+        limits: Limits,
+        world: World,
+        builtin: bool,
+    ) -> Result<Module, CompileError> {
         let fail = |error: wasmtime::Error| CompileError::Compile(format!("{error:#}"));
         let missing = |name| CompileError::Compile(format!("no export {name}"));
         let component = Component::new(&self.shared.engine, bytes).map_err(fail)?;
-        let pre = self
-            .shared
-            .linker
-            .instantiate_pre(&component)
-            .map_err(fail)?;
+        let linker = match (world, &self.shared.wasi_linker) {
+            (World::Wasi, Some(linker)) => linker,
+            _ => &self.shared.linker,
+        };
+        let pre = linker.instantiate_pre(&component).map_err(fail)?;
         let export = |name| component.get_export_index(None, name).ok_or(missing(name));
         let compiled = Compiled {
             init: export(world::INIT)?,
@@ -140,6 +164,7 @@ impl Engine {
             pre,
             kind: self.shared.kind,
             limits,
+            world,
             sha256: Sha256::digest(bytes).into(),
             size: bytes.len(),
             resident: resident_bytes(&component),
@@ -163,6 +188,7 @@ pub(crate) struct Compiled {
     pub process: ComponentExportIndex,
     pub kind: Kind,
     pub limits: Limits,
+    pub world: World,
     sha256: [u8; 32],
     size: usize,
     resident: usize,
@@ -202,6 +228,11 @@ impl Module {
     /// Whether it is one of the engine's own modules.
     pub fn is_builtin(&self) -> bool {
         self.compiled.builtin
+    }
+
+    /// What it imports.
+    pub fn world(&self) -> World {
+        self.compiled.world
     }
 
     /// Its limits: wider than the engine's when it is built in.
@@ -249,7 +280,7 @@ fn pool(limits: &Limits) -> PoolingAllocationConfig {
         .max_tables_per_component(policy::TABLES_MAX)
         .max_tables_per_module(policy::TABLES_MAX)
         .table_elements(policy::TABLE_ELEMENTS_MAX as usize)
-        .max_memory_size(limits.builtin().memory_bytes)
+        .max_memory_size(limits.memory_bytes_max())
         .max_unused_warm_slots(WARM_SLOTS)
         .linear_memory_keep_resident(KEEP_RESIDENT)
         .table_keep_resident(1 << 16)

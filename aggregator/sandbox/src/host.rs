@@ -1,5 +1,7 @@
 //! What an instance may ask of the host: byte ranges of the message, and memory.
 
+use crate::policy::World;
+use crate::wasi::EmptyWorld;
 use crate::world;
 use bytes::Bytes;
 use wasmtime::component::Linker;
@@ -20,10 +22,12 @@ pub(crate) struct State {
     pub memory_bytes: usize,
     /// The size that the guest wanted to grow to when it was refused.
     pub refused_memory: Option<usize>,
+    /// Of a component that imports it.
+    wasi: Option<Box<EmptyWorld>>,
 }
 
 impl State {
-    pub fn new(memory_limit: usize) -> Self {
+    pub fn new(memory_limit: usize, world: World) -> Self {
         State {
             payload: Bytes::new(),
             reads_left: 0,
@@ -32,6 +36,7 @@ impl State {
             memory_limit,
             memory_bytes: 0,
             refused_memory: None,
+            wasi: (world == World::Wasi).then(|| Box::new(EmptyWorld::new())),
         }
     }
 
@@ -44,6 +49,14 @@ impl State {
         self.bytes_left = READ_FACTOR * payload.len() as u64;
         self.reads_left = reads_max;
         self.payload = payload;
+        if let Some(wasi) = &mut self.wasi {
+            wasi.begin();
+        }
+    }
+
+    /// The empty WASI world. Asked by what was linked to it alone, and only there is one.
+    pub fn wasi(&mut self) -> &mut EmptyWorld {
+        self.wasi.get_or_insert_with(|| Box::new(EmptyWorld::new()))
     }
 
     /// Lets go of the message.

@@ -20,12 +20,13 @@ mod random;
 mod records;
 mod runner;
 mod verify;
+mod wasi;
 mod world;
 
 pub use crate::{
     engine::{CompileError, Engine, EngineError, Kind, Module},
     fault::{Fault, RecordFault},
-    limits::{Limits, TICK},
+    limits::{Limits, WasiLimits, TICK},
     records::{Record, RECORD_BYTES},
     runner::Runner,
     world::{componentize, ComponentizeError, INTERFACE},

@@ -31,11 +31,64 @@ pub struct Limits {
     pub messages_per_instance: u32,
     /// Instances alive at a time in an engine. Default 256; each reserves 4 GiB of addresses.
     pub instances_max: u32,
+    /// What holds for components that import the empty WASI world. Default none: no component may.
+    pub wasi: Option<WasiLimits>,
+}
+
+/// Bounds on components with a language's runtime in them: they are larger, and slower, than what
+/// is made for this world alone. The other limits are the same for both.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WasiLimits {
+    /// Size of a component. Default 16 MiB.
+    pub component_bytes: usize,
+    /// Linear memory of an instance. Default 64 MiB.
+    pub memory_bytes: usize,
+    /// Fuel for a message, in evaluation. Default 5,000,000,000.
+    pub fuel_per_message: u64,
+    /// Fuel for `init`, in evaluation. Default 20,000,000,000.
+    pub fuel_per_init: u64,
+    /// Epoch ticks for a message. Default 200, one second.
+    pub deadline_ticks: u64,
+    /// Epoch ticks for `init`. Default 1,000, five seconds.
+    pub init_deadline_ticks: u64,
+}
+
+impl Default for WasiLimits {
+    fn default() -> Self {
+        WasiLimits {
+            component_bytes: 16 << 20,
+            memory_bytes: 64 << 20,
+            fuel_per_message: 5_000_000_000,
+            fuel_per_init: 20_000_000_000,
+            deadline_ticks: 200,
+            init_deadline_ticks: 1_000,
+        }
+    }
 }
 
 impl Limits {
     /// By how much the limits of built-in modules are wider.
     pub const BUILTIN_FACTOR: u32 = 16;
+
+    /// The limits of a component of the empty WASI world, where the policy admits any.
+    pub(crate) fn with_wasi(&self) -> Option<Limits> {
+        let wasi = self.wasi.as_ref()?;
+        Some(Limits {
+            component_bytes: wasi.component_bytes,
+            memory_bytes: wasi.memory_bytes,
+            fuel_per_message: wasi.fuel_per_message,
+            fuel_per_init: wasi.fuel_per_init,
+            deadline_ticks: wasi.deadline_ticks,
+            init_deadline_ticks: wasi.init_deadline_ticks,
+            ..self.clone()
+        })
+    }
+
+    /// The most memory that any module of the engine may have.
+    pub(crate) fn memory_bytes_max(&self) -> usize {
+        let wasi = self.wasi.as_ref().map_or(0, |wasi| wasi.memory_bytes);
+        self.builtin().memory_bytes.max(wasi)
+    }
 
     pub(crate) fn builtin(&self) -> Limits {
         let factor = u64::from(Self::BUILTIN_FACTOR);
@@ -64,6 +117,7 @@ impl Default for Limits {
             reads_max: 4096,
             messages_per_instance: 4096,
             instances_max: 256,
+            wasi: None,
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Which components are admitted: those of exactly the guest's world, in plain WebAssembly 2.0.
+//! Which components are admitted: those of exactly the guest's world, in plain WebAssembly 2.0;
+//! and, where a deployment says so, those that import the empty WASI world besides.
 //!
 //! Everything else is refused before anything is compiled, each with its own rule.
 
@@ -81,8 +82,27 @@ impl ModuleRefusal {
     }
 }
 
-/// Checks a component against the policy.
-pub fn check_module(component: &[u8], limits: &Limits) -> Result<(), ModuleRefusal> {
+/// What an admitted component may import.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum World {
+    /// The message alone.
+    Payload,
+    /// The empty WASI world, too: under limits of its own ([`Limits::wasi`]).
+    Wasi,
+}
+
+/// Checks a component against the policy. Where WASI is allowed, what is no ordinary guest is held
+/// against the wider rules, and refused for what breaks those.
+pub fn check_module(component: &[u8], limits: &Limits) -> Result<World, ModuleRefusal> {
+    let ordinary = check_as(World::Payload, component, limits);
+    match (ordinary, limits.with_wasi()) {
+        (Ok(()), _) => Ok(World::Payload),
+        (Err(refusal), None) => Err(refusal),
+        (Err(_), Some(limits)) => check_as(World::Wasi, component, &limits).map(|()| World::Wasi),
+    }
+}
+
+fn check_as(world: World, component: &[u8], limits: &Limits) -> Result<(), ModuleRefusal> {
     let (size, limit) = (component.len(), limits.component_bytes);
     if size > limit {
         return Err(ModuleRefusal::Size { size, limit });
@@ -91,7 +111,7 @@ pub fn check_module(component: &[u8], limits: &Limits) -> Result<(), ModuleRefus
         return Err(ModuleRefusal::NotComponent);
     }
     // The walk comes first: it bounds the work of validation, and its reasons are the clearer ones.
-    walk::check(component, limits)?;
+    walk::check(component, limits, world)?;
     let types = Validator::new_with_features(ADMITTED)
         .validate_all(component)
         .map_err(|error| refusal(&error))?;

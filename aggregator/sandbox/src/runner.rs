@@ -4,6 +4,7 @@ use crate::engine::{Compiled, Kind, Module};
 use crate::fault::Fault;
 use crate::host::State;
 use crate::limits::Limits;
+use crate::policy::World;
 use crate::records::{Checker, Record};
 use bytes::Bytes;
 use ratchet_codec::payload::Header;
@@ -11,7 +12,21 @@ use std::sync::Arc;
 use wasmtime::component::{TypedFunc, WasmList};
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
 
-type Process = TypedFunc<(u32, u32, u32, u32, u32, u32, i64, i64), (WasmList<u8>,)>;
+type Fields = (u32, u32, u32, u32, u32, u32, i64, i64);
+
+/// The export `process`.
+enum Process {
+    /// Its records stay in the guest's memory until the next call.
+    Lends(TypedFunc<Fields, (WasmList<u8>,)>),
+    /// Its runtime frees them when the call ends: they are copied before.
+    Gives(TypedFunc<Fields, (Vec<u8>,)>),
+}
+
+/// The packed records of a message.
+enum Answer {
+    Lent(WasmList<u8>),
+    Given(Vec<u8>),
+}
 
 /// One module with one rules blob. It makes an instance when it needs one, drops it at a fault, and
 /// replaces it after [`Limits::messages_per_instance`] messages.
@@ -106,12 +121,15 @@ impl Runner {
             none => none.insert(Live::start(compiled, &self.rules)?),
         };
         live.messages += 1;
-        let list = live.call(compiled, payload, header)?;
+        let answer = live.call(compiled, payload, header)?;
         if compiled.kind == Kind::Evaluation {
             let left = live.store.get_fuel().unwrap_or(0);
             self.fuel_used += compiled.limits.fuel_per_message.saturating_sub(left);
         }
-        let bytes = list.as_le_slice(&live.store);
+        let bytes = match &answer {
+            Answer::Lent(list) => list.as_le_slice(&live.store),
+            Answer::Given(bytes) => bytes,
+        };
         checker.check(
             bytes,
             header,
@@ -127,7 +145,8 @@ impl Live {
     /// A fresh instance that has accepted the rules.
     fn start(compiled: &Compiled, rules: &[u8]) -> Result<Live, Fault> {
         let limits = &compiled.limits;
-        let mut store = Store::new(compiled.pre.engine(), State::new(limits.memory_bytes));
+        let state = State::new(limits.memory_bytes, compiled.world);
+        let mut store = Store::new(compiled.pre.engine(), state);
         store.limiter(|state| state);
         allow(
             &mut store,
@@ -145,9 +164,16 @@ impl Live {
         let init = instance
             .get_typed_func::<(&[u8],), ()>(&mut store, &compiled.init)
             .map_err(untyped)?;
-        let process = instance
-            .get_typed_func(&mut store, compiled.process)
-            .map_err(untyped)?;
+        let export = compiled.process;
+        let process = match compiled.world {
+            World::Payload => instance
+                .get_typed_func(&mut store, export)
+                .map(Process::Lends),
+            World::Wasi => instance
+                .get_typed_func(&mut store, export)
+                .map(Process::Gives),
+        };
+        let process = process.map_err(untyped)?;
         if let Err(error) = init.call(&mut store, (rules,)) {
             let (ticks, fuel) = (limits.init_deadline_ticks, limits.fuel_per_init);
             return Err(Fault::Init(
@@ -166,7 +192,7 @@ impl Live {
         compiled: &Compiled,
         payload: &Bytes,
         header: &Header,
-    ) -> Result<WasmList<u8>, Fault> {
+    ) -> Result<Answer, Fault> {
         let limits = &compiled.limits;
         self.store
             .data_mut()
@@ -181,18 +207,23 @@ impl Live {
         let fields = (
             h.len, h.prefix, h.strings, h.keys, h.sets, h.points, h.min_ts, h.max_ts,
         );
-        match self.process.call(&mut self.store, fields) {
-            Ok((list,)) => Ok(list),
-            Err(error) => {
-                let state = self.store.data();
-                Err(fault(
-                    &error,
-                    state,
-                    limits.deadline_ticks,
-                    limits.fuel_per_message,
-                ))
-            }
-        }
+        let called = match &self.process {
+            Process::Lends(process) => process
+                .call(&mut self.store, fields)
+                .map(|(list,)| Answer::Lent(list)),
+            Process::Gives(process) => process
+                .call(&mut self.store, fields)
+                .map(|(bytes,)| Answer::Given(bytes)),
+        };
+        called.map_err(|error| {
+            let state = self.store.data();
+            fault(
+                &error,
+                state,
+                limits.deadline_ticks,
+                limits.fuel_per_message,
+            )
+        })
     }
 }
 

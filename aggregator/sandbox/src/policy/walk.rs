@@ -1,17 +1,18 @@
 //! One pass over a component's sections: how much there is of everything, and what may not be
 //! there.
 
+use super::World;
 use super::{refusal, ModuleRefusal};
 use super::{BODY_BYTES_MAX, FUNCTIONS_MAX, MODULES_MAX, TABLES_MAX, TABLE_ELEMENTS_MAX};
 use crate::limits::Limits;
-use crate::world;
+use crate::{wasi, world};
 use wasmparser::{CanonicalFunction, CanonicalOption, Instance, Parser, Payload, TableType};
 
 /// Pages of linear memory have this many bytes.
 const PAGE: u64 = 65_536;
 
-pub fn check(component: &[u8], limits: &Limits) -> Result<(), ModuleRefusal> {
-    let mut counts = Counts::default();
+pub fn check(component: &[u8], limits: &Limits, world: World) -> Result<(), ModuleRefusal> {
+    let mut counts = Counts::new(world);
     let mut ended = false;
     for payload in Parser::new(0).parse_all(component) {
         ended = matches!(payload, Ok(Payload::End(_)));
@@ -31,8 +32,8 @@ pub fn check(component: &[u8], limits: &Limits) -> Result<(), ModuleRefusal> {
     Ok(())
 }
 
-#[derive(Default)]
 struct Counts {
+    world: World,
     modules: usize,
     instances: usize,
     functions: usize,
@@ -41,6 +42,17 @@ struct Counts {
 }
 
 impl Counts {
+    fn new(world: World) -> Self {
+        Counts {
+            world,
+            modules: 0,
+            instances: 0,
+            functions: 0,
+            memories: 0,
+            tables: 0,
+        }
+    }
+
     fn section(&mut self, payload: Payload<'_>, limits: &Limits) -> Result<(), ModuleRefusal> {
         let broken = |error: wasmparser::Error| refusal(&error);
         match payload {
@@ -87,13 +99,13 @@ impl Counts {
             }
             Payload::ComponentCanonicalSection(section) => {
                 for function in section {
-                    canonical(&function.map_err(broken)?)?;
+                    canonical(&function.map_err(broken)?, self.world)?;
                 }
             }
             Payload::ComponentImportSection(section) => {
                 for import in section {
                     let name = import.map_err(broken)?.name.name;
-                    known(name, &[world::PAYLOAD]).map_err(ModuleRefusal::Import)?;
+                    importable(name, self.world).map_err(ModuleRefusal::Import)?;
                 }
             }
             Payload::ComponentExportSection(section) => {
@@ -141,8 +153,10 @@ fn table_fits(table: &TableType) -> Result<(), ModuleRefusal> {
     Ok(())
 }
 
-fn canonical(function: &CanonicalFunction) -> Result<(), ModuleRefusal> {
+fn canonical(function: &CanonicalFunction, world: World) -> Result<(), ModuleRefusal> {
     let options = match function {
+        // What a runtime does with the handles of WASI.
+        CanonicalFunction::ResourceDrop { .. } if world == World::Wasi => return Ok(()),
         CanonicalFunction::Lift { options, .. } | CanonicalFunction::Lower { options, .. } => {
             options
         }
@@ -152,13 +166,25 @@ fn canonical(function: &CanonicalFunction) -> Result<(), ModuleRefusal> {
         let (memory, realloc) = (CanonicalOption::Memory(0), CanonicalOption::Realloc(0));
         let kind = std::mem::discriminant(*option);
         let plain = **option == CanonicalOption::UTF8;
+        // What a runtime frees its answer with.
+        let frees = world == World::Wasi && matches!(option, CanonicalOption::PostReturn(_));
         !plain
+            && !frees
             && kind != std::mem::discriminant(&memory)
             && kind != std::mem::discriminant(&realloc)
     });
     match refused {
         Some(option) => Err(ModuleRefusal::Canonical(format!("option {option:?}"))),
         None => Ok(()),
+    }
+}
+
+fn importable(name: &str, world: World) -> Result<(), String> {
+    let interface = name.split_once("@0.2.").map(|(interface, _)| interface);
+    let empty = interface.is_some_and(|interface| wasi::INTERFACES.contains(&interface));
+    match world {
+        World::Wasi if empty => Ok(()),
+        _ => known(name, &[world::PAYLOAD]),
     }
 }
 

@@ -10,3 +10,4 @@ mod oracle;
 mod policy;
 mod runner;
 mod traffic;
+mod wasi;

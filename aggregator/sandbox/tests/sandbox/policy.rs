@@ -29,7 +29,8 @@ fn admitted() {
             (i32.const 8)))"#,
     );
     for component in [baseline, per_point, by_hand("", EMPTY), deaf] {
-        assert_eq!(policy::check_module(&component, &Limits::default()), Ok(()));
+        let checked = policy::check_module(&component, &Limits::default());
+        assert_eq!(checked, Ok(policy::World::Payload));
     }
 }
 
@@ -49,9 +50,10 @@ fn with(items: &str, process: &str) -> Vec<u8> {
     wrap(&module, "", EXPORTS)
 }
 
-const EXPORTS: &str = r#"(export "init" (func $init)) (export "process" (func $process))"#;
+pub(crate) const EXPORTS: &str =
+    r#"(export "init" (func $init)) (export "process" (func $process))"#;
 
-fn wrap(module: &str, more: &str, exports: &str) -> Vec<u8> {
+pub(crate) fn wrap(module: &str, more: &str, exports: &str) -> Vec<u8> {
     let params = r#"(param "len" u32) (param "prefix" u32) (param "strings" u32) (param "keys" u32)
         (param "sets" u32) (param "points" u32) (param "min-ts" s64) (param "max-ts" s64)"#;
     wrap_with(
@@ -96,7 +98,7 @@ fn wrap_with(module: &str, more: &str, exports: &str, process: &str, read: &str)
 }
 
 /// Any core module that fits.
-const PLAIN: &str = r#"(core module $m
+pub(crate) const PLAIN: &str = r#"(core module $m
   (import "ratchet:guest/payload@1.0.0" "read" (func (param i32 i32 i32)))
   (memory (export "memory") 1)
   (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 8))
@@ -107,11 +109,11 @@ const PLAIN: &str = r#"(core module $m
 fn the_frame_of_these_tests_is_admitted() {
     assert_eq!(
         policy::check_module(&with("", ""), &Limits::default()),
-        Ok(())
+        Ok(policy::World::Payload)
     );
     assert_eq!(
         policy::check_module(&wrap(PLAIN, "", EXPORTS), &Limits::default()),
-        Ok(())
+        Ok(policy::World::Payload)
     );
 }
 
