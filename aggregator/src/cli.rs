@@ -70,7 +70,7 @@ pub enum Check {
 }
 
 /// Which WASI world components may import.
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum WasiPolicy {
     /// No WASI at all.
     None,
@@ -80,13 +80,17 @@ pub enum WasiPolicy {
 }
 
 impl WasiPolicy {
-    fn limits(self) -> Limits {
-        let wasi = match self {
+    /// Those of components that tenants bring, where they may.
+    pub fn wasi(self) -> Option<WasiLimits> {
+        match self {
             Self::None => None,
             Self::Empty => Some(WasiLimits::default()),
-        };
+        }
+    }
+
+    fn limits(self) -> Limits {
         Limits {
-            wasi,
+            wasi: self.wasi(),
             ..Limits::default()
         }
     }

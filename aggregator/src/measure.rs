@@ -13,6 +13,7 @@ use async_nats::jetstream::consumer::DeliverPolicy;
 use bytes::Bytes;
 use futures::StreamExt;
 use ratchet_sandbox::bench::{self, Builtin, Options, Report};
+use ratchet_sandbox::{Limits, WasiLimits};
 use ratchet_trust::ConfigurationDigest;
 use tokio::sync::mpsc;
 
@@ -48,6 +49,8 @@ pub struct Job {
     pub module: String,
     pub version: u64,
     pub component: Vec<u8>,
+    /// What holds for it where a tenant brought it.
+    pub wasi: Option<WasiLimits>,
 }
 
 /// Measures until the swapper is gone.
@@ -114,7 +117,10 @@ async fn timed(
         rounds: ROUNDS,
         time: Some(time),
         min_messages: 1,
-        limits: ratchet_sandbox::Limits::default(),
+        limits: Limits {
+            wasi: job.wasi.clone(),
+            ..Limits::default()
+        },
     };
     let report = tokio::task::spawn_blocking(move || bench::run(&options))
         .await

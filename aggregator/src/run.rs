@@ -213,6 +213,7 @@ impl Prepared {
         let demotions = Demotions::open(&settings.state_dir)?;
         let limits = Limits {
             instances_max: settings.instances_max,
+            wasi: settings.wasi.wasi(),
             ..Limits::default()
         };
         let limits_file = settings.tenant_limits.as_deref();
@@ -371,6 +372,7 @@ impl Shadow {
             proof: shadow::ProofRequirement {
                 policy: self.settings.proof_policy.into(),
                 attestations: self.settings.attestations.clone(),
+                wasi: self.settings.wasi.wasi(),
             },
         };
         Ok(shadow::serve(setup, self.knowledge.clone()).await?)

@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 use ratchet_ingest::IngestSettings;
 use ratchet_trust::ProofPolicy;
 
+use crate::cli::WasiPolicy;
 use crate::observe::ObserveSettings;
 use crate::output::OutputSettings;
 use crate::registry::Bounds;
@@ -69,6 +70,10 @@ pub struct RunSettings {
     /// The least proof verdict of a module that may run.
     #[arg(long, env = "RATCHET_PROOF_POLICY", default_value = "attested")]
     pub proof_policy: ProofChoice,
+    /// Whether tenants may bring modules of their own: `empty` admits them, in a WASI world with
+    /// nothing in it, with limits of their own, and with a codec that nobody proved.
+    #[arg(long, env = "RATCHET_WASI", default_value = "none")]
+    pub wasi: WasiPolicy,
     /// Directory of the attestations that this machine trusts, for the shadow service: it signs no
     /// module whose codec has none here.
     #[arg(long, env = "RATCHET_ATTESTATIONS")]

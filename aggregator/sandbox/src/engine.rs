@@ -104,11 +104,19 @@ impl Engine {
 
     /// Checks an untrusted component against the policy, and compiles it.
     pub fn compile(&self, component: &[u8]) -> Result<Module, CompileError> {
-        let limits = &self.shared.limits;
-        let world = policy::check_module(component, limits)?;
+        self.compile_within(component, World::Wasi)
+    }
+
+    /// The same, of a component that may import no more than `widest`, whatever the limits say.
+    pub fn compile_within(&self, component: &[u8], widest: World) -> Result<Module, CompileError> {
+        let mut limits = self.shared.limits.clone();
+        if widest == World::Payload {
+            limits.wasi = None;
+        }
+        let world = policy::check_module(component, &limits)?;
         let limits = match world {
-            World::Payload => limits.clone(),
-            World::Wasi => limits.with_wasi().unwrap_or_else(|| limits.clone()),
+            World::Payload => limits,
+            World::Wasi => limits.with_wasi().unwrap_or(limits),
         };
         self.prepare(component, limits, world, false)
     }

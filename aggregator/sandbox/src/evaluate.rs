@@ -5,6 +5,7 @@ use crate::bench::Ratio;
 use crate::engine::{CompileError, Engine, EngineError, Kind, Module};
 use crate::fuzz;
 use crate::limits::Limits;
+use crate::policy::World;
 use crate::random::Random;
 use crate::records::RECORD_BYTES;
 use crate::runner::Runner;
@@ -59,6 +60,8 @@ pub struct Question<'a> {
     pub messages: &'a [Bytes],
     /// A component.
     pub candidate: &'a [u8],
+    /// What it may import at most, where the limits allow it.
+    pub world: World,
     pub incumbent: Incumbent<'a>,
 }
 
@@ -187,7 +190,7 @@ impl Evaluator {
             })
         };
 
-        let candidate = match self.evaluation.compile(question.candidate) {
+        let candidate = match compile(&self.evaluation, question) {
             Ok(module) => module,
             Err(error) => return answer(Verdict::Fail(refused(&error)), None),
         };
@@ -237,7 +240,7 @@ impl Evaluator {
         options: &Options,
     ) -> Result<Result<Ratio, Failure>, EvaluateError> {
         let incumbent = self.incumbent(question)?;
-        let candidate = match self.production.compile(question.candidate) {
+        let candidate = match compile(&self.production, question) {
             Ok(module) => module,
             Err(error) => return Ok(Err(refused(&error))),
         };
@@ -284,6 +287,10 @@ fn prepare(payloads: &[Bytes]) -> Vec<Message> {
         .iter()
         .filter_map(|payload| Message::new(payload).ok())
         .collect()
+}
+
+fn compile(engine: &Engine, question: &Question<'_>) -> Result<Module, CompileError> {
+    engine.compile_within(question.candidate, question.world)
 }
 
 fn refused(error: &CompileError) -> Failure {

@@ -32,6 +32,8 @@ pub struct Installed {
     pub level: Level,
     pub version: u64,
     pub expires_at_ms: Option<i64>,
+    /// Whether a tenant brought it: then it may be larger, and import the empty WASI world.
+    pub foreign: bool,
     /// Compiled, while it is loaded.
     module: RwLock<Option<Module>>,
     /// The moments, by the cache's clock, of its last message and from which on it may be asked
@@ -61,6 +63,7 @@ impl Installed {
             level,
             version,
             expires_at_ms,
+            foreign: false,
             module: RwLock::default(),
             used: AtomicU64::new(0),
             ask_from: AtomicU64::new(0),
@@ -70,6 +73,11 @@ impl Installed {
             retired: Mutex::default(),
             pause_ns: AtomicU64::new(0),
         }
+    }
+
+    pub fn with_foreign(mut self, foreign: bool) -> Self {
+        self.foreign = foreign;
+        self
     }
 
     /// One of the process itself, which stays loaded.

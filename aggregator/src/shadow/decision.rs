@@ -29,6 +29,8 @@ pub struct Facts {
     pub demoted: bool,
     pub now_ms: i64,
     pub proof_policy: ProofPolicy,
+    /// Whether tenants may bring modules.
+    pub foreign_allowed: bool,
     /// This machine's attestation of the codec that the statement names; `None` if it names none.
     pub attested: Option<Result<Attested, AttestationRefusal>>,
 }
@@ -54,10 +56,12 @@ impl Facts {
             demoted: module.is_some_and(|module| knowledge.demoted(org, configuration, module)),
             now_ms,
             proof_policy: proof.policy,
+            foreign_allowed: proof.wasi.is_some(),
             attested: predicate
                 .proof
                 .as_ref()
-                .map(|claim| Attested::read(&proof.attestations, claim.codec())),
+                .and_then(|claim| claim.codec())
+                .map(|codec| Attested::read(&proof.attestations, codec)),
         }
     }
 }
@@ -116,7 +120,11 @@ pub fn decide(
         ));
     }
     // 9. Passed here: these very bytes, for exactly this organization and configuration.
-    let Some(pass) = page.pass(predicate.configuration, module.sha256) else {
+    let Some(pass) = page.pass(
+        predicate.configuration,
+        module.sha256,
+        predicate.is_foreign(),
+    ) else {
         let detail = format!(
             "{} never passed for `{}` and {}",
             module.sha256, predicate.org, predicate.configuration
@@ -187,14 +195,22 @@ fn check_proof(predicate: &Predicate, facts: &Facts) -> Result<(), Refused> {
         let detail = format!("a {} without `proof`", predicate.kind);
         return Err(Refused::new("malformed-statement", detail));
     };
+    let Some(codec) = proof.codec() else {
+        if facts.foreign_allowed && predicate.org.as_str() != FLEET {
+            return Ok(());
+        }
+        let detail = format!(
+            "a foreign module for `{}`, which is not allowed",
+            predicate.org
+        );
+        return Err(Refused::new("foreign-module", detail));
+    };
     let (found, required) = (proof.verdict(), facts.proof_policy);
     if found < required {
         let detail = format!("`{found}`; the policy asks for `{required}`");
         return Err(Refused::new("proof-policy", detail));
     }
-    let missing = Err(AttestationRefusal::Missing {
-        codec: proof.codec(),
-    });
+    let missing = Err(AttestationRefusal::Missing { codec });
     facts
         .attested
         .clone()

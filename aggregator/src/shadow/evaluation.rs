@@ -11,7 +11,8 @@ use parking_lot::Mutex;
 use ratchet_sandbox::evaluate::{
     EvaluateError, Evaluation, Evaluator, Incumbent, Options, Question,
 };
-use ratchet_trust::{ModuleDigest, OrgName, FLEET, MODULE_BYTES_MAX};
+use ratchet_sandbox::policy::World;
+use ratchet_trust::{module_bytes_max, ModuleDigest, OrgName, FLEET};
 use tokio::io::AsyncReadExt;
 
 use super::fleet::{self, Finding, Tour};
@@ -21,6 +22,10 @@ use super::wire::{Answer, EvaluateRequest, Refused};
 use super::{Knowledge, Tenant};
 use crate::events::now_ms;
 
+/// Of a module some hundred times as slow as others: what judges it should not take for ever.
+const FOREIGN_ROUNDS: u32 = 3;
+const FOREIGN_FUZZ_MESSAGES: usize = 32;
+
 /// Everything that an evaluation needs besides the question.
 pub struct Court {
     pub context: jetstream::Context,
@@ -28,6 +33,8 @@ pub struct Court {
     pub evaluator: Arc<Evaluator>,
     pub knowledge: Arc<dyn Knowledge>,
     pub books: Books,
+    /// Whether tenants may bring modules.
+    pub foreign: bool,
 }
 
 /// The ledger, for many tasks; its writes wait for the disk, so they leave the runtime's threads.
@@ -62,6 +69,9 @@ impl Court {
     /// Answers without an evaluation where that is possible; `None` means: evaluate.
     pub fn answer_from_record(&self, request: &EvaluateRequest) -> Option<Answer> {
         let org = request.org.as_str();
+        if request.foreign && !self.foreign {
+            return Some(Answer::Refusal(foreign_module(org)));
+        }
         if !self.knowledge.knows(org, request.configuration) {
             return Some(Answer::Refusal(unknown_configuration(request)));
         }
@@ -103,6 +113,7 @@ impl Court {
         // 1. The candidate's bytes, hashed here.
         let rivals = Rivals {
             candidate: self.fetch(request.module, Some(request.size)).await?.into(),
+            foreign: request.foreign,
             incumbent: match incumbent {
                 Some(module) => Some(self.fetch(module, None).await?.into()),
                 None => None,
@@ -155,10 +166,7 @@ impl Court {
         rivals: &Rivals,
         seed: u64,
     ) -> Result<Finding, Refused> {
-        let options = Options {
-            seed,
-            ..Options::default()
-        };
+        let options = options(seed, rivals.foreign);
         let tenant = tenants.first().ok_or_else(|| no_messages("nobody's"))?;
         Ok(Finding::from(
             &self.evaluate_on(tenant, rivals, options).await?,
@@ -223,7 +231,8 @@ impl Court {
             Err(error) => return Err(unavailable(module, &error.to_string())),
         };
         let mut bytes = Vec::new();
-        let limit = MODULE_BYTES_MAX as u64;
+        // The digest says which bytes; where tenants may bring modules, one may serve already.
+        let limit = module_bytes_max(self.foreign) as u64;
         let read = object.take(limit + 1).read_to_end(&mut bytes).await;
         read.map_err(|error| unavailable(module, &error.to_string()))?;
         let found = bytes.len() as u64;
@@ -247,6 +256,8 @@ impl Court {
 #[derive(Clone)]
 struct Rivals {
     candidate: Bytes,
+    /// A tenant brought the candidate.
+    foreign: bool,
     incumbent: Option<Bytes>,
 }
 
@@ -268,6 +279,11 @@ impl Case {
             rules: Arc::from(self.rules.as_ref()),
             messages: &self.messages,
             candidate: &self.rivals.candidate,
+            world: if self.rivals.foreign {
+                World::Wasi
+            } else {
+                World::Payload
+            },
             incumbent,
         };
         evaluator.evaluate(&question, &self.options)
@@ -279,8 +295,32 @@ fn question(request: &EvaluateRequest, incumbent: Option<ModuleDigest>) -> ledge
         configuration: request.configuration,
         module: request.module,
         incumbent,
+        foreign: request.foreign,
         generation: &request.generation,
     }
+}
+
+/// A foreign module is right or wrong as any other. It is timed, so that deadlines count, and not
+/// judged by its speed.
+fn options(seed: u64, foreign: bool) -> Options {
+    let options = Options {
+        seed,
+        ..Options::default()
+    };
+    if !foreign {
+        return options;
+    }
+    Options {
+        ratio_min: 0.0,
+        rounds: FOREIGN_ROUNDS,
+        fuzz_messages: FOREIGN_FUZZ_MESSAGES,
+        ..options
+    }
+}
+
+fn foreign_module(org: &str) -> Refused {
+    let detail = format!("a module that `{org}` brings; this aggregator runs with `--wasi none`");
+    Refused::new("foreign-module", detail)
 }
 
 /// A refusal that passes by itself: the asker tries again.
@@ -309,6 +349,7 @@ fn verdict(
         module: request.module,
         size: request.size,
         incumbent,
+        foreign: request.foreign,
         word: finding.word,
         detail: detail.take(ledger::DETAIL_CHARS_MAX).collect(),
         generation: request.generation.clone(),

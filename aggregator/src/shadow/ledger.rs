@@ -40,6 +40,9 @@ pub struct Verdict {
     pub size: u64,
     /// What served then; `None` is the baseline. A pass is a pass against this one.
     pub incumbent: Option<ModuleDigest>,
+    /// A tenant brought it, and its speed was not judged.
+    #[serde(default)]
+    pub foreign: bool,
     pub word: Word,
     pub detail: String,
     pub generation: String,
@@ -103,6 +106,7 @@ pub struct Question<'a> {
     pub configuration: ConfigurationDigest,
     pub module: ModuleDigest,
     pub incumbent: Option<ModuleDigest>,
+    pub foreign: bool,
     pub generation: &'a str,
 }
 
@@ -137,6 +141,7 @@ impl Page {
         let verdict = newest_first.find(|verdict| {
             verdict.configuration == question.configuration
                 && verdict.module == question.module
+                && verdict.foreign == question.foreign
                 && (verdict.generation == question.generation
                     || (verdict.incumbent == question.incumbent
                         && verdict.word != Word::Insufficient))
@@ -184,16 +189,19 @@ impl Page {
         }
     }
 
-    /// The newest pass of a module for a configuration.
+    /// The newest pass of a module for a configuration; what passed as a foreign one, whose speed
+    /// was not judged, passed as nothing else.
     pub fn pass(
         &self,
         configuration: ConfigurationDigest,
         module: ModuleDigest,
+        foreign: bool,
     ) -> Option<&Verdict> {
         self.verdicts.iter().rev().find(|verdict| {
             verdict.word == Word::Pass
                 && verdict.configuration == configuration
                 && verdict.module == module
+                && verdict.foreign == foreign
         })
     }
 
@@ -307,6 +315,7 @@ mod tests {
             configuration: ConfigurationDigest::of(b"rules"),
             module: digest(module),
             incumbent: incumbent.map(digest),
+            foreign: false,
             generation,
         }
     }
@@ -317,6 +326,7 @@ mod tests {
             module: question.module,
             size: 1,
             incumbent: question.incumbent,
+            foreign: question.foreign,
             word,
             detail: String::new(),
             generation: question.generation.to_owned(),
@@ -368,21 +378,10 @@ mod tests {
             known(Word::Insufficient),
         );
         // A later generation, the same incumbent.
-        check(
-            (first, Word::Pass),
-            ask(1, Some(9), "acme/gen/2"),
-            known(Word::Pass),
-        );
-        check(
-            (first, Word::Fail),
-            ask(1, Some(9), "acme/gen/2"),
-            known(Word::Fail),
-        );
-        check(
-            (first, Word::Insufficient),
-            ask(1, Some(9), "acme/gen/2"),
-            Admission::Ask,
-        );
+        let second = ask(1, Some(9), "acme/gen/2");
+        check((first, Word::Pass), second, known(Word::Pass));
+        check((first, Word::Fail), second, known(Word::Fail));
+        check((first, Word::Insufficient), second, Admission::Ask);
         // Another incumbent: passing against the old one says nothing.
         check(
             (first, Word::Pass),
@@ -405,6 +404,12 @@ mod tests {
             ask(2, Some(9), "acme/gen/1"),
             Admission::Ask,
         );
+        // What passed as a foreign module was not judged by its speed.
+        let mut foreign = first;
+        foreign.foreign = true;
+        check((foreign, Word::Pass), first, Admission::Ask);
+        check((first, Word::Pass), foreign, Admission::Ask);
+        check((foreign, Word::Pass), foreign, known(Word::Pass));
         let mut other = ask(1, Some(9), "acme/gen/1");
         other.configuration = ConfigurationDigest::of(b"other rules");
         check((first, Word::Pass), other, Admission::Ask);
@@ -424,7 +429,8 @@ mod tests {
         assert_eq!(page.verdicts.len(), VERDICTS_MAX);
         assert_eq!(page.generations.len(), GENERATIONS_MAX);
         assert!(
-            page.pass(early.configuration, early.module).is_some(),
+            page.pass(early.configuration, early.module, false)
+                .is_some(),
             "passes stay"
         );
         for n in 0..VERDICTS_MAX {
@@ -434,7 +440,9 @@ mod tests {
             ));
         }
         assert_eq!(page.verdicts.len(), VERDICTS_MAX);
-        assert!(page.pass(early.configuration, early.module).is_none());
+        assert!(page
+            .pass(early.configuration, early.module, false)
+            .is_none());
         // The longest details, each character escaped in JSON.
         for verdict in &mut page.verdicts {
             verdict.detail = "\u{1}".repeat(DETAIL_CHARS_MAX);
@@ -462,7 +470,7 @@ mod tests {
         assert_eq!(page.signed_version(), 5);
         assert_eq!(page.consider(&question), Admission::Known(Word::Pass));
         assert_eq!(
-            page.pass(question.configuration, question.module)
+            page.pass(question.configuration, question.module, false)
                 .unwrap()
                 .seed,
             u64::MAX

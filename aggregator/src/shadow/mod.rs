@@ -29,6 +29,7 @@ mod wire;
 use std::path::PathBuf;
 
 use bytes::Bytes;
+use ratchet_sandbox::WasiLimits;
 use ratchet_trust::floor::AcceptedModule;
 use ratchet_trust::{ConfigurationDigest, Floor, ModuleDigest, PrivateKey, ProofPolicy, FLEET};
 
@@ -56,6 +57,8 @@ pub struct ProofRequirement {
     pub policy: ProofPolicy,
     /// This machine's own attestations, `<codec digest>.json`: the validator believes these alone.
     pub attestations: PathBuf,
+    /// Limits of modules that tenants bring, whose codec nobody proved; absent where they may not.
+    pub wasi: Option<WasiLimits>,
 }
 
 /// An organization with the configuration that is, or is about to be, in effect.

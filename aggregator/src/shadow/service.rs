@@ -42,8 +42,10 @@ pub enum ServiceError {
 pub async fn serve(setup: Setup, knowledge: Arc<dyn Knowledge>) -> Result<(), ServiceError> {
     let offer = |error: async_nats::Error| ServiceError::Offer(error.to_string());
     let books = Books::new(Ledger::open(&setup.directory)?);
+    let foreign = setup.proof.wasi.is_some();
     let limits = Limits {
         instances_max: INSTANCES_MAX,
+        wasi: setup.proof.wasi.clone(),
         ..Limits::default()
     };
     let evaluator = Arc::new(Evaluator::new(limits)?);
@@ -63,6 +65,7 @@ pub async fn serve(setup: Setup, knowledge: Arc<dyn Knowledge>) -> Result<(), Se
         evaluator,
         knowledge,
         books,
+        foreign,
     });
     let signer = Signer {
         key: setup.key,

@@ -343,6 +343,7 @@ impl Stage {
             proof: ProofRequirement {
                 policy: ProofPolicy::Attested,
                 attestations: self.attestations(),
+                wasi: None,
             },
         };
         let service = tokio::spawn(serve(setup, self.known.clone()));

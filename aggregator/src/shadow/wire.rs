@@ -1,7 +1,7 @@
 //! Requests and answers, as JSON.
 
 use ratchet_trust::dsse::{self, WireSignature};
-use ratchet_trust::{ConfigurationDigest, ModuleDigest, OrgName, FLEET, MODULE_BYTES_MAX};
+use ratchet_trust::{module_bytes_max, ConfigurationDigest, ModuleDigest, OrgName, FLEET};
 use serde::{Deserialize, Serialize};
 
 use super::ledger::Word;
@@ -22,6 +22,9 @@ pub struct EvaluateRequest {
     /// `<org>/gen/<n>` or `<org>/gen/<n>/r<k>`.
     pub generation: String,
     pub candidate: String,
+    /// Whether a tenant brought it: it need not be faster than what serves, and may be no other.
+    #[serde(default)]
+    pub foreign: bool,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -83,11 +86,13 @@ pub fn evaluate_request(bytes: &[u8]) -> Result<EvaluateRequest, Refused> {
             "the fleet module, and no other, is of no configuration",
         ));
     }
-    if !(1..=MODULE_BYTES_MAX as u64).contains(&request.size) {
-        return Err(Refused::new(
-            "module-size",
-            format!("{} bytes; the limit is {MODULE_BYTES_MAX}", request.size),
-        ));
+    if request.foreign && none {
+        return Err(malformed("the fleet module is never a foreign one"));
+    }
+    let limit = module_bytes_max(request.foreign);
+    if !(1..=limit as u64).contains(&request.size) {
+        let detail = format!("{} bytes; the limit is {limit}", request.size);
+        return Err(Refused::new("module-size", detail));
     }
     if !is_generation_of(&request.generation, request.org.as_str()) {
         let shown: String = request
@@ -150,6 +155,7 @@ fn is_generation_of(name: &str, org: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ratchet_trust::{FOREIGN_BYTES_MAX, MODULE_BYTES_MAX};
     use serde_json::{json, Value};
 
     fn request(changes: Value) -> Result<EvaluateRequest, Refused> {
@@ -232,6 +238,15 @@ mod tests {
     }
 
     #[test]
+    fn a_foreign_component_may_be_larger() {
+        let ask = |size: usize| request(json!({ "foreign": true, "size": size }));
+        assert!(ask(FOREIGN_BYTES_MAX).is_ok());
+        let refused = ask(FOREIGN_BYTES_MAX + 1).unwrap_err();
+        assert_eq!(refused.error, "module-size");
+        assert!(refused.detail.contains("16777217 bytes"), "{refused:?}");
+    }
+
+    #[test]
     fn the_fleet_is_of_no_configuration() {
         let none = "0".repeat(64);
         let fleet = json!({ "org": "fleet", "generation": "fleet/gen/7" });
@@ -242,7 +257,13 @@ mod tests {
         }
         let mut asked = fleet;
         asked["configuration"] = json!(none);
-        assert!(request(asked).is_ok());
+        assert!(request(asked.clone()).is_ok());
+        asked["foreign"] = json!(true);
+        let refused = request(asked).unwrap_err();
+        assert!(
+            refused.detail.contains("never a foreign one"),
+            "{refused:?}"
+        );
     }
 
     #[test]

@@ -109,6 +109,7 @@ impl Swapper {
             floor: self.floors.lock().get(owner.name()),
             now_ms: now_ms(),
             proof_policy: self.proof_policy,
+            foreign: self.shared.engine.limits().wasi.is_some(),
         };
         verify(value, &expectation, &self.trust)
     }
@@ -172,11 +173,20 @@ impl Swapper {
                 bytes: None,
             });
         }
-        let bytes = store::fetch(&self.modules, digest).await?;
+        let foreign = accepted.is_foreign();
+        let bytes = store::fetch(&self.modules, digest, foreign).await?;
         check_module_bytes(accepted, &bytes)?;
         let bytes: Arc<[u8]> = Arc::from(bytes);
-        let module = load::compile(&self.shared, &self.workshop, digest, bytes.clone()).await?;
-        self.workshop.keep(digest, module.clone());
+        let component = load::Component {
+            digest,
+            foreign,
+            bytes: bytes.clone(),
+        };
+        let module = load::compile(&self.shared, &self.workshop, component).await?;
+        // A language's runtime is far larger: the cache's bounds alone decide about it.
+        if !foreign {
+            self.workshop.keep(digest, module.clone());
+        }
         Ok(Prepared {
             module,
             bytes: Some(bytes),
@@ -195,7 +205,8 @@ impl Swapper {
         };
         let expires_at_ms = Some(accepted.expires_at_ms());
         let module_digest = ModuleDigest(Sha256Digest::from_bytes(module.sha256()));
-        let installed = Installed::new(module_digest, level, accepted.version(), expires_at_ms);
+        let installed = Installed::new(module_digest, level, accepted.version(), expires_at_ms)
+            .with_foreign(accepted.is_foreign());
         let Some(configuration) = self.smoke_configuration(owner, accepted.configuration()) else {
             return Ok(installed);
         };
@@ -316,6 +327,7 @@ impl Swapper {
             module: prepared.module.digest(),
             version: accepted.version(),
             component: bytes.to_vec(),
+            wasi: self.shared.engine.limits().wasi.clone(),
         };
         if !job.on.is_empty() && self.measure.try_send(job).is_err() {
             let org = owner.name();

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::object_store::ObjectStore;
+use ratchet_sandbox::policy::World;
 use ratchet_sandbox::{CompileError, Module};
 use ratchet_trust::{ModuleDigest, Refusal};
 use tokio::time::{interval, MissedTickBehavior};
@@ -90,7 +91,7 @@ impl Loader {
         if !self.shared.modules.has_room(ASSUMED_BYTES) {
             return Ok(Outcome::Full);
         }
-        let module = self.compiled(installed.digest).await?;
+        let module = self.compiled(installed).await?;
         // While that took its time, a swap may have replaced it.
         if self.is_moot(want, installed) {
             return Ok(Outcome::Moot);
@@ -108,26 +109,49 @@ impl Loader {
         !held || installed.is_demoted() || installed.is_loaded()
     }
 
-    async fn compiled(&self, digest: ModuleDigest) -> Result<Module, SwapRefusal> {
-        let bytes = store::fetch(&self.modules, digest).await?;
+    async fn compiled(&self, installed: &Installed) -> Result<Module, SwapRefusal> {
+        let (digest, foreign) = (installed.digest, installed.foreign);
+        let bytes = store::fetch(&self.modules, digest, foreign).await?;
         let found = ModuleDigest::of(&bytes);
         if found != digest {
             let expected = digest;
             return Err(Refusal::ModuleDigest { found, expected }.into());
         }
-        compile(&self.shared, &self.workshop, digest, Arc::from(bytes)).await
+        let component = Component {
+            digest,
+            foreign,
+            bytes: Arc::from(bytes),
+        };
+        compile(&self.shared, &self.workshop, component).await
     }
+}
+
+/// Verified bytes.
+pub struct Component {
+    pub digest: ModuleDigest,
+    /// Whether a tenant brought it.
+    pub foreign: bool,
+    pub bytes: Arc<[u8]>,
 }
 
 /// Checks a component against the policy and compiles it, when nobody else needs the processor.
 pub async fn compile(
     shared: &Shared,
     workshop: &Workshop,
-    digest: ModuleDigest,
-    bytes: Arc<[u8]>,
+    component: Component,
 ) -> Result<Module, SwapRefusal> {
     let engine = shared.engine.clone();
-    let compiled = workshop.run(move || engine.compile(&bytes)).await;
+    let digest = component.digest;
+    // What was built here imports the payload alone, whatever tenants may bring.
+    let widest = if component.foreign {
+        World::Wasi
+    } else {
+        World::Payload
+    };
+    let bytes = component.bytes;
+    let compiled = workshop
+        .run(move || engine.compile_within(&bytes, widest))
+        .await;
     let detail = |detail: String| Refusal::Compile {
         module: digest,
         detail,

@@ -7,6 +7,7 @@ mod crowd;
 mod demotion;
 mod edit;
 mod fleet;
+mod foreign;
 mod forward;
 mod gateway;
 mod load;

@@ -144,8 +144,12 @@ impl Attested {
     /// Whether a manifest's proof says no more than this attestation does.
     pub fn supports(&self, proof: &Proof) -> Result<(), AttestationRefusal> {
         let own = &self.attestation;
-        same("the proof's codec", proof.codec(), own.codec)?;
+        match proof.codec() {
+            Some(codec) => same("the proof's codec", codec, own.codec)?,
+            None => same("the proof", "foreign", "attested")?,
+        }
         match proof {
+            Proof::Foreign {} => Ok(()),
             Proof::Attested {
                 attestation, date, ..
             } => {

@@ -34,12 +34,16 @@ pub use keys::{KeyError, PrivateKey, Role, TrustRoot};
 pub use manifest::{Kind, OrgName, Statement};
 pub use proof::{Proof, ProofVerdict};
 pub use refusal::Refusal;
-pub use verify::{check_module_bytes, verify, Accepted, Expectation, ProofPolicy};
+pub use verify::{
+    check_module_bytes, module_bytes_max, verify, Accepted, Expectation, ProofPolicy,
+};
 
 /// The largest envelope that is read, in bytes.
 pub const ENVELOPE_BYTES_MAX: usize = 64 * 1024;
 /// The largest component that is read, in bytes.
 pub const MODULE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// The same of a foreign one, which brings its language's runtime along.
+pub const FOREIGN_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// The one guest interface this aggregator speaks.
 pub const INTERFACE: &str = "ratchet:guest@1.0.0";
 /// The reserved name under which the fleet module is published.

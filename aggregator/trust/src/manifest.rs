@@ -103,7 +103,8 @@ pub struct Predicate {
     pub issued_at_ms: i64,
     pub expires_at_ms: i64,
     pub kind: Kind,
-    /// These six may be null in a tombstone, which ships no code, and only there.
+    /// These six may be null in a tombstone, which ships no code; the first two are null of a
+    /// foreign module, which was not built here.
     #[serde(deserialize_with = "required")]
     pub source: Option<Source>,
     #[serde(deserialize_with = "required")]
@@ -184,6 +185,8 @@ pub enum Mutator {
     Builtin,
     Llm,
     Specialise,
+    /// Nothing was mutated: a tenant brought the component. `operator` is its name.
+    Submitted,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -297,14 +300,35 @@ impl Predicate {
         if let Some(fault) = proof.fault() {
             return refused(format!("proof: {fault}"));
         }
-        match &self.toolchain {
-            Some(toolchain) if toolchain.codec != proof.codec() => refused(format!(
-                "the proof is of codec {}, but {} was linked",
-                proof.codec(),
+        match (&self.toolchain, proof.codec()) {
+            (Some(toolchain), Some(codec)) if toolchain.codec != codec => refused(format!(
+                "the proof is of codec {codec}, but {} was linked",
                 toolchain.codec
             )),
             _ => Ok(()),
         }
+    }
+
+    /// Whether it ships a component that a tenant brought.
+    pub fn is_foreign(&self) -> bool {
+        matches!(self.proof, Some(Proof::Foreign {}))
+    }
+
+    /// A foreign module, and no other, was submitted and has neither source nor toolchain.
+    fn check_origin(&self) -> Result<(), StatementError> {
+        let submitted =
+            matches!(&self.mutation, Some(mutation) if mutation.mutator == Mutator::Submitted);
+        let (foreign, source, toolchain) = (
+            self.is_foreign(),
+            self.source.is_some(),
+            self.toolchain.is_some(),
+        );
+        if submitted == foreign && source != foreign && toolchain != foreign {
+            return Ok(());
+        }
+        refused(format!(
+            "foreign: {foreign}, submitted: {submitted}, source: {source}, toolchain: {toolchain}"
+        ))
     }
 
     fn check_kind(&self) -> Result<(), StatementError> {
@@ -320,16 +344,17 @@ impl Predicate {
         if module.sha256 == ModuleDigest::NONE || module.size == 0 {
             return refused(format!("module {} of {} bytes", module.sha256, module.size));
         }
+        let built = !self.is_foreign();
         let fields = [
-            ("source", self.source.is_some()),
-            ("toolchain", self.toolchain.is_some()),
+            ("source", !built || self.source.is_some()),
+            ("toolchain", !built || self.toolchain.is_some()),
             ("mutation", self.mutation.is_some()),
             ("proof", self.proof.is_some()),
             ("benchmark", self.benchmark.is_some()),
             ("shadow", self.shadow.is_some()),
         ];
         match fields.iter().find(|(_, present)| !present) {
-            None => Ok(()),
+            None => self.check_origin(),
             Some((field, _)) => refused(format!("a {} without `{field}`", self.kind)),
         }
     }

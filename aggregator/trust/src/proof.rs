@@ -10,6 +10,9 @@ use crate::digest::Sha256Digest;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "verdict", rename_all = "lowercase", deny_unknown_fields)]
 pub enum Proof {
+    /// A tenant brought the component: it was not built here, and what it reads payloads by is not
+    /// proven.
+    Foreign {},
     /// The builder has an attestation of the codec's exact sources, and no verifier.
     Attested {
         codec: Sha256Digest,
@@ -40,6 +43,8 @@ pub struct Tools {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ProofVerdict {
+    /// Below every policy: a deployment allows it apart (`wasi`), or not at all.
+    Foreign,
     Attested,
     Verified,
 }
@@ -47,6 +52,7 @@ pub enum ProofVerdict {
 impl fmt::Display for ProofVerdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Foreign => "foreign",
             Self::Attested => "attested",
             Self::Verified => "verified",
         })
@@ -56,21 +62,24 @@ impl fmt::Display for ProofVerdict {
 impl Proof {
     pub fn verdict(&self) -> ProofVerdict {
         match self {
+            Self::Foreign {} => ProofVerdict::Foreign,
             Self::Attested { .. } => ProofVerdict::Attested,
             Self::Verified { .. } => ProofVerdict::Verified,
         }
     }
 
-    /// Digest of the sources that the proof is of.
-    pub fn codec(&self) -> Sha256Digest {
+    /// Digest of the sources that the proof is of; a foreign module has none.
+    pub fn codec(&self) -> Option<Sha256Digest> {
         match self {
-            Self::Attested { codec, .. } | Self::Verified { codec, .. } => *codec,
+            Self::Foreign {} => None,
+            Self::Attested { codec, .. } | Self::Verified { codec, .. } => Some(*codec),
         }
     }
 
     /// What is wrong with the values, whatever the policy.
     pub(crate) fn fault(&self) -> Option<String> {
         match self {
+            Self::Foreign {} => None,
             Self::Attested { date, .. } => (!is_date(date)).then(|| not_a_date(date)),
             Self::Verified {
                 functions_verified,
@@ -151,6 +160,7 @@ mod tests {
 
     #[test]
     fn verdicts_are_ordered() {
+        assert!(ProofVerdict::Foreign < ProofVerdict::Attested);
         assert!(ProofVerdict::Attested < ProofVerdict::Verified);
     }
 }

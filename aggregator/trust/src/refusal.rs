@@ -55,6 +55,10 @@ pub enum Refusal {
         found: ProofVerdict,
         required: ProofVerdict,
     },
+    #[error(
+        "the module of `{org}` is foreign: its codec is not proven, and it is not allowed here"
+    )]
+    ForeignModule { org: String },
     #[error("module {module} is not in the store")]
     ModuleMissing { module: ModuleDigest },
     #[error("the module's bytes have the digest {found}, not {expected}")]
@@ -94,6 +98,7 @@ impl Refusal {
             Self::Expired { .. } => "expired",
             Self::NotYetValid { .. } => "not-yet-valid",
             Self::ProofPolicy { .. } => "proof-policy",
+            Self::ForeignModule { .. } => "foreign-module",
             Self::ModuleMissing { .. } => "module-missing",
             Self::ModuleDigest { .. } => "module-digest",
             Self::ModuleSize { .. } => "module-size",

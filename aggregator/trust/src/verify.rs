@@ -4,7 +4,8 @@ use crate::floor::Floor;
 use crate::keys::{Role, TrustRoot};
 use crate::manifest::{Kind, Statement};
 use crate::proof::{Proof, ProofVerdict};
-use crate::{Refusal, CLOCK_SKEW_MS_MAX, FLEET, INTERFACE, MODULE_BYTES_MAX};
+use crate::MODULE_BYTES_MAX;
+use crate::{Refusal, CLOCK_SKEW_MS_MAX, FLEET, FOREIGN_BYTES_MAX, INTERFACE};
 
 /// The least proof verdict that a deployment accepts.
 pub type ProofPolicy = ProofVerdict;
@@ -20,6 +21,8 @@ pub struct Expectation<'a> {
     pub floor: Option<Floor>,
     pub now_ms: i64,
     pub proof_policy: ProofPolicy,
+    /// Whether an organization may have a foreign module, whose codec is not proven.
+    pub foreign: bool,
 }
 
 /// A manifest that may be acted on, once [`check_module_bytes`] has passed its bytes.
@@ -49,6 +52,11 @@ impl Accepted {
     /// `None` for a tombstone.
     pub fn module(&self) -> Option<ModuleDigest> {
         self.statement.predicate.module.map(|module| module.sha256)
+    }
+
+    /// Whether a tenant brought the component. Never of the fleet's.
+    pub fn is_foreign(&self) -> bool {
+        self.statement.predicate.is_foreign()
     }
 
     pub fn expires_at_ms(&self) -> i64 {
@@ -90,7 +98,7 @@ pub fn verify(
     // 10. In time.
     check_time(&statement, expectation.now_ms)?;
     // 11. Proven as far as the policy asks.
-    check_proof(&statement, expectation.proof_policy)?;
+    check_proof(&statement, expectation)?;
     Ok(Accepted {
         statement,
         digest,
@@ -107,7 +115,8 @@ pub fn check_module_bytes(accepted: &Accepted, bytes: &[u8]) -> Result<(), Refus
             module: ModuleDigest::NONE,
         });
     };
-    let (found, max) = (bytes.len() as u64, MODULE_BYTES_MAX as u64);
+    let max = module_bytes_max(accepted.is_foreign()) as u64;
+    let found = bytes.len() as u64;
     if found != module.size || found > max {
         return Err(Refusal::ModuleSize {
             found,
@@ -123,6 +132,15 @@ pub fn check_module_bytes(accepted: &Accepted, bytes: &[u8]) -> Result<(), Refus
         });
     }
     Ok(())
+}
+
+/// The size that a component may have.
+pub fn module_bytes_max(foreign: bool) -> usize {
+    if foreign {
+        FOREIGN_BYTES_MAX
+    } else {
+        MODULE_BYTES_MAX
+    }
 }
 
 fn check_payload_type(envelope: &Envelope) -> Result<(), Refusal> {
@@ -254,8 +272,8 @@ fn check_time(statement: &Statement, now_ms: i64) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn check_proof(statement: &Statement, required: ProofPolicy) -> Result<(), Refusal> {
-    let predicate = &statement.predicate;
+fn check_proof(statement: &Statement, expectation: &Expectation<'_>) -> Result<(), Refusal> {
+    let (predicate, required) = (&statement.predicate, expectation.proof_policy);
     // A tombstone ships no code, so there is nothing to prove.
     if predicate.kind == Kind::Tombstone {
         return Ok(());
@@ -264,6 +282,14 @@ fn check_proof(statement: &Statement, required: ProofPolicy) -> Result<(), Refus
         let detail = format!("a {} without `proof`", predicate.kind);
         return Err(Refusal::MalformedStatement { detail });
     };
+    if found == ProofVerdict::Foreign {
+        // What serves everybody is nobody's own.
+        if expectation.foreign && expectation.org != FLEET {
+            return Ok(());
+        }
+        let org = expectation.org.to_owned();
+        return Err(Refusal::ForeignModule { org });
+    }
     if found < required {
         return Err(Refusal::ProofPolicy { found, required });
     }

@@ -46,6 +46,7 @@ fn verify_case(case: &Value, trust: &TrustRoot) -> Result<Accepted, Refusal> {
         floor,
         now_ms: expectation["now_ms"].as_i64().unwrap(),
         proof_policy: serde_json::from_value(expectation["proof_policy"].clone()).unwrap(),
+        foreign: expectation["foreign"].as_bool().unwrap(),
     };
     verify(
         case["envelope"].as_str().unwrap().as_bytes(),
@@ -157,6 +158,7 @@ fn every_reason_of_verification_has_a_case() {
         "expired",
         "not-yet-valid",
         "proof-policy",
+        "foreign-module",
     ] {
         assert!(told.contains(&reason), "{reason}");
     }
@@ -223,6 +225,39 @@ fn module_bytes() {
     check("good", &build::MODULE[1..], "module-size");
     check("good", b"", "module-size");
     check("tombstone", b"", "module-missing");
+}
+
+/// Only a foreign component may be larger than those that are built here.
+#[test]
+fn module_sizes() {
+    let check = |changes: &[(&str, Value)], size: usize, expected: &str| {
+        let component = vec![7; size];
+        let digest = json!(ratchet_trust::ModuleDigest::of(&component));
+        let own = [
+            ("/subject/0/digest/sha256", digest.clone()),
+            ("/predicate/module/sha256", digest),
+            ("/predicate/module/size", json!(size)),
+        ];
+        let statement = build::with(build::with(build::statement(), changes), &own);
+        let envelope = build::envelope(&statement, &[&build::builder(), &build::validator()]);
+        let expectation = build::with(build::expectation(), &[("/foreign", json!(true))]);
+        let trust = TrustRoot::parse(build::trust().to_string().as_bytes()).unwrap();
+        let case = json!({ "envelope": envelope, "expectation": expectation });
+        let found = check_module_bytes(&verify_case(&case, &trust).unwrap(), &component);
+        assert_eq!(
+            found.map_or_else(|r| r.reason(), |()| "ok"),
+            expected,
+            "{size}"
+        );
+    };
+    check(&[], ratchet_trust::MODULE_BYTES_MAX, "ok");
+    check(&[], ratchet_trust::MODULE_BYTES_MAX + 1, "module-size");
+    check(&build::foreign(), ratchet_trust::FOREIGN_BYTES_MAX, "ok");
+    check(
+        &build::foreign(),
+        ratchet_trust::FOREIGN_BYTES_MAX + 1,
+        "module-size",
+    );
 }
 
 #[test]

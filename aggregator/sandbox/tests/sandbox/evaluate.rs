@@ -8,6 +8,7 @@ use ratchet_sandbox::componentize;
 use ratchet_sandbox::evaluate::{
     EvaluateError, Evaluation, Evaluator, Failure, Incumbent, Options, Question, Verdict,
 };
+use ratchet_sandbox::policy::World;
 use ratchet_sandbox::Limits;
 use std::time::Duration;
 
@@ -43,6 +44,7 @@ fn evaluate(
         rules,
         messages,
         candidate,
+        world: World::Payload,
         incumbent,
     };
     Evaluator::new(limits)?.evaluate(&question, &options())
@@ -215,6 +217,7 @@ fn faults_of_the_question() {
         rules,
         messages: &[],
         candidate: &right,
+        world: World::Payload,
         incumbent: Incumbent::Baseline,
     };
     let error = evaluator.evaluate(&question, &options());
@@ -231,6 +234,7 @@ fn made_messages_ask_for_no_more_memory_than_modules_have() {
         rules,
         messages: &messages,
         candidate: &right,
+        world: World::Payload,
         incumbent: Incumbent::Baseline,
     };
     let evaluator = Evaluator::new(Limits::default()).expect("engines");

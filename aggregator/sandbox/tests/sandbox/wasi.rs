@@ -3,6 +3,7 @@
 use crate::policy::{wrap, EXPORTS, PLAIN};
 use crate::traffic::{blob, message, two_rules};
 use ratchet_codec::payload::validate;
+use ratchet_sandbox::evaluate::{Evaluator, Failure, Incumbent, Options, Question, Verdict};
 use ratchet_sandbox::policy::{check_module, World};
 use ratchet_sandbox::{Engine, Fault, Kind, Limits, Runner, WasiLimits};
 
@@ -266,4 +267,63 @@ fn what_the_world_hands_out_is_bounded() {
         };
         assert!(told.contains(reason), "{process}: {told}");
     }
+}
+
+/// A module that a tenant brought ends by limits of its own: fuel where verdicts are made, time
+/// where messages are served.
+#[test]
+fn an_endless_loop_ends() {
+    let wasi = WasiLimits {
+        fuel_per_message: 1_000_000,
+        deadline_ticks: 4,
+        ..WasiLimits::default()
+    };
+    let limits = Limits {
+        wasi: Some(wasi),
+        ..Limits::default()
+    };
+    let told = |kind: Kind| {
+        let engine = Engine::new(kind, limits.clone()).expect("an engine");
+        let component = asking("(loop $again (br $again))");
+        let module = engine.compile(&component).expect("a module");
+        let mut runner = Runner::new(&module, blob(&two_rules()));
+        ask(&mut runner).expect_err("a fault")
+    };
+    assert_eq!(told(Kind::Evaluation), Fault::OutOfFuel { fuel: 1_000_000 });
+    assert!(matches!(told(Kind::Production), Fault::Deadline { .. }));
+}
+
+/// Where tenants may bring modules, those that are built here may import WASI no more than before.
+#[test]
+fn a_candidate_imports_no_more_than_its_kind() {
+    let evaluator = Evaluator::new(empty()).expect("engines");
+    let candidate = asking("");
+    let failure = |world: World| {
+        let question = Question {
+            rules: blob(&two_rules()),
+            messages: &[message(&[1, 2])],
+            candidate: &candidate,
+            world,
+            incumbent: Incumbent::Baseline,
+        };
+        let options = Options {
+            fuzz_messages: 1,
+            ..Options::default()
+        };
+        match evaluator
+            .evaluate(&question, &options)
+            .expect("a verdict")
+            .verdict
+        {
+            Verdict::Fail(failure) => failure,
+            other => panic!("{other:?}"),
+        }
+    };
+    let built = failure(World::Payload);
+    assert!(
+        matches!(&built, Failure::Refused(reason) if reason.contains("wasi:io/poll@0.2.6")),
+        "{built}"
+    );
+    let brought = failure(World::Wasi);
+    assert!(matches!(brought, Failure::Wrong(_)), "{brought}");
 }

@@ -110,6 +110,7 @@ fn facts() -> Facts {
         demoted: false,
         now_ms: NOW_MS,
         proof_policy: ProofPolicy::Attested,
+        foreign_allowed: false,
         attested: Some(Ok(attested())),
     }
 }
@@ -123,6 +124,7 @@ fn page() -> Page {
             module: module(byte),
             size: 1000,
             incumbent: incumbent.map(module),
+            foreign: false,
             word: Word::Pass,
             detail: String::new(),
             generation: "acme/gen/1".to_owned(),
@@ -309,6 +311,51 @@ fn proofs() {
         facts.attested = Some(Ok(own));
     };
     check_proof(verified(), &other, Err("attestation-mismatch"));
+}
+
+/// A module that a tenant brought: apart from the proofs, where this deployment allows it, and only
+/// by a pass as what it is.
+#[test]
+fn foreign_modules() {
+    let foreign: Vec<(&str, Value)> = vec![
+        ("source", Value::Null),
+        ("toolchain", Value::Null),
+        (
+            "mutation",
+            json!({ "mutator": "submitted", "operator": "guest.wasm", "prompt": null }),
+        ),
+        ("proof", json!({ "verdict": "foreign" })),
+    ];
+    let passed_as = |foreign: bool| {
+        let mut page = page();
+        let mut verdict = page
+            .pass(configuration(), module(1), false)
+            .unwrap()
+            .clone();
+        verdict.foreign = foreign;
+        verdict.module = module(5);
+        page.record(verdict);
+        page
+    };
+    let of = json!({ "sha256": module(5), "size": 1000 });
+    let own = [foreign, vec![("module", of.clone())]].concat();
+    let mut allowed = facts();
+    allowed.foreign_allowed = true;
+    allowed.attested = None;
+    allowed.proof_policy = ProofPolicy::Verified;
+    check(&own, &allowed, &passed_as(true), Ok(()));
+    check(&own, &allowed, &passed_as(false), Err("not-passed"));
+    check(&own, &facts(), &passed_as(true), Err("foreign-module"));
+    // A pass that was not judged by speed signs nothing that was built here.
+    check(
+        &[("module", of)],
+        &facts(),
+        &passed_as(true),
+        Err("not-passed"),
+    );
+    let fleet = [("org", json!("fleet"))];
+    let own = [own, fleet.to_vec()].concat();
+    check(&own, &allowed, &passed_as(true), Err("foreign-module"));
 }
 
 #[test]

@@ -100,6 +100,17 @@ pub fn verified() -> Value {
     })
 }
 
+/// What makes a statement that of a component which a tenant brought.
+pub fn foreign() -> [(&'static str, Value); 4] {
+    let mutation = json!({ "mutator": "submitted", "operator": "guest.wasm", "prompt": null });
+    [
+        ("/predicate/source", json!(null)),
+        ("/predicate/toolchain", json!(null)),
+        ("/predicate/mutation", mutation),
+        ("/predicate/proof", json!({ "verdict": "foreign" })),
+    ]
+}
+
 /// Changes one value by its JSON pointer; `null` as the change of an absent one adds it.
 pub fn with(mut statement: Value, changes: &[(&str, Value)]) -> Value {
     for (pointer, value) in changes {
@@ -123,7 +134,7 @@ pub fn envelope(statement: &Value, keys: &[&PrivateKey]) -> String {
 pub fn expectation() -> Value {
     json!({
         "org": "acme", "configurations": [configuration()], "floor": null, "now_ms": NOW_MS,
-        "proof_policy": "attested",
+        "proof_policy": "attested", "foreign": false,
     })
 }
 

@@ -7,8 +7,8 @@ use ratchet_trust::sign::countersign;
 use ratchet_trust::{KeyId, PrivateKey, StatementDigest};
 use serde_json::{json, Value};
 
-use crate::build::{builder, configuration, envelope, expectation, key, malleated, signature};
-use crate::build::{small_order, statement, validator, verified, with, NOW_MS};
+use crate::build::{builder, configuration, envelope, expectation, foreign, key, malleated};
+use crate::build::{signature, small_order, statement, validator, verified, with, NOW_MS};
 
 pub fn envelope_cases() -> Vec<Value> {
     let groups = [
@@ -21,6 +21,7 @@ pub fn envelope_cases() -> Vec<Value> {
         floor_cases(),
         time_cases(),
         proof_cases(),
+        foreign_cases(),
     ];
     groups.concat()
 }
@@ -316,5 +317,48 @@ fn proof_cases() -> Vec<Value> {
             "attested",
             "accepted",
         ),
+    ]
+}
+
+/// Components that a tenant brought: apart from the proof policy, and told as what they are.
+fn foreign_cases() -> Vec<Value> {
+    let allowed = [("/foreign", json!(true))];
+    let strict = [
+        ("/foreign", json!(true)),
+        ("/proof_policy", json!("verified")),
+    ];
+    let half = |name: &str, pointer: &str| {
+        let built = statement().pointer(pointer).unwrap().clone();
+        let changed = with(with(statement(), &foreign()), &[(pointer, built)]);
+        malformed(name, &changed.to_string())
+    };
+    let fleet = [
+        &foreign()[..],
+        &[
+            ("/subject/0/name", json!("fleet")),
+            ("/predicate/org", json!("fleet")),
+            ("/predicate/configuration", json!("0".repeat(64))),
+        ],
+    ];
+    let of_fleet = [("/org", json!("fleet")), allowed[0].clone()];
+    let by = with(
+        with(statement(), &foreign()),
+        &[("/predicate/proof/by", json!("me"))],
+    );
+    vec![
+        agree("foreign", &foreign(), &allowed, "accepted"),
+        agree("foreign-beside-verified", &foreign(), &strict, "accepted"),
+        agree("foreign-not-allowed", &foreign(), &[], "foreign-module"),
+        agree(
+            "foreign-fleet",
+            &fleet.concat(),
+            &of_fleet,
+            "foreign-module",
+        ),
+        half("foreign-with-source", "/predicate/source"),
+        half("foreign-with-toolchain", "/predicate/toolchain"),
+        half("foreign-not-submitted", "/predicate/mutation"),
+        half("submitted-but-attested", "/predicate/proof"),
+        malformed("foreign-with-unknown-field", &by.to_string()),
     ]
 }
