@@ -19,6 +19,7 @@ export type StageSettings = Pick<
   | 'builderKeyFile'
   | 'trustFile'
   | 'proofPolicy'
+  | 'wasi'
   | 'attestations'
 >;
 

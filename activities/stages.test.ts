@@ -51,7 +51,11 @@ const deps = {
   mutators: { builtin: builtinMutator() },
   settings: {
     ...{ state: directory, cache: directory, builderKeyFile: '', trustFile: '' },
-    ...{ proofPolicy: 'attested' as const, attestations: join(directory, 'attestations') },
+    ...{
+      proofPolicy: 'attested' as const,
+      wasi: 'none' as const,
+      attestations: join(directory, 'attestations'),
+    },
     ...{ kit: found?.kit ?? null, aggregator: found?.aggregator ?? '' },
   },
   modules: { get: async () => null } as never,
@@ -258,4 +262,22 @@ test('a source that the policy refuses is a verdict with its place', options, as
     ['unsafe', 2],
     JSON.stringify(verdict),
   );
+});
+
+test('a component that a tenant brought: where it may, and as what it is', options, async () => {
+  // A component of no interfaces at all: it has the right form, and the wrong world.
+  const bytes = Uint8Array.from([0x00, 0x61, 0x73, 0x6d, 0x0d, 0, 1, 0]);
+  const component = await store.put(bytes, 'application/wasm');
+  const ask = async (wasi: 'none' | 'empty', foreign: boolean) => {
+    const settings = { ...deps.settings, wasi };
+    const candidate = 'acme/gen/1/c0';
+    const verdict = await buildActivities({ ...deps, settings }).checkModule({
+      ...{ ...key, candidate, component },
+      ...(foreign && { foreign: true }),
+    });
+    return verdict.verdict === 'refused' ? verdict.rule : verdict.verdict;
+  };
+  assert.equal(await ask('none', true), 'policy');
+  assert.equal(await ask('empty', true), 'memory');
+  assert.equal(await ask('empty', false), 'memory');
 });

@@ -13,7 +13,6 @@ import type {
   Gate,
   GenerationOutcome,
   ManifestKind,
-  MutatorName,
   Ref,
 } from '../workflows/messages.ts';
 import type { ChallengeInput, ChallengeVerdict } from './challenge/types.ts';
@@ -94,6 +93,8 @@ export type BuildVerdict =
 export interface ModuleInput extends GenerationKey {
   candidate: string;
   component: Ref;
+  /** A tenant brought it: it may be larger, and import the empty WASI world. */
+  foreign?: true;
 }
 export type ModuleVerdict =
   | { verdict: 'pass' }
@@ -148,6 +149,8 @@ export interface BenchmarkInput extends GenerationKey {
   promotion_ratio: number;
   /** Of a quick run: what is surely below it is timed no further. Absent: no quick run. */
   quick_ratio?: number;
+  /** Of what takes some hundred times as long as others: so many messages are enough. */
+  messages_max?: number;
   /** A short look at a proposal: never the measurement that a promotion rests on. */
   trial?: true;
 }
@@ -232,6 +235,8 @@ export interface ShadowInput extends GenerationKey {
   configuration: string;
   candidate: string;
   component: Ref;
+  /** A tenant brought it: its speed is not judged. */
+  foreign?: true;
 }
 export type ShadowVerdict =
   | { verdict: 'pass' | 'fail' | 'insufficient' }
@@ -247,10 +252,17 @@ export interface ActiveReading {
   next_version: number;
 }
 
-/** What a statement says of how a module came to be. */
-export interface Origin {
+/** What a statement says of how a module came to be: built here, or brought by a tenant. */
+export type Origin = BuiltOrigin | ForeignOrigin;
+export interface ForeignOrigin {
+  name: string;
+  /** Its codec is not ours, and nobody proved it. */
+  proof: { verdict: 'foreign' };
+  benchmark: BuiltOrigin['benchmark'];
+}
+export interface BuiltOrigin {
   commit: string;
-  mutator: MutatorName | 'specialise';
+  mutator: CandidateOutcome['mutator'];
   operator: string;
   prompt: string | null;
   /** Which model made it; null = none. */

@@ -16,6 +16,7 @@ test('defaults', () => {
   });
   assert.equal(settings.api.port, 8480);
   assert.equal(settings.proofPolicy, 'attested');
+  assert.equal(settings.wasi, 'none');
   assert.equal(settings.attestations, resolve('proofs/attestations'));
   assert.deepEqual(settings.models, { apiKey: null, settings: null, baseUrl: null });
 });
@@ -48,6 +49,7 @@ test('errors name the variable and the value', () => {
     [{ RATCHET_API_ADDRESS: 'a:70000' }, /RATCHET_API_ADDRESS: "a:70000" has a port over 65535/],
     [{ RATCHET_PROOF_POLICY: 'none' }, /RATCHET_PROOF_POLICY: "none" is neither attested/],
     [{ RATCHET_PROOF_POLICY: 'unproven' }, /"unproven" is neither attested nor verified/],
+    [{ RATCHET_WASI: 'full' }, /RATCHET_WASI: "full" is neither none nor empty/],
     [{ ANTHROPIC_BASE_URL: 'api' }, /ANTHROPIC_BASE_URL: "api" is not an http\(s\) URL/],
     [{ ANTHROPIC_API_KEY: '  ' }, /ANTHROPIC_API_KEY: its value /],
     [{ TEMPORAL_TLS: 'yes' }, /TEMPORAL_TLS: "yes" is neither true nor false/],

@@ -8,6 +8,8 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 export type ProofPolicy = 'attested' | 'verified';
+/** Whether tenants may bring modules: `empty` names the WASI world that these may import. */
+export type WasiPolicy = 'none' | 'empty';
 
 /** Everything that a control-plane process learns from its environment. */
 export interface Settings {
@@ -32,6 +34,7 @@ export interface Settings {
   trustFile: string;
   /** The least proof of the codec with which a candidate goes on. */
   proofPolicy: ProofPolicy;
+  wasi: WasiPolicy;
   /** Directory of attestations, `<codec digest>.json`. */
   attestations: string;
   /** JSON that changes how new organizations evolve; `evolution.ts` reads it. */
@@ -100,6 +103,7 @@ const environmentSchema = z.object({
   RATCHET_PROOF_POLICY: z
     .enum(['attested', 'verified'], 'is neither attested nor verified')
     .default('attested'),
+  RATCHET_WASI: z.enum(['none', 'empty'], 'is neither none nor empty').default('none'),
   RATCHET_ATTESTATIONS: text.optional(),
   RATCHET_EVOLUTION: text.optional(),
   RATCHET_LLM: text.optional(),
@@ -162,6 +166,7 @@ export function loadSettings(environment: Environment): Settings {
     builderKeyFile: parsed.RATCHET_BUILDER_KEY ?? join(state, 'keys', 'builder.key'),
     trustFile: parsed.RATCHET_TRUST ?? join(state, 'trust.json'),
     proofPolicy: parsed.RATCHET_PROOF_POLICY,
+    wasi: parsed.RATCHET_WASI,
     attestations: resolve(parsed.RATCHET_ATTESTATIONS ?? join(root, 'proofs', 'attestations')),
     evolution: parsed.RATCHET_EVOLUTION ?? null,
     models: {

@@ -115,6 +115,7 @@ async function openServices(
     store: new ContentStore(settings.storeDirectory),
     events: (request) => readEvents(nats, request),
     tokens: new TokenFile(settings.api.tokensFile),
+    wasi: settings.wasi,
     health: async () => ({ nats: await probeNats(nats), temporal: await probeTemporal(client) }),
     now: Date.now,
   };

@@ -10,7 +10,7 @@ import { readEvents } from './events.ts';
 import { connectNats, NatsFault, type NatsFaultCode } from './nats.ts';
 import { connectNats as connectAs, freePorts, startStack } from './stack/index.ts';
 import { sha256 } from './store/index.ts';
-import { ActiveTable, ConfigurationTable, ObjectTable } from './tables.ts';
+import { ActiveTable, ConfigurationTable, moduleBytesMax, ObjectTable } from './tables.ts';
 
 const directory = await mkdtemp(join(tmpdir(), 'ratchet-tables-'));
 const stack = await startStack({ stateDir: directory, services: ['nats'], ports: freePorts });
@@ -141,4 +141,11 @@ test('faults say what kind they are', async () => {
   await checkFault(() => connectNats(noFile, 'test'), 'denied');
   const nowhere = { ...settings, url: 'nats://127.0.0.1:1' };
   await checkFault(() => connectNats(nowhere, 'test'), 'unavailable');
+});
+
+test('a module may be as large as aggregators read', async () => {
+  const modules = await ObjectTable.open(connection, 'modules');
+  const least = await modules.put(new Uint8Array(moduleBytesMax));
+  assert.equal((await modules.get(least))?.length, moduleBytesMax);
+  await checkFault(() => modules.put(new Uint8Array(moduleBytesMax + 1)), 'invalid');
 });

@@ -209,6 +209,9 @@ function decodeManifest(org: string, bytes: Uint8Array): ManifestView {
 
 export type ObjectBucket = 'modules' | 'evidence';
 
+/** What aggregators read at most of a module, which a tenant may have brought. */
+export const moduleBytesMax = 16 * 1024 * 1024;
+
 /** Objects named by the SHA-256 of their bytes; writing one again does nothing. */
 export class ObjectTable {
   readonly #store: ObjectStore;
@@ -229,6 +232,10 @@ export class ObjectTable {
   /** Stores bytes, and reads them back to be sure that others will find the same. */
   async put(bytes: Uint8Array): Promise<string> {
     const digest = sha256(bytes);
+    if (this.#name === 'modules' && bytes.length > moduleBytesMax) {
+      const size = `${bytes.length} bytes, the limit is ${moduleBytesMax}`;
+      throw new NatsFault('invalid', `the module ${digest} has ${size}`);
+    }
     if ((await this.get(digest)) !== null) return digest;
     await guardNats(`storing ${digest} in ${this.#name}`, () =>
       this.#store.putBlob({ name: digest }, bytes),

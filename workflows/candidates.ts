@@ -63,7 +63,10 @@ export interface GateAnswer {
 
 export const REASON_MAX = 200;
 
-export function openCandidate(from: CandidateSource): Candidate {
+/** What was proposed here, or what a tenant brought. */
+type Opened = Omit<CandidateSource, 'mutator'> & Pick<CandidateOutcome, 'mutator'>;
+
+export function openCandidate(from: Opened): Candidate {
   return {
     outcome: {
       id: from.id,

@@ -30,18 +30,20 @@ export function generationInput(
     allowance,
     ...(what.from && { from: what.from }),
     ...(what.answers && { answers: what.answers }),
+    ...(what.submitted && { submitted: what.submitted }),
   };
 }
 
 export function runGeneration(input: m.GenerationInput): Promise<m.GenerationResult> {
   const id = m.generationId(input.org, input.generation, input.rerun);
-  return executeChild<typeof generation>(m.WORKFLOW.generation, {
+  const type = input.submitted === undefined ? 'generation' : 'submission';
+  return executeChild<typeof generation>(m.WORKFLOW[type], {
     args: [input],
     workflowId: id,
     taskQueue: m.CONTROL_QUEUE,
     parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
     workflowExecutionTimeout: GENERATION_LIMIT,
-    staticSummary: clip(`${input.org}: generation ${input.generation}`, 200),
+    staticSummary: clip(`${input.org}: ${type} ${input.generation}`, 200),
     staticDetails: `Configuration \`${input.configuration.digest}\``,
     priority: {
       fairnessKey: input.org,

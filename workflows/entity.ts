@@ -1,6 +1,5 @@
 /** What an organization does: its handlers, the steps of its main loop, and what it shows. */
 import {
-  ApplicationFailure,
   CancellationScope,
   condition,
   patched,
@@ -15,11 +14,17 @@ import { describeFailure } from './failure.ts';
 import { holdAgainstFleet, lookAtTraffic } from './looks.ts';
 import { issueManifest, published } from './manifest.ts';
 import * as m from './messages.ts';
+import {
+  checkConfigured,
+  checkRerunPossible,
+  checkRollbackPossible,
+  checkSubmitPossible,
+} from './possible.ts';
 import { evolverActivities, reads } from './proxies.ts';
 import { lostResult, organizationMarkdown } from './report.ts';
 import * as s from './state.ts';
 import { clip } from './summary.ts';
-import { checkBudget, checkEvolve, checkRerun, checkRollback } from './validate.ts';
+import { checkBudget, checkEvolve, checkRerun, checkRollback, checkSubmit } from './validate.ts';
 
 /** Pause after a fault that retries did not mend, before the entity tries again. */
 const FAULT_PAUSE_MS = 10_000;
@@ -72,6 +77,7 @@ export class Organization {
       last_error: state.last_error,
       ...(state.observed && { observed: state.observed }),
       ...(state.challenged && { challenged: state.challenged }),
+      ...(state.submitted && { submitted: state.submitted }),
     };
   }
 
@@ -146,6 +152,16 @@ export class Organization {
     });
   }
 
+  /** It goes through the gates next; what it becomes is a generation's result. */
+  submit(request: m.SubmitRequest): Promise<m.SubmitReply> {
+    return this.once(request, async () => {
+      const { component, name } = request;
+      this.set({ ...this.state, submitted: { component, name } });
+      const generation = this.state.generation + 1;
+      return { generation, workflow_id: m.generationId(this.state.org, generation) };
+    });
+  }
+
   async demoted(demoted: m.ModuleDemoted): Promise<void> {
     const { org } = this.state;
     const serving = s.incumbent(this.state)?.module === demoted.module;
@@ -177,7 +193,7 @@ export class Organization {
 
   readonly checkEvolve = (request: m.EvolveRequest): void => {
     checkEvolve(request, this.state.budget);
-    this.needsConfiguration(request);
+    if (!this.answered(request)) checkConfigured(this.state);
   };
 
   readonly checkBudget = (request: m.BudgetRequest): void => {
@@ -186,44 +202,18 @@ export class Organization {
 
   readonly checkRerun = (request: m.RerunRequest): void => {
     checkRerun(request);
-    if (this.answered(request)) return;
-    this.needsConfiguration(request);
-    const { state } = this;
-    const known = state.outcomes.find((outcome) => outcome.generation === request.generation);
-    if (known === undefined) {
-      const numbers = [...new Set(state.outcomes.map((outcome) => outcome.generation))].join(', ');
-      reject('unknown', `generation ${request.generation} is not among ${numbers || 'none'}`);
-    }
-    if (known.configuration !== state.configuration?.digest) {
-      reject('conflict', `generation ${request.generation} belongs to an earlier configuration`);
-    }
-    if (state.queue.length >= s.QUEUE_MAX) reject('conflict', `${s.QUEUE_MAX} re-runs are queued`);
-    if (state.running?.generation === request.generation) {
-      reject('conflict', `generation ${request.generation} is under way`);
-    }
+    if (!this.answered(request)) checkRerunPossible(this.state, request);
   };
 
   readonly checkRollback = (request: m.RollbackRequest): void => {
     checkRollback(request);
-    if (this.answered(request)) return;
-    this.needsConfiguration(request);
-    const serving = s.incumbent(this.state);
-    if (serving === null) reject('conflict', 'no tenant module serves this configuration');
-    const version = request.to_version;
-    if (version === undefined) return;
-    const target = s.rollbackTarget(this.state, version);
-    if (target === null) {
-      const versions = this.state.promotions.map((promotion) => promotion.version).join(', ');
-      reject('unknown', `version ${version} is not among ${versions || 'none'}`);
-    }
-    if (target.module === serving.module) reject('conflict', `version ${version} serves already`);
+    if (!this.answered(request)) checkRollbackPossible(this.state, request);
   };
 
-  private needsConfiguration(request: m.RequestBase): void {
-    if (this.state.configuration === null && !this.answered(request)) {
-      reject('conflict', 'no configuration yet');
-    }
-  }
+  readonly checkSubmit = (request: m.SubmitRequest): void => {
+    checkSubmit(request);
+    if (!this.answered(request)) checkSubmitPossible(this.state);
+  };
 
   private answered(request: m.RequestBase): boolean {
     const id = request.request_id;
@@ -360,6 +350,8 @@ export class Organization {
     this.set(s.endGeneration(this.state, result));
     this.set(s.adoptActive(this.state, result.promoted));
     if (result.unconfirmed !== null) await this.takeBack(result.unconfirmed);
+    // What a tenant brought stays until it says otherwise: the search would soon replace it.
+    if (result.submitted && result.promoted) this.set(s.pause(this.state, 'an own module serves'));
     if (result.outcome !== 'failed') return;
     const before = this.state;
     const pause_ms = FAULT_PAUSE_MS * 2 ** Math.max(0, this.state.failures - 1);
@@ -487,8 +479,4 @@ export class Organization {
       { key: m.searchAttributes.generation, value: state.generation },
     ]);
   }
-}
-
-function reject(type: keyof typeof m.REJECTION, message: string): never {
-  throw ApplicationFailure.nonRetryable(message, m.REJECTION[type]);
 }

@@ -487,7 +487,7 @@ class Generation {
  * incumbent changes nothing, but a rollback, a tombstone or another promotion is a decision that
  * this generation must not undo.
  */
-function unchanged(active: ActiveModule | null, input: GenerationInput): boolean {
+export function unchanged(active: ActiveModule | null, input: GenerationInput): boolean {
   if (active === null || active.version <= input.active_version) return true;
   const same = active.module === input.incumbent?.module;
   return active.kind === 'promote' && same && active.configuration === input.configuration.digest;

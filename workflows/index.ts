@@ -2,3 +2,4 @@
 export { fleet } from './fleet.ts';
 export { generation } from './generation.ts';
 export { organization } from './organization.ts';
+export { submission } from './submission.ts';

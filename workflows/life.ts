@@ -25,6 +25,7 @@ import {
   rollbackUpdate,
   setBudgetUpdate,
   statusQuery,
+  submitUpdate,
 } from './messages.ts';
 import { nextStep } from './state.ts';
 import { checkConfigure, checkPause, checkResume, InvalidRequest } from './validate.ts';
@@ -61,6 +62,10 @@ export function wire(entity: Organization, { configurable }: { configurable: boo
     setHandler(configureUpdate, (request) => entity.configure(request), {
       ...checked(checkConfigure),
       description: 'A configuration came into force',
+    });
+    setHandler(submitUpdate, (request) => entity.submit(request), {
+      ...checked(entity.checkSubmit),
+      description: 'Take a component that the tenant brought through the gates',
     });
   }
   setHandler(evolveUpdate, (request) => entity.evolve(request), {

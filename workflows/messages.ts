@@ -37,6 +37,7 @@ export const WORKFLOW = {
   organization: 'organization',
   fleet: 'fleet',
   generation: 'generation',
+  submission: 'submission',
 } as const;
 
 export const CONTROL_QUEUE = 'control';
@@ -144,7 +145,7 @@ export interface CandidateOutcome {
   /** At most 200 characters. */
   reason: string | null;
   /** `specialise` is the first form of a configuration's module, before any mutation. */
-  mutator: MutatorName | 'specialise';
+  mutator: MutatorName | 'specialise' | 'submitted';
   operator: string;
   module: string | null;
   /** Source to component. */
@@ -192,6 +193,15 @@ export interface GenerationInput {
   /** Of a re-run: whether models are asked anew; absent = `recorded`. */
   answers?: Answers;
   allowance?: Allowance;
+  /** Instead of candidates: the workflow `submission` takes it through the gates. */
+  submitted?: Submitted;
+}
+
+/** A component that a tenant brought. */
+export interface Submitted {
+  component: Ref;
+  /** For people: of the file, say. */
+  name: string;
 }
 
 /**
@@ -220,6 +230,8 @@ export interface GenerationResult {
   /** It measured the first form alone, which no budget counts. */
   unevolved?: true;
   spent?: Spending;
+  /** A tenant brought its one candidate. */
+  submitted?: true;
 }
 
 /** What an organization remembers of a finished generation. */
@@ -237,12 +249,13 @@ export interface GenerationSummary {
   rejected: Partial<Record<Gate, number>>;
   /** Version and ratios of the promoted candidate. */
   version: number | null;
-  mutator: MutatorName | 'specialise' | null;
+  mutator: CandidateOutcome['mutator'] | null;
   operator: string | null;
   ratio: number | null;
   ratio_to_baseline: number | null;
   build_seconds_median: number | null;
   inputs: Ref | null;
+  submitted?: true;
 }
 
 /** A generation under way, as its child workflow reports it. */
@@ -324,6 +337,8 @@ export interface OrganizationStatus {
   last_error: string | null;
   observed?: Observed;
   challenged?: Challenged;
+  /** A component that waits for the generation under way to end. */
+  submitted?: Submitted;
 }
 
 // ---- updates, query, signals ------------------------------------------------------------------
@@ -399,6 +414,13 @@ export interface BudgetReply {
   budget: Budget;
 }
 
+/** The caller has stored the component. */
+export interface SubmitRequest extends RequestBase, Submitted {}
+export interface SubmitReply {
+  generation: number;
+  workflow_id: string;
+}
+
 /** A refused update fails with an `ApplicationFailure` of one of these types. */
 export const REJECTION = {
   /** the request itself is malformed */
@@ -415,6 +437,7 @@ export const pauseUpdate = defineUpdate<PauseReply, [PauseRequest]>('pause');
 export const resumeUpdate = defineUpdate<PauseReply, [RequestBase]>('resume');
 export const rerunGenerationUpdate = defineUpdate<RerunReply, [RerunRequest]>('rerunGeneration');
 export const rollbackUpdate = defineUpdate<RollbackReply, [RollbackRequest]>('rollback');
+export const submitUpdate = defineUpdate<SubmitReply, [SubmitRequest]>('submit');
 export const setBudgetUpdate = defineUpdate<BudgetReply, [BudgetRequest]>('setBudget');
 
 export const statusQuery = defineQuery<OrganizationStatus>('status');

@@ -66,5 +66,6 @@ export function lostResult(
     unconfirmed: null,
     inputs: input.inputs,
     benchmark: null,
+    ...(input.submitted && { submitted: true, unevolved: true }),
   };
 }

@@ -33,6 +33,7 @@ import {
   type RerunRequest,
   type RerunStage,
   type Spending,
+  type Submitted,
   WIRE_SCHEMA,
 } from './messages.ts';
 import { summarize } from './summary.ts';
@@ -54,6 +55,7 @@ export interface QueuedRerun {
   inputs: Ref | null;
   from?: RerunStage;
   answers?: Answers;
+  submitted?: Submitted;
 }
 
 /** A module that was promoted and may be returned to. */
@@ -112,6 +114,8 @@ export interface OrganizationState {
   /** A version of the fleet's module that the own one was not held against yet. */
   challenger?: number;
   challenged?: Challenged;
+  /** Goes through the gates next, also while paused. */
+  submitted?: Submitted;
   /** After a renewal that did not work, the next try. */
   renew_not_before_ms: number;
 }
@@ -261,11 +265,12 @@ export function beginGeneration(
   now_ms: number,
 ): OrganizationState {
   ensure(state.running === null, 'a generation is under way already');
-  ensure(!state.paused, 'paused');
+  ensure(!state.paused || step.submitted !== undefined, 'paused');
+  const { submitted: _, ...rest } = state;
   const fresh = step.rerun === 0;
   ensure(!fresh || step.generation === state.generation + 1, `generation ${step.generation}`);
   return check({
-    ...state,
+    ...(step.submitted === undefined ? state : rest),
     running: { generation: step.generation, rerun: step.rerun },
     generation: Math.max(state.generation, step.generation),
     queue: fresh ? state.queue : state.queue.slice(1),
@@ -430,13 +435,17 @@ export type Step =
 export function nextStep(state: OrganizationState, now_ms: number): Step {
   const due = renewalDue(state);
   if (due !== null && due <= now_ms) return { step: 'renew' };
+  const generation = state.generation + 1;
+  const { submitted } = state;
+  if (submitted !== undefined && state.running === null) {
+    return { step: 'generation', what: { generation, rerun: 0, inputs: null, submitted } };
+  }
   if (state.paused || state.running !== null) return { step: 'wait', until_ms: due };
   if (isChallenged(state)) return { step: 'challenge' };
   const rerun = state.queue[0];
   if (rerun !== undefined) return { step: 'generation', what: rerun };
   if (state.stage === 'capturing') return { step: 'capture' };
   if (state.stage !== 'evolving') return settledStep(state, due, now_ms);
-  const generation = state.generation + 1;
   return { step: 'generation', what: { generation, rerun: 0, inputs: null } };
 }
 

@@ -28,6 +28,7 @@ export function summarize(result: GenerationResult): GenerationSummary {
     ratio_to_baseline: promoted?.ratio_to_baseline ?? null,
     build_seconds_median: median(result.candidates.map((candidate) => candidate.build_seconds)),
     inputs: result.inputs,
+    ...(result.submitted && { submitted: result.submitted }),
   };
 }
 

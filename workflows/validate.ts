@@ -14,6 +14,7 @@ import {
   type Ref,
   type RequestBase,
   type RollbackRequest,
+  type SubmitRequest,
   WIRE_SCHEMA,
 } from './messages.ts';
 
@@ -232,6 +233,12 @@ export function checkRollback(request: RollbackRequest): void {
     fail('to_baseline', true, 'possible together with to_version');
   }
   if (given.reason !== undefined) text('reason', given.reason, 300);
+}
+
+export function checkSubmit(request: SubmitRequest): void {
+  const given = checkBase(request, ['component', 'name']);
+  checkRef('component', given.component);
+  text('name', given.name, 80);
 }
 
 export function checkBudget(request: unknown, base: Budget): Budget {

@@ -56,12 +56,15 @@ export function buildActivities(deps: Needs): Building {
       );
       return withTwin(deps, input, built);
     },
-    checkModule: ({ component }) =>
-      runAggregator(
-        settings.aggregator,
-        ['check', 'module', store.path(component.digest)],
-        moduleSchema,
-      ),
+    checkModule: async ({ component, foreign }) => {
+      if (foreign && settings.wasi === 'none') {
+        return { verdict: 'refused', rule: 'policy', reason: 'no tenant may bring modules here' };
+      }
+      // What was built here imports no WASI, whatever tenants may bring.
+      const wasi = foreign ? settings.wasi : 'none';
+      const args = ['check', 'module', '--wasi', wasi, store.path(component.digest)];
+      return await runAggregator(settings.aggregator, args, moduleSchema);
+    },
   };
 }
 

@@ -47,7 +47,7 @@ const deps = {
   mutators: { builtin: builtinMutator() },
   settings: {
     ...{ state: directory, cache: directory, builderKeyFile: '', trustFile: '' },
-    ...{ proofPolicy: 'attested' as const, attestations: directory },
+    ...{ proofPolicy: 'attested' as const, wasi: 'none' as const, attestations: directory },
     ...{ kit: found?.kit ?? null, aggregator: found?.aggregator ?? '' },
   },
   modules: { get: async () => null } as never,

@@ -81,7 +81,7 @@ export async function openScene(context: TestContext, scene: Scene) {
     modules: { get: async () => null } as never,
     settings: {
       ...{ state: directory, cache: directory, builderKeyFile: '', trustFile: '' },
-      ...{ proofPolicy: 'attested' as const, attestations: directory },
+      ...{ proofPolicy: 'attested' as const, wasi: 'none' as const, attestations: directory },
       ...{ kit: found?.kit ?? null, aggregator: found?.aggregator ?? '' },
     },
   };

@@ -93,7 +93,7 @@ function activityOf(on: Bench, options: Options = {}) {
   const paths = { state: on.directory, cache: on.directory, attestations: on.attestations };
   const kit = options.kit === undefined ? on.kit : options.kit;
   const unused = { aggregator: '', builderKeyFile: '', trustFile: '' };
-  const settings = { ...paths, ...unused, kit, proofPolicy };
+  const settings = { ...paths, ...unused, kit, proofPolicy, wasi: 'none' as const };
   const stages = new StageRecords(join(on.directory, 'stages'));
   return proveActivities({ settings, store: on.store, stages }, environment).prove;
 }

@@ -48,6 +48,7 @@ const settings = {
   trustFile: join(directory, 'trust.json'),
   cache: directory,
   proofPolicy: 'attested' as const,
+  wasi: 'none' as const,
   attestations: join(directory, 'attestations'),
 };
 const store = new ContentStore(join(directory, 'store'));

@@ -23,7 +23,10 @@ export function shadowActivities(
   return {
     shadow: (input) =>
       deps.stages.once(
-        stageKey(input.candidate, 'shadow', input.component.digest, input.configuration),
+        stageKey(
+          ...([input.candidate, 'shadow', input.component.digest] as const),
+          ...[input.configuration, ...(input.foreign ? ['foreign'] : [])],
+        ),
         () => shadow(deps, input),
         async (verdict) => verdict.verdict !== 'insufficient',
       ),
@@ -41,6 +44,7 @@ async function shadow(
     size: input.component.size,
     generation: generationOf(input),
     candidate: input.candidate,
+    ...(input.foreign && { foreign: true }),
   };
   return await beating({ candidate: input.candidate }, async () => {
     // The service reads the candidate's bytes where it reads every module's.

@@ -39,6 +39,7 @@ export interface Evaluation {
   size: number;
   generation: string;
   candidate: string;
+  foreign?: true;
 }
 
 export function evaluate(nats: NatsConnection, request: Evaluation, timeoutMs: number) {

@@ -8,7 +8,14 @@ import { countersign } from '../shadow/service.ts';
 import type { Activities, ManifestSubject, SignInput, SignVerdict } from '../types.ts';
 import { encodeEnvelope, verifies, type WireSignature } from './dsse.ts';
 import { builderKey, trustedKeys } from './keys.ts';
-import { activeOf, codeOf, encodeStatement, NO_CODE, readStatement } from './statement.ts';
+import {
+  activeOf,
+  codeOf,
+  encodeStatement,
+  foreignCodeOf,
+  NO_CODE,
+  readStatement,
+} from './statement.ts';
 
 type Needs = Pick<Deps, 'settings' | 'store' | 'nats'>;
 
@@ -41,11 +48,12 @@ async function codeFor({ store }: Pick<Needs, 'store'>, subject: ManifestSubject
   if (subject.of === 'nothing') return NO_CODE;
   if (subject.of === 'earlier') return readStatement(await store.get(subject.statement));
   const { module, origin } = subject;
+  if (!('linked' in origin)) return foreignCodeOf(module, origin);
   const linked = await readLinked(store, origin.linked, module.digest);
   if (linked === null) {
     throw fatal('missingObject', `${origin.linked.digest} is no record of ${module.digest}`);
   }
-  return codeOf(subject, { rustc: linked.rustc, kit: linked.kit });
+  return codeOf(module, origin, { rustc: linked.rustc, kit: linked.kit });
 }
 
 async function checkValidator(

@@ -3,8 +3,8 @@
  * alone.
  */
 import { z } from 'zod';
-import type { ActiveModule } from '../../workflows/messages.ts';
-import type { ManifestSubject, Origin, Proof, SignInput } from '../types.ts';
+import type { ActiveModule, Ref } from '../../workflows/messages.ts';
+import type { BuiltOrigin, ForeignOrigin, Proof, SignInput } from '../types.ts';
 
 const INTERFACE = 'ratchet:guest@1.0.0';
 const NO_MODULE = '0'.repeat(64);
@@ -21,14 +21,30 @@ const codeSchema = z.object({
 });
 type Code = z.output<typeof codeSchema>;
 
-const predicateSchema = codeSchema.extend({
-  org: z.string(),
-  configuration: z.string(),
-  version: z.int().positive(),
-  kind: z.enum(['promote', 'rollback', 'tombstone']),
-  issued_at_ms: z.int(),
-  expires_at_ms: z.int(),
-});
+const predicateSchema = codeSchema
+  .extend({
+    org: z.string(),
+    configuration: z.string(),
+    version: z.int().positive(),
+    kind: z.enum(['promote', 'rollback', 'tombstone']),
+    issued_at_ms: z.int(),
+    expires_at_ms: z.int(),
+  })
+  .refine(
+    isOfOneKind,
+    'a foreign module, and no other, is submitted, without source and toolchain',
+  );
+
+const submittedSchema = z.object({ mutator: z.literal('submitted') });
+const foreignSchema = z.strictObject({ verdict: z.literal('foreign') });
+const claimsForeign = z.object({ verdict: z.literal('foreign') });
+
+function isOfOneKind({ mutation, proof, source, toolchain }: Code): boolean {
+  const submitted = submittedSchema.safeParse(mutation).success;
+  if (!claimsForeign.safeParse(proof).success) return !submitted;
+  const foreign = foreignSchema.safeParse(proof).success;
+  return foreign && submitted && source === null && toolchain === null;
+}
 const statementSchema = z.object({ predicate: predicateSchema });
 
 export type Predicate = z.output<typeof predicateSchema>;
@@ -44,11 +60,7 @@ export interface Toolchain {
 }
 
 /** The code part of a promotion. */
-export function codeOf(
-  subject: Extract<ManifestSubject, { of: 'candidate' }>,
-  toolchain: Toolchain,
-): Code {
-  const { module, origin } = subject;
+export function codeOf(module: Ref, origin: BuiltOrigin, toolchain: Toolchain): Code {
   return {
     module: { sha256: module.digest, size: module.size },
     source: { commit: origin.commit },
@@ -60,12 +72,25 @@ export function codeOf(
   };
 }
 
-function mutationOf({ mutator, operator, prompt, model }: Origin) {
+/** Of a module that a tenant brought: what it was made of and by is not known here. */
+export function foreignCodeOf(module: Ref, { name, benchmark }: ForeignOrigin): Code {
+  return {
+    module: { sha256: module.digest, size: module.size },
+    source: null,
+    toolchain: null,
+    mutation: { mutator: 'submitted', operator: name, prompt: null },
+    proof: { verdict: 'foreign' },
+    benchmark,
+    shadow: { verdict: 'pass' },
+  };
+}
+
+function mutationOf({ mutator, operator, prompt, model }: BuiltOrigin) {
   return { mutator, operator, prompt, ...(model === null ? {} : { model }) };
 }
 
 /** Field by field: nothing else that an activity may have answered gets into a statement. */
-function proofOf({ proof }: Origin): Proof {
+function proofOf({ proof }: BuiltOrigin): Proof {
   const { verdict, codec } = proof;
   if (verdict === 'attested') {
     return { verdict, codec, attestation: proof.attestation, date: proof.date };

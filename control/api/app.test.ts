@@ -38,13 +38,15 @@ async function ask(app: ReturnType<typeof createApi>, path: string, options: Ask
   const { method = 'GET', token = 'all-admin', body, type = 'application/json', key } = options;
   const headers: Record<string, string> = {};
   if (token !== null) headers.authorization = `Bearer ${token}`;
-  if (body !== undefined) headers['content-type'] = type;
+  const sent = body instanceof Uint8Array ? 'application/wasm' : type;
+  if (body !== undefined) headers['content-type'] = sent;
   if (key !== undefined) headers['idempotency-key'] = key;
-  const text = typeof body === 'object' ? JSON.stringify(body) : body;
+  const bytes = body instanceof Uint8Array;
+  const text = typeof body === 'object' && !bytes ? JSON.stringify(body) : body;
   const response = await app.request(path, {
     method,
     headers,
-    ...(text !== undefined && { body: text }),
+    ...(text !== undefined && { body: text as string | Uint8Array<ArrayBuffer> }),
   });
   const content = await response.text();
   return { status: response.status, headers: response.headers, content };
@@ -71,6 +73,7 @@ const organization = '/v1/organizations/acme';
 const bodies: Record<string, object> = {
   putConfiguration: { org: 'acme', rules: [rule] },
   setBudget: { generations: 3 },
+  submitModule: Uint8Array.from([0x00, 0x61, 0x73, 0x6d, 0x0d, 0, 1, 0]),
 };
 
 function pathOf(path: string, org = 'acme'): string {

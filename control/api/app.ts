@@ -75,10 +75,11 @@ function serveOpenPaths(app: Api, options: ApiOptions, metrics: ApiMetrics): voi
 
 function serveRoute(app: Api, route: Route, options: ApiOptions): void {
   const path = route.path.replace(/\{(\w+)\}/g, ':$1');
+  const maxSize = route.bodyBytesMax ?? bodyBytesMax;
   const limit = bodyLimit({
-    maxSize: bodyBytesMax,
+    maxSize,
     onError: () => {
-      throw new ApiProblem('too-large', `the limit is ${bodyBytesMax} bytes`);
+      throw new ApiProblem('too-large', `the limit is ${maxSize} bytes`);
     },
   });
   const guard: MiddlewareHandler<ApiEnvironment> = async (context, next) => {
@@ -125,8 +126,9 @@ async function answer(
   principal: Principal,
 ): Promise<Response> {
   const query = checked(route.query, context.req.query());
-  const text = route.body === null ? '' : await context.req.text();
-  const body = route.body === null ? undefined : readBody(context, route, route.body, text);
+  const empty = new ArrayBuffer(0);
+  const bytes = new Uint8Array(route.body === null ? empty : await context.req.arrayBuffer());
+  const body = route.body === null ? undefined : readBody(context, route, route.body, bytes);
   const params = context.req.param() as Record<string, string>;
   const reply = await route.handle({
     services,
@@ -135,16 +137,21 @@ async function answer(
     params,
     query,
     body,
-    requestId: requestId(context, route, text),
+    requestId: requestId(context, route, bytes),
   });
   const status = route.status ?? 200;
   if (route.replyType === undefined) return context.json(reply, status);
-  const bytes = Uint8Array.from(reply as Uint8Array);
-  return context.body(bytes, status, { 'content-type': route.replyType });
+  const answered = Uint8Array.from(reply as Uint8Array);
+  return context.body(answered, status, { 'content-type': route.replyType });
 }
 
-function readBody(context: Context, route: Route, schema: z.ZodType, text: string): unknown {
+function readBody(context: Context, route: Route, schema: z.ZodType, bytes: Uint8Array): unknown {
   const type = (context.req.header('content-type') ?? '').split(';')[0]?.trim().toLowerCase();
+  if (route.bodyForm === 'component') {
+    requireType(type, 'application/wasm');
+    return bytes;
+  }
+  const text = new TextDecoder().decode(bytes);
   const yaml = type === 'application/yaml' || type === 'application/x-yaml' || type === 'text/yaml';
   if (route.bodyForm === 'document') {
     if (yaml) return parseDocumentText(text);
@@ -157,7 +164,11 @@ function readBody(context: Context, route: Route, schema: z.ZodType, text: strin
 }
 
 function requireJson(type: string | undefined, expected: string): void {
-  if (type === 'application/json') return;
+  if (type !== 'application/json') requireType(type, expected);
+}
+
+function requireType(type: string | undefined, expected: string): void {
+  if (type === expected) return;
   const found = type === undefined || type === '' ? 'no content type' : type;
   throw new ApiProblem('unsupported-media-type', `${found}; send ${expected}`);
 }
@@ -178,12 +189,12 @@ function checked<T extends z.ZodType>(schema: T, value: unknown): z.output<T> {
 }
 
 /** The same key with the same body is the same request; another body makes it another one. */
-function requestId(context: Context, route: Route, text: string): string {
+function requestId(context: Context, route: Route, bytes: Uint8Array): string {
   const key = context.req.header('idempotency-key') ?? randomUUID();
   if (!/^[A-Za-z0-9._:-]{1,100}$/.test(key)) {
     throw new ApiProblem('bad-request', 'Idempotency-Key must match [A-Za-z0-9._:-]{1,100}');
   }
-  const body = createHash('sha256').update(`${context.req.path}\n${text}`).digest('hex');
+  const body = createHash('sha256').update(`${context.req.path}\n`).update(bytes).digest('hex');
   return `${route.id}:${key}:${body.slice(0, 16)}`;
 }
 

@@ -66,6 +66,7 @@ export function makeFakes(directory: string, records: GenerationRecords = noReco
       events: async ({ org, after }) =>
         after === null ? [{ sequence: 7, kind: 'swapped', atMs: 1_000, body: { org } }] : [],
       tokens: { find: async (token) => principalOf(token) },
+      wasi: 'empty',
       health: async () => ({ nats: 'ok', temporal: 'ok' }),
       now: () => 1_000_000,
     },
@@ -111,6 +112,7 @@ function fakeGateway(fakes: Fakes): OrganizationGateway {
       rerun: 1,
     }),
     rollback: answer('rollback', { version: 3, kind: 'rollback' as const, module: 'a'.repeat(64) }),
+    submit: answer('submit', { generation: 3, workflow_id: 'acme/gen/3' }),
     setBudget: answer('setBudget', { budget: DEFAULT_BUDGET }),
   };
 }

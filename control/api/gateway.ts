@@ -14,6 +14,8 @@ import type {
   RerunRequest,
   RollbackReply,
   RollbackRequest,
+  SubmitReply,
+  SubmitRequest,
 } from '../../workflows/messages.ts';
 
 /** A request and the id under which repeating it answers as the first time. */
@@ -29,6 +31,7 @@ export interface OrganizationGateway {
   resume(org: string, request: Identified<RequestBase>): Promise<PauseReply>;
   rerunGeneration(org: string, request: Identified<RerunRequest>): Promise<RerunReply>;
   rollback(org: string, request: Identified<RollbackRequest>): Promise<RollbackReply>;
+  submit(org: string, request: Identified<SubmitRequest>): Promise<SubmitReply>;
   setBudget(org: string, request: Identified<BudgetRequest>): Promise<BudgetReply>;
 }
 

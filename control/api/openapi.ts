@@ -94,6 +94,10 @@ function queryParameters(query: z.ZodType): Json[] {
 }
 
 function requestBody(route: Route, body: z.ZodType): Json {
+  if (route.bodyForm === 'component') {
+    const schema = { type: 'string', format: 'binary' };
+    return { required: true, content: { 'application/wasm': { schema } } };
+  }
   const content = { schema: json(body, 'input') };
   const yaml = route.bodyForm === 'document' ? { 'application/yaml': content } : {};
   return {

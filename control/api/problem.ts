@@ -10,6 +10,7 @@ export const problemKinds = {
   'bad-request': [400, 'The request is malformed'],
   unauthenticated: [401, 'A valid bearer token is required'],
   forbidden: [403, 'The token does not allow this'],
+  'not-allowed': [403, 'The policy of this deployment does not allow this'],
   'not-found': [404, 'There is no such thing'],
   'method-not-allowed': [405, 'The path does not support this method'],
   conflict: [409, 'The request does not fit the present state'],

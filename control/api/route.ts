@@ -1,5 +1,6 @@
 /** One value describes a route: the app serves it, the OpenAPI document tells it. */
 import type { z } from 'zod';
+import type { WasiPolicy } from '../config.ts';
 import type { EventsRequest, RatchetEvent } from '../events.ts';
 import type { ContentStore } from '../store/index.ts';
 import type { ActiveTable, ConfigurationTable } from '../tables.ts';
@@ -16,6 +17,8 @@ export interface ApiServices {
   store: Pick<ContentStore, 'put' | 'get'>;
   events(request: EventsRequest): Promise<RatchetEvent[]>;
   tokens: TokenRegistry;
+  /** Whether tenants may bring modules. */
+  wasi: WasiPolicy;
   /** Names of what the API depends on, each `ok` or what is wrong. */
   health(): Promise<Record<string, string>>;
   now(): number;
@@ -45,8 +48,13 @@ export interface RouteDefinition<Query extends z.ZodType, Body extends z.ZodType
   query: Query;
   /** `null` where there is no body. */
   body: Body | null;
-  /** `document`: the handler checks the body itself, and it may be YAML. */
-  bodyForm?: 'json' | 'document';
+  /**
+   * `document`: the handler checks the body itself, and it may be YAML. `component`: it is handed
+   * bytes.
+   */
+  bodyForm?: 'json' | 'document' | 'component';
+  /** Absent: that of all routes. */
+  bodyBytesMax?: number;
   reply: z.ZodType;
   status?: 200 | 202;
   /** For an organization alone, never for the fleet. */

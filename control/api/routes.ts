@@ -6,6 +6,7 @@ import { compileBody, decodeBlob } from '../configuration/index.ts';
 import { servedByFleet } from './fleet.ts';
 import { GatewayError } from './gateway.ts';
 import { generationRoutes } from './generation-routes.ts';
+import { moduleRoutes } from './module-routes.ts';
 import { ApiProblem } from './problem.ts';
 import { type ApiServices, compact, type Route, route } from './route.ts';
 import * as schema from './schemas.ts';
@@ -179,6 +180,7 @@ const eventRoutes: Route[] = [
 export const routes: readonly Route[] = [
   ...configurationRoutes,
   ...requestRoutes,
+  ...moduleRoutes,
   ...generationRoutes,
   ...eventRoutes,
 ];

@@ -266,6 +266,22 @@ export const rollbackReply = z.object({
   module: nullable(digest),
 });
 
+/** Its bytes are checked by the handler, and its content by the gates. */
+export const componentBody = z.custom<Uint8Array>();
+export const submitQuery = z.strictObject({
+  name: z
+    .string()
+    .regex(/^[\x20-\x7e]{1,80}$/, 'is not 1 to 80 printable ASCII characters')
+    .default('component')
+    .describe('For people: of the file, say'),
+});
+export const submitReply = z.object({
+  generation: z.int().describe('That takes it through the gates'),
+  workflow_id: z.string(),
+  module: digest,
+  size: z.int(),
+});
+
 export const budgetBody = budget
   .partial()
   .refine((body) => Object.keys(body).length > 0, 'must hold at least one part of a budget');

@@ -26,6 +26,7 @@ import {
   searchAttributes,
   setBudgetUpdate,
   statusQuery,
+  submitUpdate,
   WIRE_SCHEMA,
   WORKFLOW,
 } from '../../workflows/messages.ts';
@@ -68,6 +69,7 @@ export function temporalGateway(options: TemporalGatewayOptions): OrganizationGa
     resume: update(resumeUpdate),
     rerunGeneration: update(rerunGenerationUpdate),
     rollback: update(rollbackUpdate),
+    submit: update(submitUpdate),
     setBudget: update(setBudgetUpdate),
   };
 }

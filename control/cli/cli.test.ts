@@ -69,6 +69,31 @@ test('commands', async () => {
   assert.deepEqual([from, answers], ['mutate', 'fresh']);
 });
 
+test('modules submit: a file, its name, and what is none', async () => {
+  const path = join(directory, 'guest.wasm');
+  await writeFile(path, Uint8Array.from([0x00, 0x61, 0x73, 0x6d, 0x0d, 0, 1, 0]));
+  await check(
+    `modules submit acme ${path}`,
+    /acme: guest\.wasm \(8 bytes, [0-9a-f]{16}\) is generation 3\n.*generations show acme 3/,
+  );
+  const sent = fakes.calls.findLast((call) => call.name === 'submit')?.request;
+  const { component, name } = sent as { component: { digest: string; size: number }; name: string };
+  const stored = await fakes.services.store.get(component.digest);
+  assert.deepEqual([name, component.size, stored.length], ['guest.wasm', 8, 8]);
+  const refusals: [Uint8Array, number, RegExp][] = [
+    [Uint8Array.from([0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0]), 1, /begins with 0061736d01000000/],
+    [new Uint8Array(0), 1, /begins with nothing/],
+    [new Uint8Array(16 * 1024 * 1024 + 1), 2, /16777217 bytes, 16777216 allowed/],
+  ];
+  for (const [bytes, status, message] of refusals) {
+    await writeFile(path, bytes);
+    const refused = await ratchet(`modules submit acme ${path}`);
+    assert.equal(refused.status, status, refused.error);
+    assert.match(refused.error, message);
+  }
+  assert.equal((await ratchet('modules submit acme /nowhere.wasm')).status, 2);
+});
+
 test('configure: a file, standard input, and a refusal with a caret', async () => {
   const good = 'rules: [{ id: a, metric: m, aggregate: sum, window: 30s }]';
   await mkdir(join(directory, 'orgs'), { recursive: true });

@@ -10,8 +10,13 @@ export interface Endpoint {
 
 export interface RequestOptions {
   query?: Record<string, string | number | undefined>;
-  /** JSON, or text with its media type. */
-  body?: object | { text: string; mediaType: string };
+  /** JSON, or text or bytes with their media type. */
+  body?: object | Content;
+}
+
+interface Content {
+  text: string | Uint8Array<ArrayBuffer>;
+  mediaType: string;
 }
 
 /** The API answered with a problem document. */
@@ -92,9 +97,9 @@ export class ApiClient {
   }
 }
 
-function encodeBody(body: RequestOptions['body']): { text: string; mediaType: string } | null {
+function encodeBody(body: RequestOptions['body']): Content | null {
   if (body === undefined) return null;
-  if ('text' in body && 'mediaType' in body) return body as { text: string; mediaType: string };
+  if ('text' in body && 'mediaType' in body) return body as Content;
   return { text: JSON.stringify(body), mediaType: 'application/json' };
 }
 

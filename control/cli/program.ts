@@ -18,6 +18,7 @@ import {
 } from './command.ts';
 import { UsageError } from './endpoint.ts';
 import { addGenerations } from './generations.ts';
+import { addModules } from './modules.ts';
 import * as print from './print.ts';
 
 export const exitCodesHelp = `
@@ -35,6 +36,7 @@ export function addCommands(program: Command, context: Context): void {
   addConfigure(program, context);
   addEvolve(program, context);
   addGenerations(program, context);
+  addModules(program, context);
   addRollback(program, context);
   addPause(program, context);
   addBudget(program, context);

@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import type { WasiPolicy } from '../config.ts';
 import { apiTokensFile } from './control-plane.ts';
 import { type KeyFiles, passwordFile } from './keys.ts';
 import { partitions } from './nats/topology.ts';
@@ -27,6 +28,8 @@ export interface AggregatorOptions {
   /** How long a window waits for late points, such as `30s`. */
   readonly lateness: string;
   readonly proofPolicy: ProofPolicy;
+  /** Whether tenants may bring modules; absent: they may not. */
+  readonly wasi?: WasiPolicy;
   /** Directory of attestations. */
   readonly attestations: string;
   /** Where it takes in points by the protocols of senders; without it they come by NATS only. */
@@ -70,6 +73,7 @@ function aggregatorFlags(options: AggregatorOptions, directory: string): string[
     ...['--query-http', `${host}:${options.queryPort}`],
     ...['--query-tokens', apiTokensFile(options.stateDir)],
     ...['--lateness', options.lateness, '--proof-policy', options.proofPolicy],
+    ...['--wasi', options.wasi ?? 'none'],
     ...['--attestations', options.attestations, '--partitions', String(partitions)],
     ...(options.ingest === undefined ? [] : ingestFlags(options.stateDir, options.ingest)),
     ...(options.flags ?? []),

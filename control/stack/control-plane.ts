@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import type { WasiPolicy } from '../config.ts';
 import type { ProofPolicy } from './aggregator.ts';
 import { type Executables, repositoryRoot } from './executables.ts';
 import { type KeyFiles, passwordFile } from './keys.ts';
@@ -15,6 +16,8 @@ export interface ControlPlaneOptions {
   /** A claimed port, not 0. */
   readonly port: number;
   readonly proofPolicy: ProofPolicy;
+  /** Whether tenants may bring modules; absent: they may not. */
+  readonly wasi?: WasiPolicy;
   /** Directory of attestations. */
   readonly attestations: string;
   /** Laid over the caller's environment. */
@@ -56,6 +59,7 @@ export function controlEnvironment(options: ControlPlaneOptions): NodeJS.Process
     RATCHET_BUILDER_KEY: options.keys.builder,
     RATCHET_TRUST: options.keys.trust,
     RATCHET_PROOF_POLICY: options.proofPolicy,
+    RATCHET_WASI: options.wasi ?? 'none',
     RATCHET_ATTESTATIONS: options.attestations,
     TEMPORAL_ADDRESS: options.temporalAddress,
     TEMPORAL_NAMESPACE: options.temporalNamespace,

@@ -1,4 +1,5 @@
 import { join, resolve } from 'node:path';
+import type { WasiPolicy } from '../config.ts';
 import type { ProofPolicy } from './aggregator.ts';
 import { StackError } from './errors.ts';
 import { type Executables, findExecutable, repositoryRoot } from './executables.ts';
@@ -20,6 +21,8 @@ export interface StackOptions {
   readonly executables: Executables;
   readonly lateness: string;
   readonly proofPolicy: ProofPolicy;
+  /** Whether tenants may bring modules: default RATCHET_WASI, else they may not. */
+  readonly wasi: WasiPolicy;
   /** Directory of attestations: default RATCHET_ATTESTATIONS, else this repository's. */
   readonly attestations: string;
   /** Laid over the environment of the control plane. */
@@ -56,6 +59,7 @@ export function completeOptions(given: Partial<StackOptions>): StackOptions {
     executables: given.executables ?? neededExecutables(services),
     lateness: given.lateness ?? '30s',
     proofPolicy: given.proofPolicy ?? 'attested',
+    wasi: given.wasi ?? configuredWasi(process.env.RATCHET_WASI || 'none'),
     attestations: resolve(given.attestations ?? attestationsDirectory()),
     controlEnvironment: given.controlEnvironment ?? {},
     log: given.log ?? (() => undefined),
@@ -65,6 +69,11 @@ export function completeOptions(given: Partial<StackOptions>): StackOptions {
 /** One directory for builder and validator: on one machine there is nobody else to trust. */
 export function attestationsDirectory(env: NodeJS.ProcessEnv = process.env): string {
   return env.RATCHET_ATTESTATIONS || join(repositoryRoot, 'proofs', 'attestations');
+}
+
+function configuredWasi(text: string): WasiPolicy {
+  if (text === 'none' || text === 'empty') return text;
+  throw new StackError(`RATCHET_WASI: ${JSON.stringify(text)} is neither none nor empty`);
 }
 
 function configuredPorts(temporal: TemporalConfig): Ports {

@@ -244,8 +244,8 @@ class RunningStack implements Stack {
       return startTemporal({ ...shared, executable, config: temporal, ports });
     }
     if (name === 'nats') return startNats({ ...shared, executable: executables.nats, ports });
-    const { proofPolicy, attestations } = this.#options;
-    const proof = { proofPolicy, attestations };
+    const { proofPolicy, wasi, attestations } = this.#options;
+    const proof = { proofPolicy, wasi, attestations };
     const linked = { ...shared, ...proof, keys: this.secrets.keys, natsUrl: natsUrl(ports) };
     if (name === 'aggregator') {
       const executable = executables.aggregator;

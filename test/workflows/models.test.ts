@@ -49,8 +49,9 @@ test('a model mends what does not compile; the failed version is an attempt', as
   });
   assert.equal(admitted?.inputs.candidates[0]?.source.digest, ref('version 1').digest);
   const [{ subject } = {}] = fake.inputs.sign as SignInput[];
-  const signed = subject?.of === 'candidate' ? subject.origin : null;
-  assert.deepEqual([signed?.mutator, signed?.prompt, signed?.model], ['llm', origin.prompt, 'm']);
+  assert.ok(subject?.of === 'candidate' && 'prompt' in subject.origin);
+  const { mutator, prompt, model } = subject.origin;
+  assert.deepEqual([mutator, prompt, model], ['llm', origin.prompt, 'm']);
 });
 
 test('what was spent is told, of what came to nothing too', async () => {
