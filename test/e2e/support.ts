@@ -19,6 +19,7 @@ import {
   repositoryRoot,
   type ServiceName,
   type Stack,
+  type StackOptions,
   startStack,
 } from '../../control/stack/index.ts';
 import { ApiClient } from '../../control/start/api.ts';
@@ -45,6 +46,7 @@ export const QUICK_EVOLUTION = {
 export async function startRig(
   services: readonly ServiceName[],
   controlEnvironment: NodeJS.ProcessEnv = {},
+  more: Partial<StackOptions> = {},
 ): Promise<Rig> {
   const stateDir = await mkdtemp(join(tmpdir(), 'ratchet-e2e-'));
   const stack = await startStack({
@@ -58,6 +60,7 @@ export async function startRig(
       ...controlEnvironment,
     },
     log: (line) => process.stderr.write(`# ${line}\n`),
+    ...more,
   });
   return {
     stack,

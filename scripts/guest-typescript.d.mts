@@ -1,0 +1,2 @@
+/** The file of the component. */
+export function typescriptGuest(env?: NodeJS.ProcessEnv): Promise<string>;
