@@ -3,13 +3,10 @@
  * traffic without a lost or wrong point; and what must not get through.
  */
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { promisify } from 'node:util';
 import { jetstreamManager } from '@nats-io/jetstream';
-import { connectNats, repositoryRoot } from '../../control/stack/index.ts';
+import { connectNats } from '../../control/stack/index.ts';
 import { typescriptGuest } from '../../scripts/guest-typescript.mjs';
 import type { GenerationSummary } from '../../workflows/messages.ts';
 import { type Components, makeComponents } from './foreign/components.ts';
@@ -18,13 +15,13 @@ import {
   type Flow,
   QUICK_EVOLUTION,
   type Rig,
+  ratchet,
   smallWorkload,
   startFlow,
   startRig,
   until,
 } from './support.ts';
 
-const run = promisify(execFile);
 const org = 'acme';
 /** Messages a second: what a module takes that is some hundred times as slow. */
 const RATE = 16;
@@ -109,7 +106,7 @@ async function serves(file: string): Promise<void> {
 }
 
 async function submitted(file: string): Promise<GenerationSummary> {
-  const answer = await ratchet(['modules', 'submit', org, file, '--json']);
+  const answer = await ratchet(rig.stack, ['modules', 'submit', org, file, '--json']);
   const { generation } = JSON.parse(answer) as { generation: number };
   let found: GenerationSummary | undefined;
   await until(`generation ${generation} has ended`, SLOW_MS, async () => {
@@ -127,7 +124,7 @@ interface View {
 }
 
 async function view(): Promise<View> {
-  return JSON.parse(await ratchet(['status', org, '--json'])) as View;
+  return JSON.parse(await ratchet(rig.stack, ['status', org, '--json'])) as View;
 }
 
 async function untilHeldBack(): Promise<void> {
@@ -140,13 +137,4 @@ async function untilHeldBack(): Promise<void> {
     return counts.every((count) => count >= HELD_BACK);
   });
   await nats.close();
-}
-
-async function ratchet(args: string[]): Promise<string> {
-  const program = join(repositoryRoot, 'control', 'bin', 'ratchet.mjs');
-  const tokens = await readFile(join(rig.stack.stateDir, 'cli.json'), 'utf8');
-  const { api: url, token } = JSON.parse(tokens) as { api: string; token: string };
-  const env = { ...process.env, RATCHET_API: url, RATCHET_TOKEN: token };
-  const { stdout } = await run(process.execPath, [program, ...args], { env, timeout: 60_000 });
-  return stdout;
 }
