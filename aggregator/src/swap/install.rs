@@ -150,7 +150,7 @@ impl Swapper {
     }
 
     /// Fetches and compiles; a module that serves already, or that a rollback finds kept, is taken
-    /// as it is: it has this very digest.
+    /// as it is: it has this very digest, and was admitted by what holds for this one.
     async fn prepare(
         &self,
         owner: &Owner,
@@ -158,8 +158,8 @@ impl Swapper {
         digest: ModuleDigest,
     ) -> Result<Prepared, SwapRefusal> {
         if let Some(installed) = self.installed(owner, accepted.configuration()) {
-            let running = installed.module().filter(|_| installed.digest == digest);
-            if let Some(module) = running {
+            let is_it = installed.digest == digest && installed.foreign == accepted.is_foreign();
+            if let Some(module) = installed.module().filter(|_| is_it) {
                 return Ok(Prepared {
                     module,
                     bytes: None,
