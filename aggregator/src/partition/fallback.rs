@@ -17,6 +17,8 @@ use crate::timeline::Span;
 
 /// One message in so many of a module's is run again on the baseline and compared.
 const CHECK_ONE_IN: u64 = 64;
+/// Why a module that does not take the rules fails.
+const UNFIT: &str = "init";
 
 /// A message that was admitted.
 pub struct Arrival<'a> {
@@ -203,6 +205,12 @@ fn count_fault(shared: &Shared, org: &mut OrgState, index: usize, failure: &Fail
         "detail": failure.detail,
     });
     shared.events.send(org.org.as_str(), "trapped", fields);
+    // Rules that are too much for the fleet's module are no reason to take it from everybody.
+    if failure.reason == UNFIT && served.installed.level == Level::Fleet {
+        org.served[index].stand_aside(shared);
+        org.tell_status();
+        return;
+    }
     if served.installed.count_fault() {
         demote(shared, org, index, failure.reason, &failure.detail);
     }

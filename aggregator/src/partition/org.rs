@@ -401,7 +401,7 @@ impl OrgState {
         Some(&served.installed)
     }
 
-    fn tell_status(&self) {
+    pub fn tell_status(&self) {
         let newest = self.view.timeline.newest().map(|c| c.digest);
         let served = self
             .served

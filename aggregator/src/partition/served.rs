@@ -10,7 +10,7 @@ use crate::configuration::Configuration;
 use crate::identity::Org;
 use crate::merge::{Binding, Tally};
 use crate::metrics::RuleMetrics;
-use crate::registry::{Installed, Level};
+use crate::registry::{Installed, Level, Serving};
 use crate::shared::Shared;
 
 /// A configuration, and the module that serves it here.
@@ -82,6 +82,17 @@ impl Served {
         self.installed.record_pause(pause);
         let pauses = &shared.metrics.swap_pause_seconds;
         pauses.observe(pause.as_secs_f64());
+    }
+
+    /// Lets the baseline serve until something else is installed, for rules that a module which is
+    /// for everybody does not take.
+    pub fn stand_aside(&mut self, shared: &Shared) {
+        let Serving {
+            installed, module, ..
+        } = shared.registry.last_resort();
+        self.runner = self.next_runner(&installed, &module);
+        self.installed = installed;
+        self.messages = 0;
     }
 
     /// Counts what became of a message's points, by rule.

@@ -54,6 +54,15 @@ impl Registry {
         &self.baseline_module
     }
 
+    /// What serves where nothing else does.
+    pub fn last_resort(&self) -> Serving {
+        Serving {
+            installed: self.baseline.clone(),
+            module: self.baseline_module.clone(),
+            absent: None,
+        }
+    }
+
     pub fn fleet(&self) -> Option<Arc<Installed>> {
         self.fleet.read().clone()
     }

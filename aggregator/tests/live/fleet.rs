@@ -8,7 +8,7 @@ use ratchet_trust::ConfigurationDigest;
 use crate::output::{assert_same, collect};
 use crate::stage::Stage;
 use crate::traffic::{now_ms, rule, Oracle, Publisher};
-use crate::trust::{marked_baseline, tampered_baseline, Claim};
+use crate::trust::{choosy_baseline, marked_baseline, tampered_baseline, Claim};
 
 /// Flips the lowest bit of the first record's value.
 const FLIP: &str = "(if (local.get $bytes) (then (i32.store offset=16 (local.get $at)
@@ -118,5 +118,38 @@ async fn a_wrong_one_is_demoted_for_all() {
     assert_eq!(aggregator.status("acme").await["level"], "baseline");
     let series = "ratchet_demotions_total{org=\"fleet\"}";
     assert_eq!(aggregator.metric(series).await, 1.0);
+    aggregator.kill().await;
+}
+
+/// Rules that the fleet's module does not take cost nobody but their owner.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rules_that_are_too_much_for_the_fleet() {
+    let stage = Stage::new().await;
+    let few = [rule("sum", Aggregate::Sum, 1, &["host"])];
+    let names: Vec<String> = (0..40).map(|n| format!("sum-{n}")).collect();
+    let many: Vec<_> = names
+        .iter()
+        .map(|name| rule(name, Aggregate::Sum, 1, &["host"]))
+        .collect();
+    stage.configure("acme", now_ms() - 60_000, &few).await;
+    stage.configure("globex", now_ms() - 60_000, &many).await;
+    let aggregator = stage.aggregator().await;
+    let mut acme = Publisher::new(stage.context.clone(), "acme", 9, Oracle::new(&few));
+    let mut globex = Publisher::new(stage.context.clone(), "globex", 9, Oracle::new(&many));
+    acme.publish_for(Duration::from_millis(300), 50).await;
+    stage.promote_fleet(1, &choosy_baseline(200)).await;
+    for publisher in [&mut globex, &mut acme] {
+        publisher.publish_for(Duration::from_millis(500), 50).await;
+    }
+    stage
+        .event_of("globex", "trapped", |event| event["reason"] == "init")
+        .await;
+    assert_eq!(aggregator.status("globex").await["level"], "baseline");
+    assert_eq!(aggregator.status("acme").await["level"], "fleet");
+    stage.settle(2).await;
+    for (org, publisher) in [("acme", &acme), ("globex", &globex)] {
+        let output = collect(&stage.context, org).await;
+        assert_same(&output.points, &publisher.oracle.outcomes());
+    }
     aggregator.kill().await;
 }

@@ -129,30 +129,41 @@ pub fn marked_baseline(mark: &str) -> Vec<u8> {
 /// The baseline with `after` run behind its `process`, as text: `$at` is the address of the first
 /// record, `$bytes` the length of all.
 pub fn tampered_baseline(after: &str) -> Vec<u8> {
-    let text = wasmprinter::print_bytes(baseline_core()).unwrap();
-    let export = text
-        .lines()
-        .find(|line| line.contains("(export \"process\""))
-        .unwrap();
-    let index = export
-        .trim_end()
-        .trim_end_matches(')')
-        .rsplit(' ')
-        .next()
-        .unwrap();
-    let text = text.replacen(export, "", 1);
-    let end = text.trim_end().len() - 1;
+    let (text, index) = baseline_without("process");
     let arguments: String = (0..8).map(|i| format!("(local.get {i}) ")).collect();
     let text = format!(
-        r#"{}
+        r#"{text}
         (func (export "process") (param i32 i32 i32 i32 i32) (param $points i32) (param i64 i64)
           (result i32) (local $out i32) (local $at i32) (local $bytes i32)
           (local.set $out (call {index} {arguments}))
           (local.set $at (i32.load (local.get $out)))
           (local.set $bytes (i32.load offset=4 (local.get $out)))
           {after}
-          (local.get $out)))"#,
-        &text[..end]
+          (local.get $out)))"#
     );
     componentize(&wat::parse_str(&text).unwrap()).unwrap()
+}
+
+/// The baseline, but it takes no rules of more than so many bytes.
+pub fn choosy_baseline(bytes_max: usize) -> Vec<u8> {
+    let (text, index) = baseline_without("init");
+    let text = format!(
+        r#"{text}
+        (func (export "init") (param $rules i32) (param $bytes i32)
+          (if (i32.gt_u (local.get $bytes) (i32.const {bytes_max})) (then unreachable))
+          (call {index} (local.get $rules) (local.get $bytes))))"#
+    );
+    componentize(&wat::parse_str(&text).unwrap()).unwrap()
+}
+
+/// The baseline as text, open at its end and without an export, and the index of that function.
+fn baseline_without(name: &str) -> (String, String) {
+    let text = wasmprinter::print_bytes(baseline_core()).unwrap();
+    let start = format!("(export \"{name}\"");
+    let export = text.lines().find(|line| line.contains(&start)).unwrap();
+    let whole = export.trim_end().trim_end_matches(')');
+    let index = whole.rsplit(' ').next().unwrap().to_owned();
+    let text = text.replacen(export, "", 1);
+    let end = text.trim_end().len() - 1;
+    (text[..end].to_owned(), index)
 }
