@@ -37,7 +37,11 @@ async function live(
   kill: Kill | null,
 ): Promise<'ended' | 'killed'> {
   const args = ['--import', 'tsx', program, folder, `${generations}`, scored];
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  let told = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    told = `${told}${text}`.slice(-4_000);
+  });
   const closed = new Promise<number | null>((done) => child.once('close', (code) => done(code)));
   let [generation, fresh] = ['', 0];
   createInterface({ input: child.stdout }).on('line', async (line) => {
@@ -52,7 +56,7 @@ async function live(
   });
   const code = await closed;
   if (child.signalCode === 'SIGKILL') return 'killed';
-  assert.equal(code, 0, 'the search failed');
+  assert.equal(code, 0, `the search failed: ${told}`);
   return 'ended';
 }
 
