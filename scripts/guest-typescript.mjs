@@ -19,6 +19,11 @@ import { cacheDirectory, root } from './lib/paths.mjs';
 import { runOrFail } from './lib/run.mjs';
 
 const sources = [join('guest', 'typescript'), join('guest', 'wit')];
+/** The packages cannot be had: unlike a source that does not build, a reason to do without. */
+export class NoComponentizer extends Error {
+  name = 'NoComponentizer';
+}
+
 const installMs = 10 * 60_000;
 const buildMs = 5 * 60_000;
 
@@ -45,7 +50,10 @@ async function build(work, component) {
   }
   // Not `npm ci`: it refuses the lock for builds for other platforms that the registry lacks.
   const npm = ['install', '--no-save', '--ignore-scripts', '--no-audit', '--no-fund'];
-  await runOrFail('npm install', 'npm', npm, { cwd: folder, timeoutMs: installMs });
+  const install = runOrFail('npm install', 'npm', npm, { cwd: folder, timeoutMs: installMs });
+  await install.catch((error) => {
+    throw new NoComponentizer(error.message, { cause: error });
+  });
   const run = { cwd: folder, timeoutMs: buildMs };
   await runOrFail('build.mjs', process.execPath, ['build.mjs'], run);
   renameSync(join(folder, 'guest.wasm'), component);

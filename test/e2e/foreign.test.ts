@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connectNats } from '../../control/stack/index.ts';
-import { typescriptGuest } from '../../scripts/guest-typescript.mjs';
+import { NoComponentizer, typescriptGuest } from '../../scripts/guest-typescript.mjs';
 import type { GenerationSummary } from '../../workflows/messages.ts';
 import { type Components, makeComponents } from './foreign/components.ts';
 import {
@@ -33,7 +33,10 @@ const SLOW_MS = 1_500_000;
 /** The component of the guest in TypeScript, or why there is none: its packages may be away. */
 const guest = await typescriptGuest().then(
   (file) => ({ file, missing: false as const }),
-  (error: Error) => ({ file: '', missing: `no componentizer: ${error.message.slice(0, 200)}` }),
+  (error: Error) => {
+    if (!(error instanceof NoComponentizer)) throw error;
+    return { file: '', missing: `no componentizer: ${error.message.slice(0, 200)}` };
+  },
 );
 let rig: Rig;
 let flow: Flow;

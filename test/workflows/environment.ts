@@ -29,6 +29,7 @@ import {
 } from '../../workflows/messages.ts';
 
 export const EVOLVER_QUEUE = 'evolver-test';
+const STARTS_MAX = 3;
 
 export function temporalBinary(): string {
   const given = process.env.RATCHET_TEMPORAL;
@@ -54,7 +55,24 @@ export async function startEnvironment(): Promise<Environment> {
     workflowsPath: new URL('../../workflows/index.ts', import.meta.url).pathname,
     logger: new DefaultLogger('ERROR'),
   });
-  const temporal = await TestWorkflowEnvironment.createLocal({
+  const temporal = await startServer();
+  return { temporal, bundle: await bundling };
+}
+
+/** On a busy machine the server may take longer to answer than the SDK waits. */
+async function startServer(): Promise<TestWorkflowEnvironment> {
+  for (let left = STARTS_MAX - 1; left > 0; left--) {
+    const started = await createServer().catch((error: unknown) => {
+      process.stderr.write(`# Temporal is started again: ${error}\n`);
+      return null;
+    });
+    if (started !== null) return started;
+  }
+  return await createServer();
+}
+
+function createServer(): Promise<TestWorkflowEnvironment> {
+  return TestWorkflowEnvironment.createLocal({
     server: {
       executable: { type: 'existing-path', path: temporalBinary() },
       ip: '127.0.0.1',
@@ -62,7 +80,6 @@ export async function startEnvironment(): Promise<Environment> {
       log: { format: 'json', level: 'error' },
     },
   });
-  return { temporal, bundle: await bundling };
 }
 
 /** Runs workers for all queues while `run` runs. */

@@ -1,20 +1,13 @@
 /** Components that a tenant brings, through the workflow of their organization. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { setTimeout as wait } from 'node:timers/promises';
 import { WorkflowUpdateFailedError } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import type { Activities, ConcludeInput, ShadowInput, SignInput } from '../../activities/types.ts';
 import * as m from '../../workflows/messages.ts';
-import type { organization } from '../../workflows/organization.ts';
-import {
-  configuration,
-  organizationInput,
-  settings,
-  startEnvironment,
-  withWorkers,
-} from './environment.ts';
-import { deferred, fakes, ref, slow } from './fakes.ts';
+import { type Handle, until, withEntity } from './entity.ts';
+import { configuration, organizationInput, settings, startEnvironment } from './environment.ts';
+import { deferred, type Fakes, fakes, ref, slow } from './fakes.ts';
 
 let environment: Awaited<ReturnType<typeof startEnvironment>>;
 before(async () => {
@@ -25,41 +18,22 @@ after(() => environment.temporal.teardown());
 const component = ref('component');
 const brought = { component, name: 'guest.wasm' };
 
-function start(org: string) {
-  const quiet = settings({ evolve_on_configure: false });
-  return environment.temporal.client.workflow.start<typeof organization>(m.WORKFLOW.organization, {
-    workflowId: m.organizationId(org),
-    taskQueue: m.CONTROL_QUEUE,
-    args: [organizationInput(org, { settings: quiet })],
-  });
-}
-type Handle = Awaited<ReturnType<typeof start>>;
-
-async function ended(handle: Handle): Promise<m.OrganizationStatus> {
-  for (let turn = 0; turn < 300; turn++) {
-    const status = await handle.query(m.statusQuery);
-    if (status.outcomes.length > 0 && status.running === null) return status;
-    await wait(50);
-  }
-  assert.fail(JSON.stringify(await handle.query(m.statusQuery)));
-}
+const ended = (handle: Handle) =>
+  until(handle, 'ended', ({ outcomes, running }) => outcomes.length > 0 && running === null);
 
 async function withOrganization(
   org: string,
   overrides: Partial<Activities>,
-  run: (handle: Handle, fake: ReturnType<typeof fakes>) => Promise<void>,
+  run: (handle: Handle, fake: Fakes) => Promise<void>,
 ): Promise<void> {
   const fake = fakes(overrides);
-  await withWorkers(environment, fake.activities, async () => {
-    const handle = await start(org);
-    try {
-      await handle.executeUpdate(m.configureUpdate, {
-        args: [{ configuration: configuration('a') }],
-      });
-      await run(handle, fake);
-    } finally {
-      await handle.terminate('end of test');
-    }
+  const quiet = settings({ evolve_on_configure: false });
+  const input = organizationInput(org, { settings: quiet });
+  await withEntity(environment, fake, input, async (handle) => {
+    await handle.executeUpdate(m.configureUpdate, {
+      args: [{ configuration: configuration('a') }],
+    });
+    await run(handle, fake);
   });
 }
 
@@ -168,11 +142,7 @@ test('one waits at a time, and what is malformed is named', async () => {
   };
   await withOrganization('waiting', held, async (handle) => {
     await submit(handle);
-    for (;;) {
-      const { running } = await handle.query(m.statusQuery);
-      if (running !== null) break;
-      await wait(20);
-    }
+    await until(handle, 'running', ({ running }) => running !== null);
     assert.equal((await submit(handle)).generation, 2);
     await rejected(submit(handle), /the submitted module guest\.wasm waits/);
     const bad = { component: { ...component, digest: 'abc' }, name: 'x' };

@@ -135,8 +135,7 @@ impl<Mask: Bits, const WIDTH: usize> Sieve<Mask, WIDTH> {
             let text = strings.get(value - 1);
             let head = head(text);
             for loose in used.loose {
-                let same = head & loose.mask == loose.head;
-                if same && (loose.rest.is_empty() || text.starts_with(loose.rest)) {
+                if loose.is_met(head, text) {
                     wires[loose.test as usize] |= mask;
                 }
             }

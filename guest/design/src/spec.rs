@@ -50,6 +50,14 @@ pub struct Loose {
     pub rest: &'static [u8],
 }
 
+impl Loose {
+    /// Whether a text passes; `head` is that of the text.
+    #[inline(always)]
+    pub fn is_met(&self, head: u64, text: &[u8]) -> bool {
+        head & self.mask == self.head && (self.rest.is_empty() || text.starts_with(self.rest))
+    }
+}
+
 /// Operations of a filter's postfix code, and what of a word is the argument: of a test its index,
 /// of `AND` and `OR` how many operands they take.
 pub const TEST: u32 = 0;
