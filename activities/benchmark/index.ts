@@ -1,5 +1,6 @@
 /** Stage `benchmark`: the incumbent, the candidates and the baseline, interleaved on training
  * messages. */
+import { join } from 'node:path';
 import { FLEET, isFleet } from '../../workflows/level.ts';
 import type { ConfigurationRef, Ref } from '../../workflows/messages.ts';
 import { runAggregator, TOOL_LIMITS } from '../aggregator.ts';
@@ -143,6 +144,7 @@ export async function raceModules(
   }
   // A candidate passed its own policy before; what serves may be a module that a tenant brought.
   args.push('--wasi', settings.wasi, '--builtin', BASELINE, '--reference', reference);
+  args.push('--compiled', join(settings.state, 'compiled'));
   args.push('--rounds', String(ROUNDS), '--seconds', String(whole));
   const total = whole + overhead;
   const limits = { ...TOOL_LIMITS, milliseconds: total * 1_000, processorSeconds: total * 4 };

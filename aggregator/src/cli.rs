@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{bail, Context as _};
 use bytes::Bytes;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use ratchet_sandbox::{bench, policy, Limits, WasiLimits};
+use ratchet_sandbox::{bench, policy, Compilations, Limits, WasiLimits};
 use ratchet_trust::{source_policy, ModuleDigest};
 use serde_json::{json, Value};
 
@@ -130,6 +130,9 @@ pub struct BenchArgs {
     /// What components may import beside the payload.
     #[arg(long, default_value = "none")]
     wasi: WasiPolicy,
+    /// A folder of its own for compiled modules, so that the next run finds them there.
+    #[arg(long)]
+    compiled: Option<PathBuf>,
 }
 
 fn named_file(text: &str) -> Result<(String, PathBuf), String> {
@@ -212,6 +215,11 @@ fn run_bench(args: BenchArgs) -> anyhow::Result<Value> {
         time: args.seconds.map(Duration::from_secs),
         min_messages: args.min_messages,
         limits: args.wasi.limits(),
+        compilations: args
+            .compiled
+            .as_deref()
+            .map(Compilations::open)
+            .transpose()?,
     })?;
     Ok(serde_json::to_value(report)?)
 }

@@ -121,6 +121,7 @@ async fn timed(
             wasi: job.wasi.clone(),
             ..Limits::default()
         },
+        compilations: None,
     };
     let report = tokio::task::spawn_blocking(move || bench::run(&options))
         .await

@@ -144,6 +144,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             time: Some(Duration::from_secs(20)),
             min_messages: 1,
             limits: Limits::default(),
+            compilations: None,
         })?;
         println!("{name} {}", serde_json::to_string_pretty(&report)?);
     }

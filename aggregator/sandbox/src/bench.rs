@@ -4,6 +4,7 @@
 //! The modules that are right are then timed under production settings.
 
 pub mod corpus;
+mod judge;
 pub(crate) mod race;
 mod report;
 pub mod statistics;
@@ -11,11 +12,12 @@ pub mod statistics;
 pub use self::report::ratio;
 pub use self::report::{Divergence, ModuleReport, Ratio, Report, TrapReport};
 
-use crate::engine::{CompileError, Engine, EngineError, Kind, Module};
+use self::judge::{Judge, Source};
+use crate::compilations::Compilations;
+use crate::engine::{CompileError, Engine, EngineError, Kind};
 use crate::limits::Limits;
-use crate::random::Random;
 use crate::runner::Runner;
-use crate::verify::{Message, Problem, Tally, Verifier};
+use crate::verify::{Message, Problem, Tally};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,6 +66,8 @@ pub struct Options {
     /// Fewer messages are an error.
     pub min_messages: usize,
     pub limits: Limits,
+    /// Where modules that were compiled before are found.
+    pub compilations: Option<Compilations>,
 }
 
 /// Rounds that are timed even when time is up.
@@ -111,24 +115,22 @@ pub fn run(options: &Options) -> Result<Report, BenchError> {
             .sum(),
         ..Report::default()
     };
-    let evaluation = Engine::new(Kind::Evaluation, options.limits.clone())?;
-    let production = Engine::new(Kind::Production, options.limits.clone())?;
-    let baseline = compile(
-        options,
-        &evaluation,
-        "baseline",
-        Source::Builtin(Builtin::Baseline),
-    )?;
-    let mut verifier = Verifier::new(&baseline, options.rules.clone(), &rules);
+    let engine = |kind| {
+        let compilations = options.compilations.as_ref();
+        Engine::with(kind, options.limits.clone(), compilations)
+    };
+    let (evaluation, production) = (engine(Kind::Evaluation)?, engine(Kind::Production)?);
+    let judge = Judge {
+        evaluation: &evaluation,
+        production: &production,
+        blob: &options.rules,
+        rules: &rules,
+        messages: &messages,
+    };
     let mut right: Vec<(String, Tally, Runner)> = Vec::new();
-    for (name, source) in names {
-        let module = compile(options, &evaluation, &name, source)?;
-        let checked = verifier
-            .check(&module, &messages, &mut Random::new(SEED))
-            .map_err(|error| BenchError::Baseline(error.0))?;
-        match checked {
-            Ok(tally) => {
-                let module = compile(options, &production, &name, source)?;
+    for (name, judged) in judge.judge_all(names)? {
+        match judged {
+            Ok((tally, module)) => {
                 right.push((name, tally, Runner::new(&module, options.rules.clone())));
             }
             Err(problem) => report.add_problem(&name, problem),
@@ -169,12 +171,6 @@ fn time(
     }
 }
 
-#[derive(Clone, Copy)]
-enum Source<'a> {
-    Builtin(Builtin),
-    Component(&'a [u8]),
-}
-
 /// Name and source of each module, checked.
 fn names(options: &Options) -> Result<Vec<(String, Source<'_>)>, BenchError> {
     if options.rounds == 0 || options.rounds > MAX_ROUNDS {
@@ -211,22 +207,4 @@ fn prepare(options: &Options) -> Result<Vec<Message>, BenchError> {
         })
     });
     prepared.collect()
-}
-
-fn compile(
-    options: &Options,
-    engine: &Engine,
-    name: &str,
-    source: Source<'_>,
-) -> Result<Module, BenchError> {
-    debug_assert_eq!(engine.limits(), &options.limits);
-    let compiled = match source {
-        Source::Builtin(Builtin::Baseline) => engine.baseline(),
-        Source::Builtin(Builtin::PerPoint) => engine.per_point(),
-        Source::Component(bytes) => engine.compile(bytes),
-    };
-    compiled.map_err(|reason| BenchError::Module {
-        name: name.to_owned(),
-        reason,
-    })
 }

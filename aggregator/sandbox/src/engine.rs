@@ -1,5 +1,6 @@
 //! Engines compile components, and keep the pool that instances come from.
 
+use crate::compilations::Compilations;
 use crate::host::{self, State};
 use crate::limits::{Limits, TICK};
 use crate::policy::{self, ModuleRefusal, World};
@@ -71,8 +72,19 @@ struct Shared {
 
 impl Engine {
     pub fn new(kind: Kind, limits: Limits) -> Result<Self, EngineError> {
+        Self::with(kind, limits, None)
+    }
+
+    /// One that looks for a component among those that were compiled before.
+    pub fn with(
+        kind: Kind,
+        limits: Limits,
+        compilations: Option<&Compilations>,
+    ) -> Result<Self, EngineError> {
         let fail = |error: wasmtime::Error| EngineError::Engine(format!("{error:#}"));
-        let engine = wasmtime::Engine::new(&config(kind, &limits)).map_err(fail)?;
+        let mut config = config(kind, &limits);
+        config.cache(compilations.map(Compilations::cache));
+        let engine = wasmtime::Engine::new(&config).map_err(fail)?;
         let mut linker = Linker::new(&engine);
         host::link(&mut linker).map_err(fail)?;
         let mut wasi_linker = limits.wasi.is_some().then(|| linker.clone());

@@ -9,6 +9,7 @@
 
 pub mod bench;
 pub mod compare;
+mod compilations;
 mod engine;
 pub mod evaluate;
 mod fault;
@@ -24,6 +25,7 @@ mod wasi;
 mod world;
 
 pub use crate::{
+    compilations::{Compilations, CompilationsError},
     engine::{CompileError, Engine, EngineError, Kind, Module},
     fault::{Fault, RecordFault},
     limits::{Limits, WasiLimits, TICK},

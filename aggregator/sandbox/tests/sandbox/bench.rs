@@ -24,6 +24,7 @@ fn options(modules: Vec<(&str, Vec<u8>)>) -> Options {
         time: None,
         min_messages: 1,
         limits: Limits::default(),
+        compilations: None,
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod bench;
 mod compare;
+mod compilations;
 mod evaluate;
 mod fuzz;
 mod guests;
