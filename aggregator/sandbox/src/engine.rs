@@ -1,8 +1,9 @@
 //! Engines compile components, and keep the pool that instances come from.
 
+use crate::clock::Clock;
 use crate::compilations::Compilations;
 use crate::host::{self, State};
-use crate::limits::{Limits, TICK};
+use crate::limits::Limits;
 use crate::policy::{self, ModuleRefusal, World};
 use crate::wasi;
 use crate::world;
@@ -53,7 +54,8 @@ pub enum CompileError {
 
 /// Compiles components under one set of limits. Cheap to clone.
 ///
-/// It advances its own epoch every [`TICK`] from a thread that ends with the engine.
+/// While a guest runs, it advances its own epoch every [`TICK`](crate::TICK), from a thread that
+/// ends with the engine.
 #[derive(Clone)]
 pub struct Engine {
     shared: Arc<Shared>,
@@ -64,6 +66,7 @@ struct Shared {
     linker: Linker<State>,
     /// Of components that import the empty WASI world; ordinary ones know nothing of it.
     wasi_linker: Option<Linker<State>>,
+    clock: Arc<Clock>,
     kind: Kind,
     limits: Limits,
     baseline: OnceLock<Module>,
@@ -91,13 +94,14 @@ impl Engine {
         if let Some(linker) = &mut wasi_linker {
             wasi::link(linker).map_err(fail)?;
         }
-        start_ticking(&engine)?;
+        let clock = Clock::start(&engine)?;
         let (baseline, per_point) = (OnceLock::new(), OnceLock::new());
         Ok(Engine {
             shared: Arc::new(Shared {
                 engine,
                 linker,
                 wasi_linker,
+                clock,
                 kind,
                 limits,
                 baseline,
@@ -182,6 +186,7 @@ impl Engine {
             init: export(world::INIT)?,
             process: export(world::PROCESS)?,
             pre,
+            clock: self.shared.clock.clone(),
             kind: self.shared.kind,
             limits,
             world,
@@ -206,6 +211,7 @@ pub(crate) struct Compiled {
     pub pre: InstancePre<State>,
     pub init: ComponentExportIndex,
     pub process: ComponentExportIndex,
+    pub clock: Arc<Clock>,
     pub kind: Kind,
     pub limits: Limits,
     pub world: World,
@@ -306,20 +312,4 @@ fn pool(limits: &Limits) -> PoolingAllocationConfig {
         .table_keep_resident(1 << 16)
         .pagemap_scan(Enabled::Auto);
     pool
-}
-
-/// The thread holds the engine weakly: it ends one tick after the last module is gone.
-fn start_ticking(engine: &wasmtime::Engine) -> Result<(), std::io::Error> {
-    let weak = engine.weak();
-    let tick = move || loop {
-        std::thread::sleep(TICK);
-        match weak.upgrade() {
-            Some(engine) => engine.increment_epoch(),
-            None => return,
-        }
-    };
-    std::thread::Builder::new()
-        .name("epoch".to_owned())
-        .spawn(tick)
-        .map(drop)
 }

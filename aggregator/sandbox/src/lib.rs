@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bench;
+mod clock;
 pub mod compare;
 mod compilations;
 mod engine;

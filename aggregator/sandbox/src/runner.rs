@@ -145,6 +145,7 @@ impl Live {
     /// A fresh instance that has accepted the rules.
     fn start(compiled: &Compiled, rules: &[u8]) -> Result<Live, Fault> {
         let limits = &compiled.limits;
+        let _call = compiled.clock.call();
         let state = State::new(limits.memory_bytes, compiled.world);
         let mut store = Store::new(compiled.pre.engine(), state);
         store.limiter(|state| state);
@@ -194,6 +195,7 @@ impl Live {
         header: &Header,
     ) -> Result<Answer, Fault> {
         let limits = &compiled.limits;
+        let _call = compiled.clock.call();
         self.store
             .data_mut()
             .begin(payload.clone(), limits.reads_max);

@@ -5,6 +5,7 @@ use crate::traffic::{blob, message, two_rules};
 use bytes::Bytes;
 use ratchet_codec::payload::validate;
 use ratchet_sandbox::{Engine, Fault, Kind, Limits, Record, Runner};
+use std::time::Duration;
 
 fn limits() -> Limits {
     Limits {
@@ -106,6 +107,16 @@ fn faults_of_process() {
 fn endless_loops_end() {
     let expected = [("deadline", "4 ticks"), ("out-of-fuel", "fuel of 20000000")];
     check(&then_unreachable(FOREVER), expected);
+}
+
+#[test]
+fn endless_loops_end_on_an_engine_that_was_at_rest() {
+    let mut runner = runner(Kind::Production, &then_unreachable(FOREVER));
+    for _ in 0..3 {
+        std::thread::sleep(Duration::from_millis(400));
+        let fault = run(&mut runner, &message(&[0, 31_000])).expect_err("deadline");
+        assert_eq!(fault.reason(), "deadline");
+    }
 }
 
 #[test]
