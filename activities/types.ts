@@ -5,6 +5,7 @@
  * Expected negatives are values of the verdict unions; an activity throws only for operational
  * faults.
  */
+import type { Instructions } from '../evolver/search/features.ts';
 import type {
   ActiveModule,
   CandidateOutcome,
@@ -97,7 +98,8 @@ export interface ModuleInput extends GenerationKey {
   foreign?: true;
 }
 export type ModuleVerdict =
-  | { verdict: 'pass' }
+  /** What its code consists of; absent in what was recorded before that was counted. */
+  | { verdict: 'pass'; instructions?: Instructions }
   | { verdict: 'refused'; rule: string; reason: string };
 
 // ---- prove ------------------------------------------------------------------------------------
@@ -185,6 +187,8 @@ export interface GateRecord {
   reason: string | null;
   evidence: string | null;
   seconds: number | null;
+  /** What the module policy counted in the component. */
+  instructions?: Instructions;
 }
 export interface RecordInput extends GenerationKey {
   configuration: ConfigurationRef;

@@ -7,6 +7,7 @@ import Database from 'better-sqlite3';
 import { Archive, type CandidateInput } from './archive.ts';
 import { seedRandom } from './random.ts';
 import { migrate, migrations } from './schema/migrate.ts';
+import type { Features } from './search/features.ts';
 
 const CONFIGURATION = 'c'.repeat(64);
 
@@ -136,6 +137,26 @@ test('rows that nothing refers to are faults', (context) => {
     '../gen/1',
   ]) {
     assert.throws(() => start(archive, id), missing, id);
+  }
+});
+
+test('features that are known later join those of the source', (context) => {
+  const archive = memory(context);
+  start(archive, 'acme/gen/1');
+  const cases: [Features | null, Features | null | undefined, Features | null][] = [
+    [{ loops: 1 }, { 'wasm.loops': 2 }, { loops: 1, 'wasm.loops': 2 }],
+    [null, { 'wasm.loops': 2 }, { 'wasm.loops': 2 }],
+    [{ loops: 1 }, null, { loops: 1 }],
+    [{ loops: 1 }, undefined, { loops: 1 }],
+    [null, null, null],
+  ];
+  for (const [slot, [before, added, features]] of cases.entries()) {
+    const id = `acme/gen/1/c${slot}`;
+    archive.recordCandidate(candidate(id, { features: before }));
+    const result = added === undefined ? {} : { features: added };
+    for (let time = 0; time < 2; time++) archive.recordResult(id, { ...result, moduleSize: 7 });
+    const row = archive.candidate(id);
+    assert.deepEqual([row?.features, row?.moduleSize], [features, 7], id);
   }
 });
 

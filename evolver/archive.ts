@@ -144,6 +144,7 @@ export class Archive {
     const changed = this.#database
       .prepare(
         `UPDATE candidates SET syntax = coalesce(?, syntax),
+         features = coalesce(json_patch(coalesce(features, '{}'), ?), features),
          module = coalesce(?, module), module_size = coalesce(?, module_size),
          build_ms = coalesce(?, build_ms), benchmark = coalesce(?, benchmark),
          ratio_to_baseline = coalesce(?, ratio_to_baseline), ratio = coalesce(?, ratio),
@@ -152,7 +153,9 @@ export class Archive {
          fuel_per_point = coalesce(?, fuel_per_point) WHERE id = ?`,
       )
       .run(
-        ...[result.syntax, result.module, result.moduleSize, result.buildMs],
+        result.syntax ?? null,
+        result.features ? JSON.stringify(result.features) : null,
+        ...[result.module, result.moduleSize, result.buildMs],
         ...[result.benchmark, result.ratioToBaseline, result.ratio].map((each) => each ?? null),
         ...[result.ci95?.[0], result.ci95?.[1], result.usPerMessage, result.fuelPerPoint],
         candidate,

@@ -94,6 +94,8 @@ export interface Cost {
 
 /** Results that arrive later; null and absent leave what is stored alone. */
 export interface CandidateResult {
+  /** Added to those that are stored. */
+  features?: Features | null;
   syntax?: string | null;
   module?: string | null;
   moduleSize?: number | null;

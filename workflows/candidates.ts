@@ -20,6 +20,7 @@ import type {
   SourceVerdict,
 } from '../activities/types.ts';
 import { promotionOrder } from '../evolver/promotion.ts';
+import type { Instructions } from '../evolver/search/features.ts';
 import type { CandidateOutcome, Gate, GenerationOutcome, Ref } from './messages.ts';
 import { clip } from './summary.ts';
 
@@ -59,6 +60,8 @@ export interface GateAnswer {
   reason: string | null;
   evidence: string | null;
   seconds: number | null;
+  /** What was counted in the component, for the archive. */
+  instructions?: Instructions;
 }
 
 export const REASON_MAX = 200;
@@ -114,6 +117,7 @@ export function answer(candidate: Candidate, given: GateAnswer): GateRecord {
     reason: outcome.reason,
     evidence: given.evidence,
     seconds: given.seconds,
+    ...(given.instructions && { instructions: given.instructions }),
   };
 }
 
@@ -141,7 +145,11 @@ export function buildAnswer(verdict: BuildVerdict): GateAnswer {
 }
 
 export function moduleAnswer(verdict: ModuleVerdict): GateAnswer {
-  if (verdict.verdict === 'pass') return { gate: 'module', pass: true, verdict: 'pass', ...plain };
+  if (verdict.verdict === 'pass') {
+    const { instructions } = verdict;
+    const counted = instructions && { instructions };
+    return { gate: 'module', pass: true, verdict: 'pass', ...plain, ...counted };
+  }
   const reason = `${verdict.rule}: ${verdict.reason}`;
   return { ...plain, gate: 'module', pass: false, verdict: 'refused', reason };
 }

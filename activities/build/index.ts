@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { Archive } from '../../evolver/archive.ts';
+import { INSTRUCTIONS } from '../../evolver/search/features.ts';
 import { runAggregator } from '../aggregator.ts';
 import type { Deps } from '../deps.ts';
 import { readFleetCorpus } from '../fleet/corpus.ts';
@@ -27,8 +28,10 @@ const sourceSchema = z.discriminatedUnion('verdict', [
   z.object({ verdict: z.literal('pass') }),
   z.object({ ...refused, line: z.int(), column: z.int() }),
 ]);
+export const instructionsSchema = z.record(z.enum(INSTRUCTIONS), z.int().nonnegative());
 const moduleSchema = z.discriminatedUnion('verdict', [
-  z.object({ verdict: z.literal('pass') }),
+  // An aggregator of before they were counted says none.
+  z.object({ verdict: z.literal('pass'), instructions: instructionsSchema.exactOptional() }),
   z.object(refused),
 ]);
 const componentizeSchema = z.discriminatedUnion('ok', [

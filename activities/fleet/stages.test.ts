@@ -108,7 +108,7 @@ async function built({ id, source }: CandidateSource, given: Given) {
   assert.equal(made.verdict, 'built', JSON.stringify(made));
   if (made.verdict !== 'built') throw new Error('unreachable');
   const module = { ...key, candidate: id, component: made.component };
-  assert.deepEqual(await checkModule(module), { verdict: 'pass' });
+  assert.equal((await checkModule(module)).verdict, 'pass');
   return { id, component: made.component };
 }
 

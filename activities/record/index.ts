@@ -4,6 +4,7 @@
  */
 
 import { seedRandom } from '../../evolver/random.ts';
+import { type Features, instructionMix } from '../../evolver/search/features.ts';
 import type { Deps } from '../deps.ts';
 import { generationOf } from '../keys.ts';
 import { charged, keepsLedger } from '../mutate/charged.ts';
@@ -86,6 +87,7 @@ async function record(deps: Needs, input: RecordInput): Promise<Recorded> {
       ci95: candidate.ci95,
       ratioToBaseline: candidate.ratio_to_baseline,
       benchmark: benchmarkEvidence(input.answers),
+      features: componentFeatures(input.answers, candidate.id),
       ...figures,
     });
   }
@@ -116,6 +118,11 @@ function compareWithFirst({ archive, now }: Needs, input: RecordInput): void {
 
 function benchmarkEvidence(answers: GateRecord[]): string | null {
   return answers.find(({ gate }) => gate === 'benchmark')?.evidence ?? null;
+}
+
+function componentFeatures(answers: GateRecord[], candidate: string): Features | null {
+  const policy = answers.find((answer) => answer.candidate === candidate && answer.instructions);
+  return policy?.instructions ? instructionMix(policy.instructions) : null;
 }
 
 /** Figures that the workflow does not carry are in the benchmark's evidence. */

@@ -118,13 +118,28 @@ function answersOf(candidates: CandidateOutcome[], evidence: string): GateRecord
   }));
 }
 
+/** What the module policy answered: of the first candidate as before instructions were counted. */
+function policiesOf(candidates: CandidateOutcome[]): GateRecord[] {
+  return candidates.map(({ id: candidate, index }) => ({
+    ...{ candidate, gate: 'module', passed: true, verdict: 'pass' },
+    ...{ reason: null, evidence: null, seconds: null },
+    ...(index > 0 && { instructions: { ...NO_INSTRUCTIONS, loads: 3, loops: index } }),
+  }));
+}
+
+const NO_INSTRUCTIONS = {
+  ...{ calls: 0, branches: 0, loops: 0, loads: 0, stores: 0 },
+  ...{ bulk: 0, integers: 0, floats: 0, conversions: 0, vectors: 0 },
+};
+
 /** Records a generation whose candidates have these ratios, in their order. */
 async function finish(inputs: GenerationInputs, generation: number, ratios: (number | null)[]) {
   const candidates = inputs.candidates.map((it, index) => outcome(it, ratios[index] ?? null));
   for (const { id } of candidates) await store.put(id, 'application/wasm');
   const verdicts = candidates.map(({ id }) => ({ id, us_per_message: 7, fuel_per_point: 9 }));
   const evidence = await store.put(JSON.stringify({ verdicts }), 'application/json');
-  const answers = answersOf(candidates, evidence.digest);
+  const timed = answersOf(candidates, evidence.digest);
+  const answers = [...policiesOf(candidates), ...timed];
   const { spec, seed } = specialization;
   const request = { ...keyOf(generation), configuration, spec, at_ms: 1_000, candidates };
   assert.deepEqual(await record({ ...request, answers, commits_later: true }), { commit: null });
@@ -201,6 +216,10 @@ test('a generation from plan to end, and the next one that builds on it', async 
   assert.deepEqual([winner?.usPerMessage, winner?.arm], [7, 'builtin/any']);
   assert.equal(winner?.moduleSize, 'acme/gen/3/c1'.length, 'of the component in the store');
   assert.ok(winner?.features && winner.syntax);
+  const { loops = 0, 'wasm.loops': counted, 'wasm.loads': loads } = winner.features;
+  assert.deepEqual([loops > 0, counted, loads], [true, 25_000, 75_000], 'of source and component');
+  const first = archive.candidate('acme/gen/3/c0')?.features ?? {};
+  assert.deepEqual([first.loops, 'wasm.loops' in first], [loops, false], 'nobody counted');
   assert.deepEqual(await restore({ org: 'acme' }), { generation: 3 });
   const fourth = await planned(4);
   assert.ok(fourth.slots.every(({ parent, arm }) => parent !== null && arm === 'builtin/any'));

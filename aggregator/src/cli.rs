@@ -183,8 +183,12 @@ fn read_words(file: &Path) -> anyhow::Result<source_policy::Words> {
 }
 
 fn check_module(file: &Path, wasi: WasiPolicy) -> anyhow::Result<Value> {
-    Ok(match policy::check_module(&read(file)?, &wasi.limits()) {
-        Ok(_) => json!({ "verdict": "pass" }),
+    let component = read(file)?;
+    Ok(match policy::check_module(&component, &wasi.limits()) {
+        Ok(_) => json!({
+            "verdict": "pass",
+            "instructions": policy::Instructions::of(&component)?,
+        }),
         Err(refusal) => json!({
             "verdict": "refused",
             "rule": refusal.rule(),

@@ -4,7 +4,7 @@
  */
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
-import { buildActivities } from '../../activities/build/index.ts';
+import { buildActivities, instructionsSchema } from '../../activities/build/index.ts';
 import type { CandidateSource } from '../../activities/types.ts';
 import {
   buildAnswer,
@@ -31,6 +31,8 @@ const builtSchema = z.object({
   pass: z.boolean(),
   verdict: z.string(),
   reason: z.string().nullable(),
+  /** Absent in what was built before they were counted. */
+  instructions: instructionsSchema.exactOptional(),
 });
 
 /** `fresh`: it was built now, not before. */
@@ -101,6 +103,6 @@ export class Builder {
 /** Whether a component is new is asked of each arm's own archive. */
 const NO_TWINS = { moduleTwin: () => null };
 
-function entry({ gate, pass, verdict, reason, seconds }: GateAnswer, component: Ref | null) {
-  return { component, seconds, gate: gate as 'source' | 'build' | 'module', pass, verdict, reason };
+function entry({ evidence: _, gate, ...given }: GateAnswer, component: Ref | null) {
+  return { ...given, component, gate: gate as 'source' | 'build' | 'module' };
 }

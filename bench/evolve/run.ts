@@ -183,11 +183,11 @@ class Search {
   }
 
   /** Notes what the gates before the benchmark said. */
-  #passed(candidate: Candidate, { component, gate, pass, verdict, reason, seconds }: Built) {
+  #passed(candidate: Candidate, { component, ...given }: Built) {
     candidate.component = component;
     candidate.outcome.module = component?.digest ?? null;
-    candidate.outcome.build_seconds = seconds;
-    return answer(candidate, { gate, pass, verdict, reason, seconds, evidence: null });
+    candidate.outcome.build_seconds = given.seconds;
+    return answer(candidate, { ...given, evidence: null });
   }
 
   /** As the build gate answers about a component that was measured before. */

@@ -1,7 +1,7 @@
 /**
  * What a candidate's code is like, as numbers: the shape of the source (never its length in
- * characters), the size of the component and the fuel of a point. Inspirations are chosen far from
- * each other in them.
+ * characters), the size and the instruction mix of the component, and the fuel of a point.
+ * Inspirations are chosen far from each other in them.
  */
 import { tokenise } from './tokens.ts';
 
@@ -40,6 +40,29 @@ export function sourceFeatures(source: string): Features {
   }
   return { ...features, depth: deepest };
 }
+
+/** The classes of instructions that are counted in a component, as the aggregator names them. */
+export const INSTRUCTIONS = [
+  ...(['calls', 'branches', 'loops', 'loads', 'stores'] as const),
+  ...(['bulk', 'integers', 'floats', 'conversions', 'vectors'] as const),
+];
+export type Instructions = Readonly<Record<(typeof INSTRUCTIONS)[number], number>>;
+
+/**
+ * Of the component: how many of so many counted instructions are of a class. A mix and not counts,
+ * which nearly all tell the same, the size of the code.
+ */
+export function instructionMix(counts: Instructions): Features {
+  const all = INSTRUCTIONS.reduce((sum, name) => sum + counts[name], 0);
+  const shares = INSTRUCTIONS.map((name) => [
+    `wasm.${name}`,
+    Math.round((counts[name] / Math.max(1, all)) * MIX_OF),
+  ]);
+  return Object.fromEntries(shares);
+}
+
+/** So that also rare classes are well apart from none. */
+const MIX_OF = 100_000;
 
 export interface Featured {
   features: Features | null;

@@ -5,7 +5,14 @@ import type { WeightedArm } from '../arms.ts';
 import { armId } from '../arms.ts';
 import { type RandomState, seedRandom } from '../random.ts';
 import { chooseArm, reward, standings, type Trial } from './bandit.ts';
-import { codeDistance, sourceFeatures } from './features.ts';
+import {
+  codeDistance,
+  type Features,
+  INSTRUCTIONS,
+  type Instructions,
+  instructionMix,
+  sourceFeatures,
+} from './features.ts';
 import { chooseInspirations } from './inspirations.ts';
 import { elitesOf, membersOf, migration, migrationDue } from './islands.ts';
 import { repetition, syntaxDigest } from './novelty.ts';
@@ -109,6 +116,36 @@ test('features tell the shape of code, not its length in characters', () => {
   );
   assert.ok(codeDistance(at({}, 10), at({}, 20)) > codeDistance(at({}, 10), at({}, 12)));
 });
+
+test('components are apart by their mix of instructions, not by how much code there is', () => {
+  const mix = (changes: Partial<Instructions> = {}) => instructionMix({ ...COUNTS, ...changes });
+  const twice = Object.entries(COUNTS).map(([name, count]) => [name, count * 2]);
+  assert.deepEqual(instructionMix(Object.fromEntries(twice)), mix());
+  const shares = Object.values(mix());
+  assert.equal(shares.length, INSTRUCTIONS.length);
+  assert.equal(
+    shares.reduce((a, b) => a + b),
+    100_000,
+  );
+  const nothing = Object.fromEntries(INSTRUCTIONS.map((name) => [name, 0])) as Instructions;
+  assert.ok(Object.values(instructionMix(nothing)).every((share) => share === 0));
+  const source = sourceFeatures(BODY);
+  const at = (features: Features) => ({ features, moduleSize: null, fuelPerPoint: null });
+  const plain = at({ ...source, ...mix() });
+  const vectorised = at({ ...source, ...mix({ vectors: 2_000 }) });
+  const little = at({ ...source, ...mix({ vectors: 210 }) });
+  assert.equal(codeDistance(plain, at({ ...mix(), ...source })), 0, 'loops and loops are two');
+  assert.ok(codeDistance(plain, vectorised) > codeDistance(plain, little));
+  assert.ok(codeDistance(plain, little) > 0);
+  const old = at(source);
+  assert.equal(codeDistance(old, vectorised), 0, 'a row of before they were counted');
+  assert.equal(codeDistance(old, { ...plain, features: null }), 0);
+});
+
+const COUNTS: Instructions = {
+  ...{ calls: 900, branches: 3_300, loops: 360, loads: 3_300, stores: 2_200 },
+  ...{ bulk: 100, integers: 9_370, floats: 20, conversions: 250, vectors: 200 },
+};
 
 test('inspirations: the best, then the farthest from parent and chosen', () => {
   const loops = (count: number) => ({ features: { loops: count } });

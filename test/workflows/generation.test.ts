@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { ApplicationFailure } from '@temporalio/common';
-import type { Activities } from '../../activities/types.ts';
+import type { Activities, RecordInput } from '../../activities/types.ts';
 import type { generation } from '../../workflows/generation.ts';
 import {
   CONTROL_QUEUE,
@@ -212,6 +212,24 @@ test('a task that replays from the first event after every step ends the same', 
   const result = await run(fake, generationInput('replaying'), { maxCachedWorkflows: 0 });
   assert.equal(result.outcome, 'promoted');
   assert.deepEqual([fake.calls.build, fake.calls.publish, fake.calls.shadow], [2, 1, 1]);
+});
+
+test('what is counted in a component comes to the archive with the answer', async () => {
+  const instructions = {
+    ...{ calls: 1, branches: 2, loops: 3, loads: 4, stores: 5 },
+    ...{ bulk: 6, integers: 7, floats: 8, conversions: 9, vectors: 10 },
+  };
+  const fake = fakes({
+    checkModule: async ({ candidate }) =>
+      candidate.endsWith('c0') ? { verdict: 'pass' } : { verdict: 'pass', instructions },
+  });
+  assert.equal((await run(fake, generationInput('counted'))).outcome, 'promoted');
+  const [recorded] = fake.inputs.record as RecordInput[];
+  const policies = recorded?.answers.filter(({ gate }) => gate === 'module');
+  assert.deepEqual(
+    policies?.map((policy) => policy.instructions),
+    [undefined, instructions],
+  );
 });
 
 test('at most as many questions as allowed', async () => {

@@ -3,8 +3,11 @@
 //!
 //! Everything else is refused before anything is compiled, each with its own rule.
 
+mod instructions;
 mod walk;
 mod world_type;
+
+pub use instructions::Instructions;
 
 use crate::limits::Limits;
 use thiserror::Error;

@@ -7,6 +7,7 @@ mod compilations;
 mod evaluate;
 mod fuzz;
 mod guests;
+mod instructions;
 mod oracle;
 mod policy;
 mod runner;

@@ -36,7 +36,7 @@ fn admitted() {
 
 /// A component around a core module with these items beside its exports, and this in `process`. The
 /// component is made by hand, because the encoder would refuse many of them itself.
-fn with(items: &str, process: &str) -> Vec<u8> {
+pub(crate) fn with(items: &str, process: &str) -> Vec<u8> {
     let module = format!(
         r#"(core module $m
           (import "ratchet:guest/payload@1.0.0" "read" (func $read (param i32 i32 i32)))
