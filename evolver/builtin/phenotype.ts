@@ -50,7 +50,12 @@ export function expressFor(genome: Genome, situation: Situation): string {
 
 /** Whether a module asks if a message lies within one window of every rule. */
 function asksForWindow(way: Way, genes: Genome): boolean {
-  return way !== 'lists' || genes.windows === 'single' || genes.memo === 'twins';
+  return (
+    way !== 'lists' ||
+    genes.windows === 'single' ||
+    genes.memo === 'twins' ||
+    genes.known !== 'none'
+  );
 }
 
 function compose(way: Way, settings: Settings): string {

@@ -67,7 +67,8 @@ fn meaning_of(rules: &[ratchet_rules::Rule], payload: &[u8], records: &[Record])
     all
 }
 
-/// The first message on which a design differs from the baseline, fresh or used.
+/// The first message on which a design differs from the baseline, or a used instance, after others
+/// in any order, from a fresh one.
 fn difference<A: Aggregate>(corpus: &Corpus) -> Option<String> {
     let rules = ratchet_rules::parse(&corpus.blob).unwrap();
     let mut baseline = Native::<ratchet_baseline::Baseline>::new(&corpus.blob).unwrap();
@@ -75,25 +76,38 @@ fn difference<A: Aggregate>(corpus: &Corpus) -> Option<String> {
         Ok(native) => native,
         Err(refusal) => return Some(format!("refused: {refusal}")),
     };
+    let mut seen = Vec::new();
     for (index, payload) in corpus.messages.iter().enumerate() {
         let expected = meaning_of(&rules, payload, baseline.process(payload).unwrap());
-        for fresh in [false, true] {
-            let mut new = if fresh { Native::<A>::new(&corpus.blob).ok() } else { None };
-            let native = new.as_mut().unwrap_or(&mut used);
-            let actual = match native.process(payload) {
-                Ok(records) => meaning_of(&rules, payload, records),
-                Err(error) => return Some(format!("message {index}: {error}")),
-            };
-            if actual == expected {
-                continue;
-            }
+        let mut fresh = Native::<A>::new(&corpus.blob).ok()?;
+        let records = match fresh.process(payload) {
+            Ok(records) => records,
+            Err(error) => return Some(format!("message {index}: {error}")),
+        };
+        let actual = meaning_of(&rules, payload, records);
+        if actual != expected {
             let at = actual.iter().zip(&expected).take_while(|(a, e)| a == e).count();
             let lengths = (actual.len(), expected.len());
             let (a, e) = (actual.get(at), expected.get(at));
-            return Some(format!("message {index}, fresh {fresh}, {lengths:?}: {a:?}, not {e:?}"));
+            return Some(format!("message {index}, {lengths:?}: {a:?}, not {e:?}"));
+        }
+        seen.push(bits_of(records));
+    }
+    let mut shuffled: Vec<usize> = (0..seen.len()).collect();
+    shuffled.sort_by_key(|&index| (index as u32 + 1).wrapping_mul(0x9e37_79b9));
+    for index in (0..seen.len()).chain(shuffled) {
+        match used.process(&corpus.messages[index]) {
+            Ok(records) if bits_of(records) == seen[index] => {}
+            Ok(_) => return Some(format!("message {index}: a used instance has other records")),
+            Err(error) => return Some(format!("message {index}, used: {error}")),
         }
     }
     None
+}
+
+fn bits_of(records: &[Record]) -> Vec<(u32, u32, u32, u32, u64)> {
+    let each = records.iter();
+    each.map(|r| (r.rule, r.set, r.window, r.count, r.value.to_bits())).collect()
 }
 
 /// Microseconds a message, the least of the rounds.

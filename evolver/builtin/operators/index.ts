@@ -7,6 +7,7 @@ import { dispatch } from './dispatch.ts';
 import { emit } from './emit.ts';
 import { extremes } from './extremes.ts';
 import { group } from './group.ts';
+import { known } from './known.ts';
 import { literals } from './literals.ts';
 import { match } from './match.ts';
 import { memo } from './memo.ts';
@@ -24,6 +25,7 @@ export const OPERATORS: readonly Operator[] = [
   pull,
   columns,
   memo,
+  known,
   literals,
   compare,
   cells,

@@ -131,7 +131,7 @@ impl<const WORDS: bool> Recognise for Table<WORDS> {
 
 /// Equality by words of eight bytes; the last ones overlap.
 #[inline(always)]
-fn same_words(a: &[u8], b: &[u8]) -> bool {
+pub(crate) fn same_words(a: &[u8], b: &[u8]) -> bool {
     if a.len() != b.len() {
         return false;
     }
