@@ -1,3 +1,5 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
 import {
   BITS,
   checkMatters,
@@ -23,7 +25,15 @@ checkOffers(known, [
   ['no message within one window', situation([{}], ['host'], { singleWindow: 0 }), ['none']],
   ['the fleet', FLEET, ['none']],
 ]);
-checkPriors(known, [['nobody knows the windows', GROUPS, 'none', 'series']]);
+const always = { singleWindow: 1, rules: [5, 5] };
+checkPriors(known, [
+  ['few rules a series', traffic([3, 3]), 'none', 'series'],
+  ['messages across windows', traffic([5, 5]), 'none', 'series'],
+]);
+test('known: prior, many rules a series: as likely as not', () => {
+  const [none, series] = known.options(situation([{}, {}], ['host'], always));
+  assert.equal(series?.prior, none?.prior);
+});
 for (const [of, beside] of [
   [GROUPS, {}],
   [GROUPS, BITS],

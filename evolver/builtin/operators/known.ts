@@ -1,10 +1,12 @@
-import type { Operator, TenantSituation } from '../operator.ts';
+import type { Operator } from '../operator.ts';
 import { isFitted } from './group.ts';
 
 /** More rules need the memory themselves that series would be remembered in. */
 const RULES_MAX = 4_000;
 /** Of more rules a series there is not room for enough series. */
 const TAKERS_MAX = 32;
+/** Of fewer, matching anew costs about what remembering does. */
+const TAKERS_LIKELY = 8;
 
 /**
  * What the filters and group-bys say of a tag-set is remembered from message to message, in a
@@ -17,15 +19,12 @@ export const known: Operator = {
   options: (situation) => {
     const none = { value: 'none', prior: 3 };
     // Instances of the fleet are many, and their rules of any size.
-    if (situation.level === 'fleet' || !isFew(situation)) return [none];
-    const { singleWindow } = situation.profile;
-    return singleWindow === 0 ? [none] : [none, { value: 'series', prior: 3 * singleWindow }];
+    if (situation.level === 'fleet' || situation.tables.rules.length > RULES_MAX) return [none];
+    const { rules, singleWindow } = situation.profile;
+    const takers = (rules ?? []).reduce((sum, share) => sum + share, 0);
+    if (takers > TAKERS_MAX || singleWindow === 0) return [none];
+    const prior = (takers < TAKERS_LIKELY ? 0.5 : 3) * singleWindow;
+    return [none, { value: 'series', prior }];
   },
   matters: (genes) => !isFitted(genes),
 };
-
-/** Whether a series has few rules: those that take a point in are counted, where that was done. */
-function isFew({ tables, profile }: TenantSituation): boolean {
-  const takers = (profile.rules ?? []).reduce((sum, share) => sum + share, 0);
-  return tables.rules.length <= RULES_MAX && takers <= TAKERS_MAX;
-}
