@@ -123,8 +123,13 @@ export function answer(candidate: Candidate, given: GateAnswer): GateRecord {
 
 const plain = { reason: null, evidence: null, seconds: null };
 
+/** Of a gate that has no more to say. */
+export function passAnswer(gate: Gate, verdict = 'pass'): GateAnswer {
+  return { ...plain, gate, pass: true, verdict };
+}
+
 export function sourceAnswer(verdict: SourceVerdict): GateAnswer {
-  if (verdict.verdict === 'pass') return { gate: 'source', pass: true, verdict: 'pass', ...plain };
+  if (verdict.verdict === 'pass') return passAnswer('source');
   const reason = `${verdict.rule}: ${verdict.reason} (line ${verdict.line}:${verdict.column})`;
   return { ...plain, gate: 'source', pass: false, verdict: 'refused', reason };
 }
@@ -147,8 +152,7 @@ export function buildAnswer(verdict: BuildVerdict): GateAnswer {
 export function moduleAnswer(verdict: ModuleVerdict): GateAnswer {
   if (verdict.verdict === 'pass') {
     const { instructions } = verdict;
-    const counted = instructions && { instructions };
-    return { gate: 'module', pass: true, verdict: 'pass', ...plain, ...counted };
+    return { ...passAnswer('module'), ...(instructions && { instructions }) };
   }
   const reason = `${verdict.rule}: ${verdict.reason}`;
   return { ...plain, gate: 'module', pass: false, verdict: 'refused', reason };

@@ -5,15 +5,7 @@
  * verdict; a stage that cannot be carried out is the outcome `failed`; both are told by the result,
  * the archive and the details shown in the Temporal UI.
  */
-import {
-  CancellationScope,
-  getExternalWorkflowHandle,
-  isCancellation,
-  patched,
-  setCurrentDetails,
-  upsertSearchAttributes,
-  workflowInfo,
-} from '@temporalio/workflow';
+import { CancellationScope, isCancellation, patched } from '@temporalio/workflow';
 import type {
   BuildVerdict,
   GateRecord,
@@ -36,6 +28,7 @@ import {
   open,
   openCandidate,
   outcomeWithoutPromotion,
+  passAnswer,
   proofAnswer,
   proofOf,
   shadowAnswer,
@@ -44,26 +37,23 @@ import {
   sourceAnswer,
 } from './candidates.ts';
 import { now } from './clock.ts';
+import { Course } from './course.ts';
 import { describeFailure } from './failure.ts';
 import { type End, Preparation } from './inputs.ts';
 import { isFleet } from './level.ts';
-import { issueManifest } from './manifest.ts';
+import { confirmSwap, issueManifest } from './manifest.ts';
 import {
   type ActiveModule,
   type Gate,
   type GenerationInput,
   type GenerationOutcome,
-  type GenerationProgress,
   type GenerationResult,
-  type GenerationStage,
   generationId,
-  generationProgressSignal,
   type Ref,
   type Spending,
-  searchAttributes,
 } from './messages.ts';
-import { confirming, evolverActivities, shadowing } from './proxies.ts';
-import { clip, progressMarkdown } from './summary.ts';
+import { evolverActivities, shadowing } from './proxies.ts';
+import { clip } from './summary.ts';
 
 export async function generation(input: GenerationInput): Promise<GenerationResult> {
   return await new Generation(input).run();
@@ -74,11 +64,9 @@ class Generation {
   private readonly key: GenerationKey;
   private readonly evolver: ReturnType<typeof evolverActivities>;
   private readonly started_ms = now();
-  private stage: GenerationStage = 'sample';
-  private since_ms = now();
+  private readonly course: Course;
   private candidates: Candidate[] = [];
   private answers: GateRecord[] = [];
-  private lines: string[] = [];
   private inputs: Ref | null;
   private benchmark: Ref | null = null;
   private commit: string | null = null;
@@ -93,14 +81,14 @@ class Generation {
     this.inputs = input.inputs;
     this.key = { org: input.org, generation: input.generation, rerun: input.rerun };
     this.evolver = evolverActivities(input.evolver_queue);
+    this.course = new Course(this.key, 'sample', () => this.candidates);
   }
 
   async run(): Promise<GenerationResult> {
-    const end = await this.stages().catch((error: unknown): End => {
-      if (isCancellation(error)) return { outcome: 'cancelled', detail: `during ${this.stage}` };
-      return { outcome: 'failed', detail: describeFailure(error) };
-    });
-    return await CancellationScope.nonCancellable(() => this.conclude(end));
+    return await this.course.run(
+      () => this.stages(),
+      (end) => this.conclude(end),
+    );
   }
 
   private async stages(): Promise<End> {
@@ -122,8 +110,8 @@ class Generation {
 
   private async prepare(): Promise<GenerationInputs | End> {
     const preparation = new Preparation(this.input, this.key, this.evolver, {
-      enter: (stage) => this.enter(stage),
-      line: (text) => this.lines.push(text),
+      enter: (stage) => this.course.enter(stage),
+      line: (text) => this.course.line(text),
       stored: (inputs) => {
         this.inputs = inputs;
       },
@@ -133,19 +121,19 @@ class Generation {
       spent: (spending) => {
         this.spent = spending;
       },
-      summary: (text) => this.summary(text),
+      summary: (text) => this.course.told(text),
     });
     const inputs = await preparation.run();
     if ('outcome' in inputs) return inputs;
     this.candidates = inputs.candidates.map(openCandidate);
-    this.lines.push(`${inputs.messages} training messages`);
+    this.course.line(`${inputs.messages} training messages`);
     return inputs;
   }
 
   // ---- gates ------------------------------------------------------------------------------------
 
   private async buildAll(inputs: GenerationInputs): Promise<void> {
-    this.enter('build');
+    this.course.enter('build');
     const { spec } = inputs.specialization;
     for (const candidate of this.candidates) {
       const { id: name, index } = candidate.outcome;
@@ -158,11 +146,11 @@ class Generation {
       const request = { ...this.key, candidate: name, source: candidate.source, spec, ...extras };
       const { quick, long } = this.evolver;
       await this.gate(candidate, 'source', async () => {
-        const options = this.summary(`source policy #${index}`);
+        const options = this.course.told(`source policy #${index}`);
         return sourceAnswer(await quick.checkSource.executeWithOptions(options, [request]));
       });
       await this.gate(candidate, 'build', async () => {
-        const options = this.summary(`build #${index}`);
+        const options = this.course.told(`build #${index}`);
         const built = await long.build.executeWithOptions(options, [request]);
         candidate.outcome.build_seconds = built.seconds;
         if (built.verdict === 'built') {
@@ -174,11 +162,11 @@ class Generation {
       });
       await this.gate(candidate, 'module', async () => {
         const component = componentOf(candidate);
-        const options = this.summary(`module policy #${index}`);
+        const options = this.course.told(`module policy #${index}`);
         const module = { ...this.key, candidate: name, component };
         return moduleAnswer(await quick.checkModule.executeWithOptions(options, [module]));
       });
-      this.show();
+      this.course.show();
     }
   }
 
@@ -212,9 +200,9 @@ class Generation {
   private async prove(): Promise<void> {
     const candidates = open(this.candidates);
     if (candidates.length === 0) return;
-    this.enter('prove');
+    this.course.enter('prove');
     const { prove } = this.evolver.proving;
-    const options = this.summary(`prove the codec of ${candidates.length}`);
+    const options = this.course.told(`prove the codec of ${candidates.length}`);
     const proved = await prove.executeWithOptions(options, [
       {
         ...this.key,
@@ -236,15 +224,15 @@ class Generation {
       this.answers.push(answer(candidate, proofAnswer(answered)));
     }
     const verdicts = new Set(proved.candidates.map(({ proof }) => proof.verdict));
-    this.lines.push(`proof of the codec: ${[...verdicts].join(', ')}`);
+    this.course.line(`proof of the codec: ${[...verdicts].join(', ')}`);
   }
 
   private async measure(inputs: GenerationInputs): Promise<void> {
     const candidates = open(this.candidates);
     if (candidates.length === 0) return;
-    this.enter('benchmark');
+    this.course.enter('benchmark');
     const { configuration, incumbent, settings } = this.input;
-    const options = this.summary(`benchmark of ${candidates.length}`);
+    const options = this.course.told(`benchmark of ${candidates.length}`);
     const result = await this.evolver.long.benchmark.executeWithOptions(options, [
       {
         ...this.key,
@@ -265,23 +253,26 @@ class Generation {
       const given = benchmarkAnswer(verdict, result.evidence.digest);
       this.answers.push(answer(candidate, given));
     }
-    this.lines.push(`benchmark: ${result.seconds.toFixed(1)} s`);
+    this.course.line(`benchmark: ${result.seconds.toFixed(1)} s`);
   }
 
   private async record(inputs: GenerationInputs): Promise<Recorded> {
-    this.enter('record');
+    this.course.enter('record');
     const { configuration } = this.input;
-    const recorded = await this.evolver.quick.record.executeWithOptions(this.summary('record'), [
-      {
-        ...this.key,
-        configuration,
-        spec: inputs.specialization.spec,
-        at_ms: this.since_ms,
-        ...(this.commitsLater && { commits_later: true }),
-        answers: this.answers,
-        candidates: this.candidates.map((candidate) => candidate.outcome),
-      },
-    ]);
+    const recorded = await this.evolver.quick.record.executeWithOptions(
+      this.course.told('record'),
+      [
+        {
+          ...this.key,
+          configuration,
+          spec: inputs.specialization.spec,
+          at_ms: this.course.since_ms,
+          ...(this.commitsLater && { commits_later: true }),
+          answers: this.answers,
+          candidates: this.candidates.map((candidate) => candidate.outcome),
+        },
+      ],
+    );
     this.answers = [];
     if (recorded.commit !== null) this.committed(recorded.commit);
     return recorded;
@@ -294,21 +285,24 @@ class Generation {
     outcome: GenerationOutcome,
   ): Promise<string> {
     const { spec, seed } = inputs.specialization;
-    const { commit } = await this.evolver.quick.commit.executeWithOptions(this.summary('commit'), [
-      {
-        ...{ ...this.key, configuration: this.input.configuration, spec, seed },
-        ...{ at_ms: this.since_ms, winner: winner?.outcome.id ?? null },
-        outcome: winner === null ? outcome : 'passed',
-        candidates: this.candidates.map((candidate) => candidate.outcome),
-      },
-    ]);
+    const { commit } = await this.evolver.quick.commit.executeWithOptions(
+      this.course.told('commit'),
+      [
+        {
+          ...{ ...this.key, configuration: this.input.configuration, spec, seed },
+          ...{ at_ms: this.course.since_ms, winner: winner?.outcome.id ?? null },
+          outcome: winner === null ? outcome : 'passed',
+          candidates: this.candidates.map((candidate) => candidate.outcome),
+        },
+      ],
+    );
     this.committed(commit);
     return commit;
   }
 
   private committed(commit: string): void {
     this.commit = commit;
-    this.lines.push(`commit ${commit}`);
+    this.course.line(`commit ${commit}`);
   }
 
   /** Best first, at most as many questions as allowed; the first that passes wins. */
@@ -316,10 +310,10 @@ class Generation {
     const { settings } = this.input;
     const order = shadowOrder(this.candidates, settings.promotion_ratio);
     if (order.length === 0) return null;
-    this.enter('shadow');
+    this.course.enter('shadow');
     for (const candidate of order.slice(0, settings.questions)) {
       await this.gate(candidate, 'shadow', async () => shadowAnswer(await this.ask(candidate)));
-      this.show();
+      this.course.show();
       if (candidate.outcome.state === 'open') return candidate;
       // Too little held-back traffic is so for every candidate.
       if (candidate.outcome.verdict === 'insufficient') return null;
@@ -335,13 +329,13 @@ class Generation {
       candidate: id,
       component: componentOf(candidate),
     };
-    return shadowing.shadow.executeWithOptions(this.summary(`shadow #${index}`), [request]);
+    return shadowing.shadow.executeWithOptions(this.course.told(`shadow #${index}`), [request]);
   }
 
   // ---- promotion --------------------------------------------------------------------------------
 
   private async promote(winner: Candidate, commit: string): Promise<End> {
-    this.enter('sign');
+    this.course.enter('sign');
     const { org, configuration, settings } = this.input;
     const { outcome } = winner;
     const issued = await issueManifest({
@@ -368,7 +362,7 @@ class Generation {
         },
       },
       proceed: ({ active }) => unchanged(active, this.input),
-      signed: () => this.enter('publish'),
+      signed: () => this.course.enter('publish'),
     });
     if (issued.verdict === 'conflict') return this.stopped(winner, 'conflict', issued.detail);
     if (issued.verdict === 'refused') return this.stopped(winner, 'refused', issued.detail);
@@ -376,31 +370,18 @@ class Generation {
   }
 
   private async confirm(winner: Candidate, active: ActiveModule): Promise<End> {
-    this.enter('confirm');
+    this.course.enter('confirm');
     this.unconfirmed = active;
-    const { version, kind, configuration, issued_at_ms: since_ms } = active;
-    const request = { org: this.input.org, configuration, version, kind, since_ms };
-    const seconds = this.input.settings.confirm_seconds;
-    const options = this.summary(`wait for version ${version}`);
-    const confirmed = await confirming.confirm.executeWithOptions(options, [
-      { ...request, seconds },
-    ]);
-    if (confirmed.verdict !== 'swapped') {
-      const detail = confirmed.verdict === 'refused' ? confirmed.reason : `no swap in ${seconds} s`;
-      return this.stopped(winner, 'refused', detail);
-    }
+    const { version } = active;
+    const options = this.course.told(`wait for version ${version}`);
+    const { org, settings } = this.input;
+    const missed = await confirmSwap(org, active, settings.confirm_seconds, options);
+    if (missed !== null) return this.stopped(winner, 'refused', missed);
     this.unconfirmed = null;
     this.promoted = active;
-    this.answers.push(
-      answer(winner, {
-        ...faultAnswer('signature', ''),
-        pass: true,
-        verdict: 'pass',
-        reason: null,
-      }),
-    );
+    this.answers.push(answer(winner, passAnswer('signature')));
     winner.outcome.state = 'promoted';
-    this.lines.push(`version ${version} serves`);
+    this.course.line(`version ${version} serves`);
     return { outcome: 'promoted', detail: null };
   }
 
@@ -419,20 +400,22 @@ class Generation {
     let detail = end.detail;
     try {
       const { conclude } = this.evolver.quick;
-      const concluded = await conclude.executeWithOptions(this.summary(`conclude: ${outcome}`), [
-        {
-          ...{ ...this.key, configuration, outcome, detail, commit: this.commit },
-          ...{ answers: this.answers, candidates, promoted },
-        },
-      ]);
+      const concluded = await conclude.executeWithOptions(
+        this.course.told(`conclude: ${outcome}`),
+        [
+          {
+            ...{ ...this.key, configuration, outcome, detail, commit: this.commit },
+            ...{ answers: this.answers, candidates, promoted },
+          },
+        ],
+      );
       const evaluations = this.spent?.evaluations ?? 0;
       if (concluded?.spent) this.spent = { ...concluded.spent, evaluations };
     } catch (error) {
       detail = clip(`${detail ?? outcome}; not in the archive: ${describeFailure(error)}`, 300);
     }
-    this.lines.push(detail === null ? outcome : `${outcome}: ${detail}`);
-    this.enter('done');
-    upsertSearchAttributes([{ key: searchAttributes.outcome, value: outcome }]);
+    this.course.line(detail === null ? outcome : `${outcome}: ${detail}`);
+    this.course.ended(outcome);
     return {
       ...this.key,
       configuration: configuration.digest,
@@ -448,37 +431,6 @@ class Generation {
       ...(this.unevolved && { unevolved: true }),
       ...(this.spent && { spent: this.spent }),
     };
-  }
-
-  private enter(stage: GenerationStage): void {
-    this.stage = stage;
-    this.since_ms = now();
-    upsertSearchAttributes([{ key: searchAttributes.stage, value: stage }]);
-    this.show();
-  }
-
-  /** Details for the Temporal UI, and the same for the organization's status. */
-  private show(): void {
-    const { generation, rerun, org } = this.key;
-    const progress: GenerationProgress = {
-      generation,
-      rerun,
-      workflow_id: generationId(org, generation, rerun),
-      stage: this.stage,
-      since_ms: this.since_ms,
-      candidates: this.candidates.map((candidate) => ({ ...candidate.outcome })),
-    };
-    setCurrentDetails(progressMarkdown(progress, this.lines));
-    const { parent } = workflowInfo();
-    if (parent === undefined) return;
-    // The organization may be gone; a generation goes on without it.
-    getExternalWorkflowHandle(parent.workflowId)
-      .signal(generationProgressSignal, progress)
-      .catch(() => undefined);
-  }
-
-  private summary(text: string): { summary: string } {
-    return { summary: clip(`gen ${this.key.generation} · ${text}`, 200) };
   }
 }
 

@@ -6,7 +6,7 @@ import { ApplicationFailure, workflowInfo } from '@temporalio/workflow';
 import type { ActiveReading, ManifestSubject } from '../activities/types.ts';
 import { now } from './clock.ts';
 import type { ActiveModule } from './messages.ts';
-import { publishing, reads, signing } from './proxies.ts';
+import { confirming, publishing, reads, signing } from './proxies.ts';
 
 /** How often a lost compare-and-set is tried again with the newer entry. */
 const CONFLICTS_MAX = 5;
@@ -72,6 +72,21 @@ function sign(request: IssueRequest, reading: ActiveReading) {
       workflow: { id: workflowId, run_id: runId },
     },
   ]);
+}
+
+/** Waits until an aggregator serves it: null; or why none does. */
+export async function confirmSwap(
+  org: string,
+  active: ActiveModule,
+  seconds: number,
+  options: { summary: string },
+): Promise<string | null> {
+  const { version, kind, configuration, issued_at_ms: since_ms } = active;
+  const confirmed = await confirming.confirm.executeWithOptions(options, [
+    { org, configuration, version, kind, since_ms, seconds },
+  ]);
+  if (confirmed.verdict === 'swapped') return null;
+  return confirmed.verdict === 'refused' ? confirmed.reason : `no swap in ${seconds} s`;
 }
 
 /** For decisions of an organization, where anything but success is a fault to report. */

@@ -3,14 +3,7 @@
  * codec is not proven and it need not be faster than what serves; every other gate is that of all
  * modules. Like any generation it always ends with a result.
  */
-import {
-  CancellationScope,
-  getExternalWorkflowHandle,
-  isCancellation,
-  setCurrentDetails,
-  upsertSearchAttributes,
-  workflowInfo,
-} from '@temporalio/workflow';
+import { CancellationScope } from '@temporalio/workflow';
 import type { BenchmarkVerdict, Corpus, GenerationKey } from '../activities/types.ts';
 import {
   answer,
@@ -23,16 +16,18 @@ import {
   moduleAnswer,
   openCandidate,
   outcomeWithoutPromotion,
+  passAnswer,
   shadowAnswer,
 } from './candidates.ts';
 import { now } from './clock.ts';
+import { Course } from './course.ts';
 import { describeFailure } from './failure.ts';
 import { unchanged } from './generation.ts';
 import type { End } from './inputs.ts';
-import { issueManifest } from './manifest.ts';
+import { confirmSwap, issueManifest } from './manifest.ts';
 import * as m from './messages.ts';
-import { confirming, evolverActivities, shadowing } from './proxies.ts';
-import { clip, progressMarkdown } from './summary.ts';
+import { evolverActivities, shadowing } from './proxies.ts';
+import { clip } from './summary.ts';
 
 /** A language's runtime takes aggregators ten seconds of processor time and more to compile. */
 const CONFIRM_SECONDS_MIN = 480;
@@ -52,7 +47,7 @@ class Submission {
   private readonly evolver: ReturnType<typeof evolverActivities>;
   private readonly started_ms = now();
   private readonly candidate: Candidate;
-  private stage: m.GenerationStage = 'build';
+  private readonly course: Course;
   private benchmark: m.Ref | null = null;
   private promoted: m.ActiveModule | null = null;
   private unconfirmed: m.ActiveModule | null = null;
@@ -68,14 +63,14 @@ class Submission {
       ...{ operator: submitted.name, summary: submitted.name, parent: null },
     });
     this.candidate.outcome.module = submitted.component.digest;
+    this.course = new Course(this.key, 'build', () => [this.candidate]);
   }
 
   async run(): Promise<m.GenerationResult> {
-    const end = await this.stages().catch((error: unknown): End => {
-      if (isCancellation(error)) return { outcome: 'cancelled', detail: `during ${this.stage}` };
-      return { outcome: 'failed', detail: describeFailure(error) };
-    });
-    return await CancellationScope.nonCancellable(() => this.conclude(end));
+    return await this.course.run(
+      () => this.stages(),
+      (end) => this.conclude(end),
+    );
   }
 
   private async stages(): Promise<End> {
@@ -85,7 +80,7 @@ class Submission {
       return { outcome: 'insufficient', detail: `${sample.messages} training messages` };
     }
     // Nobody proves it; the manifest says so, and aggregators ask their own policy.
-    this.take({ ...faultAnswer('proof', ''), pass: true, verdict: 'foreign', reason: null });
+    this.take(passAnswer('proof', 'foreign'));
     const timed = await this.measure(sample.corpus);
     if (!('ratio' in timed) || !(await this.passesShadow())) return this.stopped();
     // From the signature on nothing stops half way: a manifest is published and told, or neither.
@@ -95,34 +90,37 @@ class Submission {
   // ---- gates ------------------------------------------------------------------------------------
 
   private async isAdmitted(): Promise<boolean> {
-    this.enter('build');
+    this.course.enter('build');
     const { checkModule } = this.evolver.quick;
-    const verdict = await checkModule.executeWithOptions(this.told('module policy'), [
+    const verdict = await checkModule.executeWithOptions(this.course.told('module policy'), [
       { ...this.named(), foreign: true },
     ]);
     return this.take(moduleAnswer(verdict));
   }
 
   private sample() {
-    this.enter('sample');
+    this.course.enter('sample');
     const { configuration, settings } = this.input;
-    return this.evolver.quick.sample.executeWithOptions(this.told('sample'), [
+    return this.evolver.quick.sample.executeWithOptions(this.course.told('sample'), [
       { ...this.key, configuration, messages_min: settings.training_min },
     ]);
   }
 
   /** Right or wrong on training traffic, within its limits; how fast is told, and not judged. */
   private async measure(corpus: Corpus): Promise<BenchmarkVerdict> {
-    this.enter('benchmark');
+    this.course.enter('benchmark');
     const { configuration, incumbent, settings } = this.input;
     const { candidate: id, component } = this.named();
-    const result = await this.evolver.long.benchmark.executeWithOptions(this.told('benchmark'), [
-      {
-        ...{ ...this.key, configuration, corpus, candidates: [{ id, component }], incumbent },
-        ...{ seconds: settings.benchmark_seconds, promotion_ratio: settings.promotion_ratio },
-        messages_max: MESSAGES_MAX,
-      },
-    ]);
+    const result = await this.evolver.long.benchmark.executeWithOptions(
+      this.course.told('benchmark'),
+      [
+        {
+          ...{ ...this.key, configuration, corpus, candidates: [{ id, component }], incumbent },
+          ...{ seconds: settings.benchmark_seconds, promotion_ratio: settings.promotion_ratio },
+          messages_max: MESSAGES_MAX,
+        },
+      ],
+    );
     this.benchmark = result.evidence;
     const verdict = result.candidates[0] ?? { id, verdict: 'unmeasured', reason: 'no answer' };
     measured(this.candidate, verdict);
@@ -132,9 +130,9 @@ class Submission {
   }
 
   private async passesShadow(): Promise<boolean> {
-    this.enter('shadow');
+    this.course.enter('shadow');
     const configuration = this.input.configuration.digest;
-    const verdict = await shadowing.shadow.executeWithOptions(this.told('shadow'), [
+    const verdict = await shadowing.shadow.executeWithOptions(this.course.told('shadow'), [
       { ...this.named(), configuration, foreign: true },
     ]);
     return this.take(shadowAnswer(verdict));
@@ -148,7 +146,7 @@ class Submission {
   /** Whether the gate lets it pass. */
   private take(given: GateAnswer): boolean {
     answer(this.candidate, given);
-    this.show();
+    this.course.show();
     return given.pass;
   }
 
@@ -162,7 +160,7 @@ class Submission {
   // ---- promotion --------------------------------------------------------------------------------
 
   private async promote(timed: Extract<BenchmarkVerdict, { ratio: number }>): Promise<End> {
-    this.enter('sign');
+    this.course.enter('sign');
     const { org, configuration, settings, submitted } = this.input;
     const { ratio, ci95 } = timed;
     const issued = await issueManifest({
@@ -180,28 +178,22 @@ class Submission {
         },
       },
       proceed: ({ active }) => unchanged(active, this.input),
-      signed: () => this.enter('publish'),
+      signed: () => this.course.enter('publish'),
     });
     if (issued.verdict !== 'published') return this.unsigned(issued.verdict, issued.detail);
     return await this.confirm(issued.active);
   }
 
   private async confirm(active: m.ActiveModule): Promise<End> {
-    this.enter('confirm');
+    this.course.enter('confirm');
     this.unconfirmed = active;
-    const { version, kind, configuration, issued_at_ms: since_ms } = active;
     const seconds = Math.max(this.input.settings.confirm_seconds, CONFIRM_SECONDS_MIN);
-    const options = this.told(`wait for version ${version}`);
-    const confirmed = await confirming.confirm.executeWithOptions(options, [
-      { org: this.key.org, configuration, version, kind, since_ms, seconds },
-    ]);
-    if (confirmed.verdict !== 'swapped') {
-      const detail = confirmed.verdict === 'refused' ? confirmed.reason : `no swap in ${seconds} s`;
-      return this.unsigned('refused', detail);
-    }
+    const options = this.course.told(`wait for version ${active.version}`);
+    const missed = await confirmSwap(this.key.org, active, seconds, options);
+    if (missed !== null) return this.unsigned('refused', missed);
     this.unconfirmed = null;
     this.promoted = active;
-    this.take({ ...faultAnswer('signature', ''), pass: true, verdict: 'pass', reason: null });
+    this.take(passAnswer('signature'));
     this.candidate.outcome.state = 'promoted';
     return { outcome: 'promoted', detail: null };
   }
@@ -221,7 +213,7 @@ class Submission {
     try {
       // The archive holds what can be a parent; of this it holds how the generation ended.
       const { conclude } = this.evolver.quick;
-      await conclude.executeWithOptions(this.told(`conclude: ${outcome}`), [
+      await conclude.executeWithOptions(this.course.told(`conclude: ${outcome}`), [
         {
           ...{ ...this.key, configuration, outcome, detail, promoted },
           ...{ commit: null, answers: [], candidates: [] },
@@ -230,38 +222,11 @@ class Submission {
     } catch (error) {
       detail = clip(`${detail ?? outcome}; not in the archive: ${describeFailure(error)}`, 300);
     }
-    this.enter('done');
-    upsertSearchAttributes([{ key: m.searchAttributes.outcome, value: outcome }]);
+    this.course.ended(outcome);
     return {
       ...{ ...this.key, configuration: configuration.digest, outcome, detail, candidates },
       ...{ started_ms: this.started_ms, ended_ms: now(), inputs: null },
       ...{ promoted, unconfirmed, benchmark, unevolved: true, submitted: true },
     };
-  }
-
-  private enter(stage: m.GenerationStage): void {
-    this.stage = stage;
-    upsertSearchAttributes([{ key: m.searchAttributes.stage, value: stage }]);
-    this.show();
-  }
-
-  /** Details for the Temporal UI, and the same for the organization's status. */
-  private show(): void {
-    const { org, generation, rerun } = this.key;
-    const progress: m.GenerationProgress = {
-      ...{ generation, rerun, workflow_id: m.generationId(org, generation, rerun) },
-      ...{ stage: this.stage, since_ms: now(), candidates: [{ ...this.candidate.outcome }] },
-    };
-    setCurrentDetails(progressMarkdown(progress, []));
-    const { parent } = workflowInfo();
-    if (parent === undefined) return;
-    // The organization may be gone; a generation goes on without it.
-    getExternalWorkflowHandle(parent.workflowId)
-      .signal(m.generationProgressSignal, progress)
-      .catch(() => undefined);
-  }
-
-  private told(text: string): { summary: string } {
-    return { summary: clip(`gen ${this.key.generation} · ${text}`, 200) };
   }
 }

@@ -82,6 +82,27 @@ async function generationHistory(
   await save(`generation-${outcome}`, workflowId);
 }
 
+/** A component that a tenant brings, and what becomes of it. */
+async function submissionHistory(outcome: m.GenerationOutcome, overrides: Partial<Activities>) {
+  const input: m.GenerationInput = {
+    ...{ schema: m.WIRE_SCHEMA, org: 'golden', generation: 2, rerun: 0 },
+    ...{ configuration: configuration(), incumbent: null, active_version: 0 },
+    ...{ evolver_queue: EVOLVER_QUEUE, settings: one, inputs: null },
+    submitted: { component: ref('component'), name: 'guest.wasm' },
+  };
+  const workflowId = `brought-${outcome}`;
+  await withWorkers(environment, fakes(overrides, new Table()).activities, async () => {
+    const handle = await client.workflow.start<typeof generation>(m.WORKFLOW.submission, {
+      workflowId,
+      taskQueue: m.CONTROL_QUEUE,
+      args: [input],
+    });
+    const result = await handle.result();
+    if (result.outcome !== outcome) throw new Error(`${outcome}: ended ${result.outcome}`);
+  });
+  await save(`submission-${outcome}`, workflowId);
+}
+
 function lostRace(): Partial<Activities> {
   return { publish: async () => ({ verdict: 'conflict', reason: 'revision' }) };
 }
@@ -114,6 +135,12 @@ const generations: [m.GenerationOutcome, Partial<Activities>][] = [
       },
     },
   ],
+];
+
+const submissions: typeof generations = [
+  ['promoted', {}],
+  ['shadow-failed', { shadow: async () => ({ verdict: 'fail' }) }],
+  ['refused', { confirm: async () => ({ verdict: 'refused', reason: 'compile' }) }],
 ];
 
 async function until(
@@ -231,6 +258,7 @@ await mkdir(folder, { recursive: true });
 try {
   for (const [outcome, overrides] of generations) await generationHistory(outcome, overrides);
   await generationHistory('cancelled', {}, true);
+  for (const [outcome, overrides] of submissions) await submissionHistory(outcome, overrides);
   await organizationHistories();
   await fleetHistory();
   await overtakenHistory();

@@ -28,7 +28,7 @@ test('golden histories replay', async () => {
     replayed.push(result.workflowId);
   }
   assert.deepEqual(replayed.sort(), names.sort());
-  assert.ok(names.length >= 22, `only ${names.length} histories`);
+  assert.ok(names.length >= 28, `only ${names.length} histories`);
 });
 
 test('golden histories are small and name no machine', () => {
