@@ -1,6 +1,6 @@
 /**
  * Prints tables as `spec.rs`. A tenant's text gets there only as numbers and as byte strings of
- * nothing but hexadecimal escapes, which a compiler reads five times as fast as lists of numbers.
+ * nothing but hexadecimal escapes, which a compiler reads faster than lists of numbers.
  */
 import type { Aggregate } from '../../control/configuration/index.ts';
 import type { KeyUse, RuleRow, Tables, Test } from './tables.ts';
