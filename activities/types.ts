@@ -157,12 +157,13 @@ export interface BenchmarkInput extends GenerationKey {
   trial?: true;
 }
 export interface Measurement {
+  /** On training messages, as all candidates are. */
   us_per_message: number;
   fuel_per_point: number;
-  /** To the incumbent (the reference). */
+  ratio_to_baseline: number;
+  /** To the incumbent (the reference); of an elite on messages that were kept apart. */
   ratio: number;
   ci95: [number, number];
-  ratio_to_baseline: number;
 }
 export type BenchmarkVerdict = { id: string } & (
   | ({ verdict: 'faster' | 'slow' } & Measurement)

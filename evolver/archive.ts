@@ -292,6 +292,12 @@ export class Archive {
     return history.moduleTwin(this.#database, scope, module);
   }
 
+  /** The ratio to the baseline of such a candidate, or null. */
+  knownRatio(candidate: string, configuration: string, module: string): number | null {
+    const twin = this.moduleTwin(candidate, configuration, module);
+    return twin === null ? null : (this.candidate(twin)?.ratioToBaseline ?? null);
+  }
+
   /** The newest measurement of a module in any epoch, or null. */
   lastMeasured(org: string, configuration: string, module: string): CandidateRow | null {
     return history.lastMeasured(this.#database, org, configuration, module);

@@ -7,7 +7,7 @@ import { type Report, reportSchema } from './report.ts';
 
 const ref = (name: string): Ref => ({ digest: name, size: 1, mediaType: 'x' });
 const corpus = { fit: ref('fit'), check: ref('check') };
-const settings = { seconds: 12, threshold: 1.1, quickRatio: 0.8 };
+const settings = { seconds: 12, threshold: 1.1, quickRatio: 0.8, anchor: null };
 
 /** Ratios to the incumbent by candidate and corpus; `wrong` ones diverge. */
 function bench(ratios: Record<string, number | 'wrong'>, runs: string[]): Bench {
@@ -23,7 +23,7 @@ function bench(ratios: Record<string, number | 'wrong'>, runs: string[]): Bench 
       modules: timed.map((name) => ({
         ...{ name, us_per_message: 1, us_min: 1, fuel_per_point: 1, records: 1 },
       })),
-      ratios: names.map((name) => {
+      ratios: [...names, 'baseline'].map((name) => {
         const ratio = Number(ratios[`${name}@${on.digest}`] ?? ratios[name]) || 1;
         return { name, reference: 'incumbent', ratio, ci95: [ratio - 0.05, ratio + 0.05] };
       }),
@@ -73,6 +73,44 @@ for (const [name, ratios, expected, told] of cases) {
     assert.equal(shown.join(', '), told);
   });
 }
+
+test('cascade: an elite is compared with others by training messages, too', async () => {
+  const modules = ['a', 'b'].map((id) => ({ id, component: ref(id) }));
+  const ratios = { a: 1, b: 1.5, 'b@check': 1.2, baseline: 0.5, 'baseline@check': 0.6 };
+  const { verdicts, elites } = await cascade(bench(ratios, []), modules, corpus, settings);
+  const told = verdicts.map((each) =>
+    'ratio' in each ? [each.id, each.verdict, each.ratio, each.ratio_to_baseline] : [each.id],
+  );
+  assert.deepEqual(told, [
+    ['a', 'slow', 1, 2],
+    ['b', 'faster', 1.2, 3],
+  ]);
+  assert.deepEqual(elites, ['b']);
+});
+
+test('cascade: an incumbent that was measured before keeps its ratio', async () => {
+  const modules = [{ id: 'a', component: ref('a') }];
+  const anchored = { ...settings, anchor: 3 };
+  const { verdicts } = await cascade(
+    bench({ a: 1.5, baseline: 0.4 }, []),
+    modules,
+    corpus,
+    anchored,
+  );
+  const [verdict] = verdicts;
+  assert.equal(verdict && 'ratio' in verdict && verdict.ratio_to_baseline, 4.5);
+});
+
+test('cascade: an elite that is wrong on messages that were kept apart is wrong', async () => {
+  const modules = ['a', 'b'].map((id) => ({ id, component: ref(id) }));
+  const apart: Bench = (of, on, seconds) =>
+    bench(on.digest === 'check' ? { b: 'wrong' } : { a: 1, b: 1.5 }, [])(of, on, seconds);
+  const { verdicts } = await cascade(apart, modules, corpus, settings);
+  assert.deepEqual(
+    verdicts.map(({ id, verdict }) => `${id} ${verdict}`),
+    ['a slow', 'b diverged'],
+  );
+});
 
 test('cascade: without a quick ratio all are timed in full', async () => {
   const runs: string[] = [];

@@ -23,6 +23,8 @@ export interface CascadeSettings {
   threshold: number;
   /** The upper bound that is worth a longer run; 0 = all are. */
   quickRatio: number;
+  /** The incumbent's ratio to the baseline, where it is known; null = as the run finds it. */
+  anchor: number | null;
 }
 
 export interface Measured {
@@ -31,7 +33,7 @@ export interface Measured {
 }
 
 export interface Cascaded extends Measured {
-  /** Ids of those whose figures are from the messages that were kept apart. */
+  /** Ids of those that were timed on the messages that were kept apart, too. */
   elites: string[];
 }
 
@@ -42,14 +44,18 @@ export async function cascade(
   bench: Bench,
   modules: readonly Module[],
   corpus: Corpus,
-  { seconds, threshold, quickRatio }: CascadeSettings,
+  settings: CascadeSettings,
 ): Promise<Cascaded> {
+  const { seconds, quickRatio } = settings;
   const verdicts = new Map<string, BenchmarkVerdict>();
   const reports: Report[] = [];
   const run = async (of: readonly Module[], on: Ref, time: number) => {
-    const clean = await untilClean(bench, of, on, time, threshold);
-    for (const verdict of clean.verdicts) verdicts.set(verdict.id, verdict);
+    const clean = await untilClean(bench, of, on, time, settings);
     reports.push(...clean.reports);
+    return clean.verdicts;
+  };
+  const trained = async (of: readonly Module[], time: number) => {
+    for (const verdict of await run(of, corpus.fit, time)) verdicts.set(verdict.id, verdict);
   };
   const isSelected = (test: (verdict: BenchmarkVerdict) => boolean) =>
     modules.filter(({ id }) => {
@@ -58,17 +64,28 @@ export async function cascade(
     });
   // A single one is what the generation is about: there is nothing to save.
   const quick = quickRatio > 0 && modules.length > 1;
-  if (quick) await run(modules, corpus.fit, seconds * QUICK_SHARE);
+  if (quick) await trained(modules, seconds * QUICK_SHARE);
   const left = quick ? isSelected((verdict) => isWorthMore(verdict, quickRatio)) : modules;
-  await run(left, corpus.fit, quick ? seconds * (1 - QUICK_SHARE) : seconds);
+  await trained(left, quick ? seconds * (1 - QUICK_SHARE) : seconds);
   const elites = isSelected(({ verdict }) => verdict === 'faster');
-  await run(elites, corpus.check, seconds / 2);
+  for (const apart of await run(elites, corpus.check, seconds / 2)) {
+    verdicts.set(apart.id, confirmed(verdicts.get(apart.id), apart));
+  }
   const unmeasured = { verdict: 'unmeasured' as const, reason: 'not in the report' };
   return {
     reports,
     verdicts: modules.map(({ id }) => verdicts.get(id) ?? { id, ...unmeasured }),
     elites: elites.map(({ id }) => id),
   };
+}
+
+function confirmed(
+  trained: BenchmarkVerdict | undefined,
+  apart: BenchmarkVerdict,
+): BenchmarkVerdict {
+  if (trained === undefined || !('ratio' in trained && 'ratio' in apart)) return apart;
+  const { us_per_message, fuel_per_point, ratio_to_baseline } = trained;
+  return { ...apart, us_per_message, fuel_per_point, ratio_to_baseline };
 }
 
 function isWorthMore(verdict: BenchmarkVerdict, quickRatio: number): boolean {
@@ -81,7 +98,7 @@ async function untilClean(
   modules: readonly Module[],
   corpus: Ref,
   seconds: number,
-  threshold: number,
+  { threshold, anchor }: CascadeSettings,
 ): Promise<Measured> {
   const verdicts: BenchmarkVerdict[] = [];
   const reports: Report[] = [];
@@ -91,7 +108,7 @@ async function untilClean(
     reports.push(report);
     const wrong = wrongModule(report);
     if (wrong === null) {
-      verdicts.push(...left.map(({ id }) => timedVerdict(report, id, threshold)));
+      verdicts.push(...left.map(({ id }) => timedVerdict(report, id, threshold, anchor)));
       return { verdicts, reports };
     }
     if (!left.some(({ id }) => id === wrong.name)) {

@@ -8,7 +8,7 @@ import type { Deps } from '../deps.ts';
 import { fatal } from '../faults.ts';
 import { fleetBench } from '../fleet/benchmark.ts';
 import { beating } from '../heartbeat.ts';
-import { generationOf, stageKey } from '../keys.ts';
+import { candidateId, generationOf, stageKey } from '../keys.ts';
 import { decodeCorpus, encodeCorpus } from '../sample/corpus.ts';
 import type { Activities, BenchmarkInput, BenchmarkResult, Corpus } from '../types.ts';
 import { type Bench, cascade, type Module } from './cascade.ts';
@@ -18,6 +18,8 @@ type Needs = Pick<Deps, 'settings' | 'store' | 'stages'> & {
   modules: Pick<Deps['modules'], 'get'>;
   /** Where the fleet's module is published; absent where nothing is. */
   active?: Pick<Deps['active'], 'read'>;
+  /** What the incumbent came to when it was a candidate; absent where nothing is kept. */
+  archive?: Pick<Deps['archive'], 'knownRatio'>;
 };
 
 /** More than any time allows; the seconds decide. */
@@ -68,12 +70,14 @@ async function benchmark(
     seconds,
     threshold,
     quickRatio: input.quick_ratio ?? 0,
+    anchor: anchorOf(deps, input),
   });
   const evidence = {
     schema: 1,
     configuration: input.configuration.digest,
     corpus,
     incumbent: input.against,
+    anchor: anchorOf(deps, input),
     threshold,
     reports,
     verdicts,
@@ -84,6 +88,12 @@ async function benchmark(
     seconds: (performance.now() - started) / 1_000,
     candidates: verdicts,
   };
+}
+
+function anchorOf({ archive }: Needs, input: Contest): number | null {
+  const { against, configuration } = input;
+  if (against === null) return null;
+  return archive?.knownRatio(candidateId(input, 0), configuration.digest, against) ?? null;
 }
 
 /** The corpus is in the order of digests: its first messages are any messages. */

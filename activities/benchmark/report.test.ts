@@ -19,11 +19,11 @@ function report(changes: Partial<Report> = {}): Report {
 }
 
 test('a timed candidate is told against incumbent and baseline', () => {
-  const verdict = timedVerdict(report(), 'c0', 1.1);
+  const verdict = timedVerdict(report(), 'c0', 1.1, null);
   assert.ok(verdict.verdict === 'faster');
   assert.deepEqual([verdict.ratio, verdict.ratio_to_baseline], [1.25, 2.5]);
-  assert.equal(timedVerdict(report(), 'c0', 1.2).verdict, 'slow', 'the lower bound decides');
-  assert.equal(timedVerdict(report(), 'c7', 1.1).verdict, 'unmeasured');
+  assert.equal(timedVerdict(report(), 'c0', 1.2, null).verdict, 'slow', 'the lower bound decides');
+  assert.equal(timedVerdict(report(), 'c7', 1.1, null).verdict, 'unmeasured');
 });
 
 test('a wrong module is named with what it did', () => {

@@ -73,8 +73,16 @@ function show(value: unknown): string {
   return (typeof value === 'string' ? value : JSON.stringify(value)) ?? 'nothing';
 }
 
-/** The verdict on a timed module; `reference` is what the report's ratios refer to. */
-export function timedVerdict(report: Report, id: string, threshold: number): BenchmarkVerdict {
+/**
+ * The verdict on a timed module; the report's reference is what ratios refer to. `anchor`: the
+ * ratio of that to the baseline, where it is known from before.
+ */
+export function timedVerdict(
+  report: Report,
+  id: string,
+  threshold: number,
+  anchor: number | null,
+): BenchmarkVerdict {
   const module = report.modules.find(({ name }) => name === id);
   const found = report.ratios.find(({ name }) => name === id);
   if (module === undefined || found === undefined) {
@@ -85,7 +93,7 @@ export function timedVerdict(report: Report, id: string, threshold: number): Ben
     fuel_per_point: module.fuel_per_point,
     ratio: found.ratio,
     ci95: found.ci95,
-    ratio_to_baseline: found.ratio / baselineRatio(report, found.reference),
+    ratio_to_baseline: found.ratio * (anchor ?? 1 / baselineRatio(report, found.reference)),
   };
   const loss = report.losses?.find(({ name }) => name === id);
   if (loss !== undefined) return { id, verdict: 'loses', reason: told(loss), ...measurement };

@@ -97,7 +97,7 @@ for (const [name, given, expected, reason] of cases) {
   test(`fleet benchmark: ${name}`, () => {
     const merged = mergeReports(given.map((each) => report(each)));
     assert.equal(merged.messages, 48 * given.length);
-    const verdict = timedVerdict(merged, 'c1', 1.1);
+    const verdict = timedVerdict(merged, 'c1', 1.1, null);
     assert.equal(verdict.verdict, expected);
     assert.ok('ratio' in verdict);
     // The baseline does half of what the incumbent does, everywhere.
@@ -110,7 +110,7 @@ for (const [name, given, expected, reason] of cases) {
 
 test('who harms somebody is right all the same: it stays a parent, and is not promoted', () => {
   const merged = mergeReports([report([4, 3.9, 4.1]), report([0.5, 0.4, 0.6])]);
-  const verdict = timedVerdict(merged, 'c1', 1.1);
+  const verdict = timedVerdict(merged, 'c1', 1.1, null);
   const candidate = { outcome: { ratio: null } } as unknown as Candidate;
   measured(candidate, verdict);
   assert.ok((candidate.outcome.ratio ?? 0) > 1);

@@ -40,7 +40,7 @@ test('a climber changes the best so far, and knows the worth of nothing else', (
   assert.deepEqual(plan.slots[0]?.inspirations, []);
   assert.equal(plan.slots[0]?.arm?.kind, 'mutate');
   assert.deepEqual(plan.tried, [{ source: digest('a'), ratio: null }]);
-  // Before anything is confirmed it starts from the first form.
+  // Before anything is better it starts from the first form.
   assert.equal(planOf('sequential', document, null).slots[0]?.parent, null);
 });
 

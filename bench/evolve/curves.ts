@@ -1,5 +1,5 @@
 /**
- * Curves of the best confirmed ratio against evaluations, and the figures that are read off them.
+ * Curves of the best ratio against evaluations, and the figures that are read off them.
  * Gains are logarithms of ratios: going from 1 to 2 counts as much as from 2 to 4.
  */
 /** The best ratio after 0, 1, 2 … evaluations. */

@@ -1,7 +1,8 @@
 /**
  * The benchmark, by the activity itself: bit by bit against the baseline, then timed with it and
  * with the best so far, and whatever is surely better than that once more on messages that were
- * kept apart. A component is measured once, whichever arm came upon it.
+ * kept apart. A component is measured once, whichever arm came upon it, and held once against each
+ * that was the best.
  */
 import { z } from 'zod';
 import { benchmarkActivities, raceModules } from '../../activities/benchmark/index.ts';
@@ -15,7 +16,7 @@ import type { Subject } from './subject.ts';
 
 /** Of each timed run; the tool takes whole seconds. */
 const SECONDS = 1;
-const RACE_SECONDS = 5;
+const RACE_SECONDS = 15;
 /** A lower bound above this, against the best so far, is worth a second look. */
 const ELITE = 1.01;
 
@@ -25,13 +26,20 @@ const figures = z.object({
   ratio_to_baseline: z.number().positive(),
 });
 const measuredSchema = z.discriminatedUnion('verdict', [
-  /** `confirmed`: on the messages that were kept apart. */
-  z.object({ verdict: z.literal('timed'), confirmed: z.boolean(), ...figures.shape }),
+  z.object({ verdict: z.literal('timed'), ...figures.shape }),
   z.object({ verdict: z.enum(['diverged', 'trapped', 'unmeasured']), reason: z.string() }),
 ]);
-export type Measured = z.output<typeof measuredSchema>;
+/**
+ * `faster`: how many times faster than the best so far (or the baseline, before there is any), on
+ * the messages that were kept apart; null = not surely faster on the others.
+ */
+const heldSchema = z.object({ faster: z.number().positive().nullable() });
+type First = z.output<typeof measuredSchema>;
+export type Measured =
+  | (Extract<First, { verdict: 'timed' }> & z.output<typeof heldSchema>)
+  | Exclude<First, { verdict: 'timed' }>;
 
-/** The best so far: its component, and its confirmed ratio to the baseline. */
+/** The best so far: its component, and its ratio to the baseline when it was a candidate. */
 export interface Best {
   component: string;
   ratio: number;
@@ -104,14 +112,16 @@ export class Measurer {
   }
 
   /**
-   * The first figure, unless it was at first sight and better than the best: then what came of
-   * holding the two against each other. Figures are never replaced, so that a run that is made
+   * Null where it is to be measured: for the first time, or against a best that it seems to be
+   * faster than and was not held against. Figures are never replaced, so that a run that is made
    * again meets the same ones.
    */
   #known(subject: Subject, component: string, best: Best | null): Measured | null {
     const first = this.#book.get(this.#key(subject, component), measuredSchema);
-    if (first === null || isSettled(first, best)) return first;
-    return this.#book.get(this.#keyAgainst(subject, component, best), measuredSchema);
+    if (first === null || first.verdict !== 'timed') return first;
+    const held = this.#book.get(this.#keyAgainst(subject, component, best), heldSchema);
+    if (held !== null) return { ...first, ...held };
+    return first.ratio_to_baseline <= (best?.ratio ?? 1) ? { ...first, faster: null } : null;
   }
 
   #key({ configuration, corpus }: Subject, ...component: string[]): string {
@@ -120,12 +130,13 @@ export class Measurer {
   }
 
   #keyAgainst(subject: Subject, component: string, best: Best | null): string {
-    return this.#key(subject, component, best?.component ?? 'baseline');
+    return this.#key(subject, 'held', component, best?.component ?? 'baseline');
   }
 
   async #run(subject: Subject, modules: readonly Ref[], best: Best | null): Promise<void> {
     const { settings, store } = this.#deps;
-    const needs = { settings, store, stages: EVERY_TIME, modules: NO_MODULES };
+    const archive = { knownRatio: () => best?.ratio ?? null };
+    const needs = { settings, store, stages: EVERY_TIME, modules: NO_MODULES, archive };
     const { benchmark } = benchmarkActivities(needs);
     const { configuration, corpus } = subject;
     const result = await asActivity(this.#signal, () =>
@@ -138,27 +149,23 @@ export class Measurer {
     );
     const { elites } = evidenceSchema.parse(JSON.parse(await store.getText(result.evidence)));
     for (const verdict of result.candidates) {
-      const measured = toMeasured(verdict, elites);
       const key = this.#key(subject, verdict.id);
-      if (this.#book.get(key, measuredSchema) === null) this.#book.set(key, measured);
-      this.#book.set(this.#keyAgainst(subject, verdict.id, best), measured);
+      if (this.#book.get(key, measuredSchema) === null) this.#book.set(key, toMeasured(verdict));
+      const faster = toFaster(verdict, elites);
+      this.#book.set(this.#keyAgainst(subject, verdict.id, best), { faster });
     }
   }
 }
 
-function isSettled(first: Measured, best: Best | null): boolean {
-  return (
-    first.verdict !== 'timed' || first.confirmed || first.ratio_to_baseline <= (best?.ratio ?? 1)
-  );
+function toMeasured(verdict: BenchmarkVerdict): First {
+  if (!('ratio' in verdict)) return { verdict: verdict.verdict, reason: verdict.reason };
+  return { verdict: 'timed', ...figures.parse(verdict) };
 }
 
 /** What harms an organization of the fleet is nobody's best, however fast it is for others. */
-function toMeasured(verdict: BenchmarkVerdict, elites: readonly string[]): Measured {
-  if (!('us_per_message' in verdict)) {
-    return { verdict: verdict.verdict, reason: verdict.reason };
-  }
-  const confirmed = elites.includes(verdict.id) && verdict.verdict !== 'loses';
-  return { verdict: 'timed', confirmed, ...figures.parse(verdict) };
+function toFaster(verdict: BenchmarkVerdict, elites: readonly string[]): number | null {
+  if (!('ratio' in verdict) || verdict.verdict === 'loses') return null;
+  return elites.includes(verdict.id) ? verdict.ratio : null;
 }
 
 /** Of what stands in the active table, the benchmark reads the module. */

@@ -39,13 +39,14 @@ export interface RunRequest {
   evaluations: number;
 }
 
-/** The best confirmed ratio to the baseline after so many evaluations. */
+/** The best so far, after so many evaluations. */
 export interface Step {
   evaluations: number;
+  /** To the baseline, on training messages. */
   ratio: number;
   /** How the best one was made. */
   operator: string;
-  /** Null before anything is confirmed: then the baseline serves. */
+  /** Null before anything is better: then the baseline serves. */
   component: string | null;
   /** In one race with all that were best at some time, of all arms, on messages not met before. */
   told?: number;
@@ -222,11 +223,11 @@ class Search {
       return { candidate, measured, verdict: verdictOf(candidate.outcome.id, measured, before) };
     });
     const evidence = await this.#evidence(verdicts.map(({ verdict }) => verdict));
-    for (const { candidate, measured, verdict } of verdicts) {
+    for (const { candidate, verdict } of verdicts) {
       withFigures(candidate, verdict);
       answers.push(answer(candidate, benchmarkAnswer(verdict, evidence)));
-      this.#consider(candidate, sources, measured);
     }
+    this.#takeBest(verdicts, sources);
     return fresh;
   }
 
@@ -236,17 +237,22 @@ class Search {
     return (await this.#tools.deps.store.put(text, 'application/json')).digest;
   }
 
-  /** A candidate is the best so far by its confirmed ratio alone. */
-  #consider(
-    { component, outcome: { id, operator } }: Candidate,
+  /** The next best is what was fastest beside the best so far, on messages that were kept apart. */
+  #takeBest(
+    verdicts: readonly { candidate: Candidate; measured: Measured }[],
     sources: readonly CandidateSource[],
-    measured: Measured,
   ): void {
-    if (measured.verdict !== 'timed' || !measured.confirmed || component === null) return;
-    const { ratio_to_baseline: ratio } = measured;
-    if (ratio <= (this.#best?.ratio ?? 0)) return;
-    const source = sources.find((each) => each.id === id)?.source.digest ?? '';
-    this.#best = { component: component.digest, ratio, operator, parent: { id, source, ratio } };
+    let least = 1;
+    for (const { candidate, measured } of verdicts) {
+      const { component, outcome } = candidate;
+      if (measured.verdict !== 'timed' || component === null) continue;
+      if (measured.faster === null || measured.faster <= least) continue;
+      least = measured.faster;
+      const { id, operator } = outcome;
+      const { ratio_to_baseline: ratio } = measured;
+      const source = sources.find((each) => each.id === id)?.source.digest ?? '';
+      this.#best = { component: component.digest, ratio, operator, parent: { id, source, ratio } };
+    }
   }
 
   #count(outcomes: Candidate['outcome'][]): void {
@@ -262,11 +268,11 @@ const NOTHING = { ratio: 1, operator: 'none', component: null };
 
 function verdictOf(id: string, measured: Measured, best: Best | null): BenchmarkVerdict {
   if (measured.verdict !== 'timed') return { id, ...measured };
-  const { us_per_message, fuel_per_point, ratio_to_baseline } = measured;
-  const ratio = ratio_to_baseline / (best?.ratio ?? 1);
+  const { us_per_message, fuel_per_point, ratio_to_baseline, faster } = measured;
+  const ratio = faster ?? ratio_to_baseline / (best?.ratio ?? 1);
   return {
     ...{ id, us_per_message, fuel_per_point, ratio, ratio_to_baseline },
-    verdict: ratio > 1 ? 'faster' : 'slow',
+    verdict: faster !== null && faster > 1 ? 'faster' : 'slow',
     ...{ ci95: [ratio, ratio] },
   };
 }
