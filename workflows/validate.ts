@@ -141,6 +141,8 @@ const searchFields: Record<keyof SearchSettings, (field: string, value: unknown)
   decay: (field, value) => number(field, value, 0.01, 1, false),
   cost_weight: (field, value) => number(field, value, 0, 100, false),
   novelty_tries: (field, value) => number(field, value, 1, 10),
+  // Organizations that were started before it could be set have none.
+  growth: (field, value) => optional(field, value, 0, 32, false),
   quick_ratio: (field, value) => number(field, value, 0, 1, false),
 };
 

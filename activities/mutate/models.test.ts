@@ -116,7 +116,7 @@ test('who spent its budget gets no slots while another can propose', async (cont
   const mutators = { ...deps.mutators, builtin: builtinMutator() };
   const { plan } = mutateActivities({ ...deps, mutators });
   const proposers = async (generation: number, mutator: 'all' | 'llm') => {
-    const search = { ...DEFAULT_SEARCH, epsilon: 1 };
+    const search = { ...DEFAULT_SEARCH, epsilon: 1, growth: 0 };
     const input = { ...key, ...given, specialization, generation, mutator, search };
     const { slots } = await plan({ ...input, candidates: 16 });
     return [...new Set(slots.map((slot) => slot.mutator))].sort();

@@ -85,7 +85,8 @@ export function planGeneration(
   const known = archive.tried(scope, KNOWN_MAX);
   const make = (slots: SlotDocument[]) => documentOf(input, known, slots);
   const plain = { epoch, migrants: [], random: { before, after: before } };
-  if (!known.some(isAnswered)) {
+  const answered = known.filter(isAnswered).length;
+  if (answered === 0) {
     const elites = earlierElites(archive, scope, input.candidates);
     const slots = elites.map((row, index) => againSlot(row, index, before));
     const unevolved = slots.length === 0;
@@ -94,7 +95,7 @@ export function planGeneration(
   }
   const planned = planSlots(past(archive, scope), {
     generation,
-    count: input.candidates,
+    count: countOf(input, answered),
     settings: input.search ?? DEFAULT_SEARCH,
     arms: (weak) => armsOf(mutators, input, weak),
     seed,
@@ -103,6 +104,12 @@ export function planGeneration(
   const random = { before, after: planned.state };
   const document = make(planned.slots.map(slotDocument));
   return { document, epoch, migrants: planned.migrants, random, unevolved: false };
+}
+
+/** Settings of an organization that was started long ago may lack what is new. */
+function countOf({ candidates, search }: PlanInput, answered: number): number {
+  const growth = search?.growth ?? DEFAULT_SEARCH.growth;
+  return growth === 0 ? candidates : Math.min(candidates, Math.ceil(growth * answered));
 }
 
 /** The first form is measured before anything is made of it, and again if that came to nothing. */

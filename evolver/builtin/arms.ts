@@ -1,19 +1,28 @@
 /** The ways in which the built-in search proposes, as arms of the bandit. */
 import type { PatchKind, WeightedArm } from '../arms.ts';
 
-export type Kind = 'seed' | 'mutate' | 'cross';
+export type Kind = 'likely' | 'seed' | 'mutate' | 'cross';
 
-const PATCH: Record<Kind, PatchKind> = { seed: 'full', mutate: 'diff', cross: 'crossover' };
+const PATCH: Record<Kind, PatchKind> = {
+  likely: 'full',
+  seed: 'full',
+  mutate: 'diff',
+  cross: 'crossover',
+};
 
-/** Small changes of a poor design teach little: a draw may go anywhere at once. */
+/**
+ * Small changes of a poor design teach little: a draw may go anywhere at once. `likely` and `seed`
+ * are draws that follow what is known and what was measured, the first of them closely; changes and
+ * crosses look around what is good already.
+ */
 export const WEIGHTS: Record<'weak' | 'strong', Record<Kind, number>> = {
-  weak: { seed: 9, mutate: 1, cross: 5 },
-  strong: { seed: 2, mutate: 5, cross: 3 },
+  weak: { likely: 6, seed: 6, mutate: 1, cross: 3 },
+  strong: { likely: 6, seed: 3, mutate: 4, cross: 3 },
 };
 
 export function builtinArms(weak: boolean): WeightedArm[] {
   const weights = WEIGHTS[weak ? 'weak' : 'strong'];
-  return (['seed', 'mutate', 'cross'] as const).map((kind) => ({
+  return (['likely', 'seed', 'mutate', 'cross'] as const).map((kind) => ({
     mutator: 'builtin',
     kind,
     model: null,

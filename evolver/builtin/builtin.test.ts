@@ -6,6 +6,7 @@ import { type Proposal, type ProposalRequest, SOURCE_LIMIT, type Tried } from '.
 import { UNKNOWN_TRAFFIC } from '../profile.ts';
 import { seedRandom } from '../random.ts';
 import { specialise } from '../specialise.ts';
+import { builtinArms } from './arms.ts';
 import { type Genome, parseGenome } from './genome.ts';
 import { builtinMutator, propose } from './index.ts';
 import { express } from './phenotype.ts';
@@ -27,6 +28,8 @@ function request(of: typeof A, changes: Partial<ProposalRequest> = {}): Proposal
     ...changes,
   };
 }
+
+const ARMS = new Map(builtinArms(false).map((arm) => [arm.kind, arm]));
 
 function genomeOf(proposal: Proposal): Genome {
   const genome = parseGenome(proposal.source);
@@ -64,7 +67,7 @@ test('proposals are new, small and say what they are', () => {
   assert.equal(new Set(made.map(({ source }) => source)).size, made.length);
   for (const { source, operator, summary } of made) {
     assert.ok(Buffer.byteLength(source) < SOURCE_LIMIT);
-    assert.match(operator, /^(seed|mutate|cross):[a-z0-9=+]+$/);
+    assert.match(operator, /^(likely|seed|mutate|cross):[a-z0-9=+]+$/);
     assert.ok(operator.length <= 200 && summary.length > 0 && !summary.includes('\n'));
   }
 });
@@ -97,8 +100,9 @@ test('a first generation looks at good ways of working, whatever the seed', () =
 test('poor choices are reachable, too', () => {
   const seen = new Set<string>();
   let random = seedRandom('reach');
+  const arm = ARMS.get('seed');
   for (let draw = 0; draw < 600; draw++) {
-    const proposal = propose(request(B, { random }));
+    const proposal = propose(request(B, { random, ...(arm && { arm }) }));
     random = proposal.random;
     for (const [name, value] of Object.entries(genomeOf(proposal))) seen.add(`${name}=${value}`);
   }
@@ -127,6 +131,51 @@ test('what was measured moves the odds', () => {
   assert.ok(share([measured('bits128', 1), measured('bits64', 4)]) < before);
 });
 
+test('what is likely keeps to the best of the odds, and goes further as that is known', () => {
+  const arm = ARMS.get('likely');
+  const measured = (genome: Genome, ratio: number): Tried => ({
+    source: express({ match: 'bits64', windows: 'single', ...genome }, B.rules, PROFILE),
+    ratio,
+  });
+  // Halves what has it: nobody who knows draws it again while there is anything else.
+  const tried = [
+    ...[measured({ memo: 'twins' }, 2), measured({ memo: 'twins', unroll: '4' }, 2.1)],
+    ...[measured({}, 4), measured({ unroll: '4' }, 4.1), measured({ order: 'rare' }, 4.2)],
+  ];
+  const made = Array.from({ length: 40 }, () => {
+    const random = seedRandom(`likely ${tried.length}`);
+    const proposal = propose(request(B, { random, tried, ...(arm && { arm }) }));
+    tried.push({ source: proposal.source, ratio: null });
+    return proposal;
+  });
+  assert.equal(new Set(made.map(({ source }) => source)).size, 40);
+  assert.deepEqual([...new Set(made.map((each) => genomeOf(each).memo))], ['none']);
+});
+
+test('a change goes rather where a better choice is known', () => {
+  const arm = ARMS.get('mutate');
+  const source = (genome: Genome) =>
+    express({ match: 'bits64', windows: 'single', ...genome }, B.rules, PROFILE);
+  const tried: Tried[] = ['flat', 'shared'].flatMap((group) =>
+    ['1', '4', '8'].map((unroll) => ({
+      source: source({ group, unroll }),
+      ratio: group === 'shared' ? 4 : 3.6,
+    })),
+  );
+  const share = (group: string) => {
+    const parent = { id: 'p', source: source({ group, order: 'rare' }), ratio: 3.8 };
+    let [random, changed] = [seedRandom('mutate'), 0];
+    for (let draw = 0; draw < 100; draw++) {
+      const proposal = propose(request(B, { parent, random, tried, ...(arm && { arm }) }));
+      random = proposal.random;
+      if (genomeOf(proposal).group !== group) changed += 1;
+    }
+    return changed;
+  };
+  assert.ok(share('flat') > 50, 'the others share what groups have in common, and are faster');
+  assert.ok(share('shared') < 10);
+});
+
 test('a good parent is changed a little or crossed with an inspiration', () => {
   const good = (genome: Genome) => express(genome, B.rules, PROFILE);
   const parent = { id: 'p', source: good({ match: 'bits64', windows: 'single' }), ratio: 4 };
@@ -140,8 +189,9 @@ test('a good parent is changed a little or crossed with an inspiration', () => {
     const kind = proposal.operator.split(':')[0] as string;
     kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
   }
-  assert.ok((kinds.get('mutate') ?? 0) > (kinds.get('seed') ?? 0));
-  assert.ok((kinds.get('cross') ?? 0) > 20);
+  const { seed = 0, mutate = 0, cross = 0 } = Object.fromEntries(kinds);
+  assert.ok(mutate + cross > seed, `${seed} of 200 are drawn afresh`);
+  assert.ok(Math.min(mutate, cross) > 20, `${mutate} changes, ${cross} crosses`);
 });
 
 test('a parent that somebody else wrote counts as the first form', () => {

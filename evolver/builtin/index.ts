@@ -1,7 +1,8 @@
 /**
- * The built-in mutator: a search over the grammar of designs. It proposes a fresh draw, a change of
- * the parent, or a cross with an inspiration; what the archive has measured moves the odds of every
- * choice. It judges nothing itself: a slow or wrong design loses by measurement.
+ * The built-in mutator: a search over the grammar of designs. It proposes what is likely to be
+ * good, a fresh draw, a change of the parent, or a cross with an inspiration; what the archive has
+ * measured moves the odds of every choice. It judges nothing itself: a slow or wrong design loses
+ * by measurement.
  */
 import type { Mutator, Proposal, ProposalRequest, Tried } from '../mutator.ts';
 import { type Random, random } from '../random.ts';
@@ -20,6 +21,7 @@ import type { Operator, Setting, Situation } from './operator.ts';
 import { OPERATORS } from './operators/index.ts';
 import { expressFor } from './phenotype.ts';
 import { TemplateError } from './template.ts';
+import { additiveWorth } from './worth.ts';
 
 /** Draws until a design is new; beyond that a known one is proposed, for the caller to refuse. */
 const DRAWS_MAX = 64;
@@ -27,8 +29,12 @@ const DRAWS_MAX = 64;
 const SPREAD = 2;
 /** A parent this far behind the best is not worth small changes. */
 const WEAK = 0.75;
-/** How strongly a measured gain moves the odds: a choice twice as fast is eight times as likely. */
-const LEARNING = 3;
+/** How sharply odds follow worth: a choice that adds 2 % is e times as likely. */
+const TEMPERATURE = 0.02;
+/** No choice becomes more than e^4 times as likely, or as unlikely. */
+const BELIEF_MAX = 4;
+/** What is likely is drawn with odds to the power of one more than this. */
+const SHARPNESS = 3;
 
 interface Search {
   situation: Situation;
@@ -41,6 +47,8 @@ interface Search {
   /** Whether the parent is the first form, or far behind the best design known. */
   weak: boolean;
   odds: (operator: Operator) => Setting[];
+  /** What is known of a choice: logarithm of how many times as likely it is for that. */
+  belief: (operator: Operator, value: string) => number;
 }
 
 /** It always finds something to propose. */
@@ -57,7 +65,7 @@ export function propose(request: ProposalRequest): Proposal {
   let last: { kind: Kind; genome: Genome; source: string } | null = null;
   for (let draw = 0; draw < DRAWS_MAX; draw++) {
     const kind = asked(request, search) ?? pickKind(search);
-    const genome = normalise(drawGenome(search, kind), search.situation);
+    const genome = normalise(drawGenome(search, kind, draw), search.situation);
     const source = expressIfItFits(genome, search.situation);
     if (source === null) continue;
     last = { kind, genome, source };
@@ -85,7 +93,7 @@ function prepare(request: ProposalRequest): Search {
     known: new Set(seen.map(printGenome)),
     open,
     weak: distance(parent, FIRST_GENOME) === 0 || isFarBehind(request),
-    odds: learnedOdds(situation, tried, read),
+    ...learned(situation, tried, read),
   };
 }
 
@@ -100,12 +108,12 @@ function isFarBehind({ parent, tried, inspirations }: ProposalRequest): boolean 
 }
 
 function pickKind({ random, weak, inspirations }: Search): Kind {
-  const { seed, mutate, cross } = WEIGHTS[weak ? 'weak' : 'strong'];
-  const weights = [seed, mutate, inspirations.length > 0 ? cross : 0];
+  const { likely, seed, mutate, cross } = WEIGHTS[weak ? 'weak' : 'strong'];
+  const weights = [likely, seed, mutate, inspirations.length > 0 ? cross : 0];
   return KINDS[random.weighted(weights)] ?? 'seed';
 }
 
-const KINDS: readonly Kind[] = ['seed', 'mutate', 'cross'];
+const KINDS: readonly Kind[] = ['likely', 'seed', 'mutate', 'cross'];
 
 /** The kind of the bandit's arm, where it is one of these and possible. */
 function asked({ arm }: ProposalRequest, { inspirations }: Search): Kind | null {
@@ -113,7 +121,8 @@ function asked({ arm }: ProposalRequest, { inspirations }: Search): Kind | null 
   return kind === 'cross' && inspirations.length === 0 ? null : kind;
 }
 
-function drawGenome(search: Search, kind: Kind): Genome {
+function drawGenome(search: Search, kind: Kind, draw: number): Genome {
+  if (kind === 'likely') return drawLikely(search, draw);
   if (kind === 'seed') return drawAll(search);
   if (kind === 'mutate') return mutate(search, search.parent);
   const other = search.inspirations[search.random.below(search.inspirations.length)];
@@ -133,17 +142,34 @@ function drawAll({ odds, open, random }: Search): Genome {
   );
 }
 
-/** Another choice for one operator that matters, sometimes for two. */
-function mutate({ odds, random }: Search, genome: Genome): Genome {
+/** What odds promise most of what is new: the more draws were in vain, the further away. */
+function drawLikely({ odds, random }: Search, draw: number): Genome {
+  const sharpness = 1 + (SHARPNESS * (DRAWS_MAX - draw)) / DRAWS_MAX;
+  const sharp = (operator: Operator) =>
+    odds(operator).map(({ value, prior }) => ({ value, prior: prior ** sharpness }));
+  return Object.fromEntries(
+    OPERATORS.map((operator) => [operator.name, pick(random, sharp(operator))]),
+  );
+}
+
+/**
+ * Another choice for one operator that matters, sometimes for two; rather there where a better one
+ * is known, and hardly where all others are known to be worse.
+ */
+function mutate({ odds, belief, random }: Search, genome: Genome): Genome {
   const changed: Record<string, string> = { ...genome };
   const changes = random.unit() < 0.35 ? 2 : 1;
   for (let change = 0; change < changes; change++) {
-    const free = OPERATORS.filter(
-      (operator) => operator.matters(changed) && odds(operator).length > 1,
-    );
-    if (free.length === 0) break;
-    const operator = free[random.below(free.length)] as Operator;
-    const others = odds(operator).filter(({ value }) => value !== changed[operator.name]);
+    const free = OPERATORS.filter((operator) => operator.matters(changed)).map((operator) => {
+      const other = (setting: Setting) => setting.value !== changed[operator.name];
+      return { operator, others: odds(operator).filter(other) };
+    });
+    const hopes = free.map(({ operator, others }) => {
+      const gains = others.map(({ value }) => belief(operator, value));
+      return Math.exp(Math.max(...gains) - belief(operator, changed[operator.name] ?? ''));
+    });
+    if (hopes.every((hope) => hope === 0)) break;
+    const { operator, others } = free[random.weighted(hopes)] as (typeof free)[number];
     changed[operator.name] = pick(random, others);
   }
   return changed;
@@ -168,35 +194,30 @@ function isApart({ open }: Search, genome: Genome, kind: Kind, draw: number): bo
   return open.every((other) => distance(other, genome) >= SPREAD);
 }
 
-/** Prior odds, moved by the mean of what designs with a choice were worth beside all others. */
-function learnedOdds(
+/** Prior odds, moved by what each choice seems to be worth. */
+function learned(
   situation: Situation,
   tried: readonly Tried[],
   read: (source: string) => Genome,
-): (operator: Operator) => Setting[] {
-  const worth = tried
+): Pick<Search, 'odds' | 'belief'> {
+  const measured = tried
     .filter((each): each is Tried & { ratio: number } => each.ratio !== null && each.ratio > 0)
     .map(({ source, ratio }) => ({ genome: read(source), gain: Math.log(ratio) }));
-  const overall = mean(worth.map(({ gain }) => gain));
+  const worth = additiveWorth(measured, OPERATORS);
+  const belief = (operator: Operator, value: string) => {
+    const told = worth(operator, value) / TEMPERATURE;
+    return Math.max(-BELIEF_MAX, Math.min(BELIEF_MAX, told));
+  };
   const known = new Map<string, Setting[]>();
-  return (operator) => {
+  const odds = (operator: Operator) => {
+    const moved = ({ value, prior }: Setting) => {
+      return { value, prior: prior * Math.exp(belief(operator, value)) };
+    };
     const settings = known.get(operator.name) ?? operator.options(situation).map(moved);
     known.set(operator.name, settings);
     return settings;
-
-    function moved({ value, prior }: Setting): Setting {
-      const gains = worth.filter(({ genome }) => genome[operator.name] === value);
-      // One more at the mean, so that a single measurement does not decide.
-      const gain = mean([overall, ...gains.map((each) => each.gain)]) - overall;
-      const factor = Math.exp(Math.max(-3, Math.min(3, LEARNING * gain)));
-      return { value, prior: prior * factor };
-    }
   };
-}
-
-function mean(numbers: readonly number[]): number {
-  if (numbers.length === 0) return 0;
-  return numbers.reduce((sum, each) => sum + each, 0) / numbers.length;
+  return { odds, belief };
 }
 
 function expressIfItFits(genome: Genome, situation: Situation): string | null {
@@ -216,9 +237,9 @@ function toProposal(
   { kind, genome, source }: { kind: Kind; genome: Genome; source: string },
   { parent, random }: Search,
 ): Proposal {
-  const from = kind === 'seed' ? FIRST_GENOME : parent;
+  const from = kind === 'seed' || kind === 'likely' ? FIRST_GENOME : parent;
   const changes = describeGenome(genome, from);
-  const base = kind === 'seed' ? 'the first form' : 'its parent';
+  const base = from === FIRST_GENOME ? 'the first form' : 'its parent';
   const summary = `${changes.length} choices differ from ${base}: ${changes.join(', ') || 'none'}`;
   const operator = `${kind}:${changes.join('+') || 'none'}`.slice(0, 200);
   return { source, operator, summary, random: random.state() };

@@ -30,6 +30,11 @@ export interface SearchSettings {
   cost_weight: number;
   /** Times that a mutator is asked for a slot, while what it proposes is known already. */
   novelty_tries: number;
+  /**
+   * A generation has at most so many candidates for each design that was measured before it: what
+   * the first ones teach is worth waiting for. 0: as many as are wanted.
+   */
+  growth: number;
   /** A candidate surely below this ratio to the incumbent in a quick run is timed no further. */
   quick_ratio: number;
 }
@@ -52,5 +57,6 @@ export const DEFAULT_SEARCH: SearchSettings = {
   decay: 0.95,
   cost_weight: 0.5,
   novelty_tries: 3,
+  growth: 1,
   quick_ratio: 0.8,
 };

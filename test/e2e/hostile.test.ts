@@ -17,6 +17,7 @@ import { ConfigurationTable } from '../../control/tables.ts';
 import { connectTemporal } from '../../control/temporal.ts';
 import { type RunningWorkers, startWorkers } from '../../control/workers.ts';
 import { Archive } from '../../evolver/archive.ts';
+import { DEFAULT_SEARCH } from '../../evolver/search/settings.ts';
 import {
   DEFAULT_BUDGET,
   DEFAULT_SETTINGS,
@@ -52,6 +53,7 @@ test('every hostile candidate is stopped at its gate', { timeout: 400_000 }, asy
       ...{ ...DEFAULT_SETTINGS, benchmark_seconds: 2, training_min: 24 },
       // Nothing honest beside them: a better one would be promoted before they are asked about.
       candidates: hostiles.length,
+      search: { ...DEFAULT_SEARCH, growth: 0 },
     },
     budget: { ...DEFAULT_BUDGET, generations: 2 },
   });
