@@ -157,9 +157,10 @@ export interface BenchmarkInput extends GenerationKey {
   trial?: true;
 }
 export interface Measurement {
-  /** On training messages, as all candidates are. */
+  /** On training messages. */
   us_per_message: number;
   fuel_per_point: number;
+  /** Comparable between generations (`benchmark/cascade.ts`). */
   ratio_to_baseline: number;
   /** To the incumbent (the reference); of an elite on messages that were kept apart. */
   ratio: number;
