@@ -292,10 +292,15 @@ export class Archive {
     return history.moduleTwin(this.#database, scope, module);
   }
 
-  /** The ratio to the baseline of such a candidate, or null. */
-  knownRatio(candidate: string, configuration: string, module: string): number | null {
-    const twin = this.moduleTwin(candidate, configuration, module);
-    return twin === null ? null : (this.candidate(twin)?.ratioToBaseline ?? null);
+  /**
+   * The ratio to the baseline of the newest timed candidate with this module in the present epoch.
+   * A generation that is run again may be held against what came of a later one.
+   */
+  knownRatio(org: string, configuration: string, module: string): number | null {
+    const epoch = this.epoch(org, configuration);
+    const scope = { org, configuration, epoch, before: Number.MAX_SAFE_INTEGER };
+    const newest = history.moduleTwin(this.#database, scope, module);
+    return newest === null ? null : (this.candidate(newest)?.ratioToBaseline ?? null);
   }
 
   /** The newest measurement of a module in any epoch, or null. */

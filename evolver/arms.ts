@@ -5,7 +5,7 @@ export type PatchKind = 'diff' | 'full' | 'crossover';
 /** One arm of the bandit. */
 export interface Arm {
   mutator: 'builtin' | 'llm';
-  /** How it works: `seed`, `mutate`, `cross` of the built-in search; `single`, `rlm` of a model. */
+  /** How it works: `likely`, `seed`, `mutate`, `cross` (built-in); `single`, `rlm` of a model. */
   kind: string;
   model: string | null;
   patch: PatchKind;

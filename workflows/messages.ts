@@ -150,7 +150,7 @@ export interface CandidateOutcome {
   module: string | null;
   /** Source to component. */
   build_seconds: number | null;
-  /** Against the incumbent, and against the baseline, on training traffic. */
+  /** Against the incumbent; and against the baseline, as generations are compared by it. */
   ratio: number | null;
   ci95: [number, number] | null;
   ratio_to_baseline: number | null;

@@ -53,7 +53,7 @@ export type MutatorChoice = MutatorName | 'all';
  * there.
  */
 export interface EvolutionSettings {
-  /** Candidates a generation. */
+  /** Candidates a generation, at most (`search.growth`). */
   candidates: number;
   /** Questions to the shadow service a generation. */
   questions: number;

@@ -8,7 +8,7 @@
  * has ratios to the baseline of its own. A quarter of the messages is easier to predict for a
  * processor, and the baseline gains most by that (workload A, 22 messages instead of 74: 3.66
  * instead of 3.97); in spells in which a machine takes 1.45 times as long, the same module is at
- * 3.66 instead of 4.03. Where there is no such incumbent, training messages tell it for all of them.
+ * 3.66 instead of 4.03. Without such an incumbent, training messages tell it for all of them.
  */
 import type { Ref } from '../../workflows/messages.ts';
 import { fatal } from '../faults.ts';
@@ -85,7 +85,7 @@ export async function cascade(
   };
 }
 
-/** An elite's own ratio is the second: one that is handed on must not be a lucky one. */
+/** Beside an anchor an elite's own ratio is the second: what is handed on must not be lucky. */
 function confirmed(
   trained: BenchmarkVerdict | undefined,
   apart: BenchmarkVerdict,

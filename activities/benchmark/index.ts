@@ -8,7 +8,7 @@ import type { Deps } from '../deps.ts';
 import { fatal } from '../faults.ts';
 import { fleetBench } from '../fleet/benchmark.ts';
 import { beating } from '../heartbeat.ts';
-import { candidateId, generationOf, stageKey } from '../keys.ts';
+import { generationOf, stageKey } from '../keys.ts';
 import { decodeCorpus, encodeCorpus } from '../sample/corpus.ts';
 import type { Activities, BenchmarkInput, BenchmarkResult, Corpus } from '../types.ts';
 import { type Bench, cascade, type Module } from './cascade.ts';
@@ -66,18 +66,19 @@ async function benchmark(
   const { seconds, promotion_ratio: threshold } = input;
   const bench = benchOf(deps, input, signal);
   const corpus = await shortened(deps, input);
+  const anchor = anchorOf(deps, input);
   const { verdicts, reports, elites } = await cascade(bench, input.candidates, corpus, {
     seconds,
     threshold,
     quickRatio: input.quick_ratio ?? 0,
-    anchor: anchorOf(deps, input),
+    anchor,
   });
   const evidence = {
     schema: 1,
     configuration: input.configuration.digest,
     corpus,
     incumbent: input.against,
-    anchor: anchorOf(deps, input),
+    anchor,
     threshold,
     reports,
     verdicts,
@@ -90,10 +91,9 @@ async function benchmark(
   };
 }
 
-function anchorOf({ archive }: Needs, input: Contest): number | null {
-  const { against, configuration } = input;
+function anchorOf({ archive }: Needs, { org, against, configuration }: Contest): number | null {
   if (against === null) return null;
-  return archive?.knownRatio(candidateId(input, 0), configuration.digest, against) ?? null;
+  return archive?.knownRatio(org, configuration.digest, against) ?? null;
 }
 
 /** The corpus is in the order of digests: its first messages are any messages. */

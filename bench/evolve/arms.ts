@@ -10,7 +10,7 @@ export type Arm = (typeof ARMS)[number];
 /** A parent, as plans have it. */
 export type Relative = NonNullable<PlanDocument['slots'][number]['parent']>;
 
-/** Candidates a generation: hill climbing looks at each before it takes the next step. */
+/** Candidates a generation, at most: hill climbing looks at each before it takes the next step. */
 export const BATCH: Readonly<Record<Arm, number>> = { search: 4, independent: 4, sequential: 1 };
 
 /** A control arm whose draws are known already is asked again: it shall use its whole budget. */

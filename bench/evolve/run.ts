@@ -42,7 +42,7 @@ export interface RunRequest {
 /** The best so far, after so many evaluations. */
 export interface Step {
   evaluations: number;
-  /** To the baseline, on training messages. */
+  /** To the baseline, as candidates are compared by it. */
   ratio: number;
   /** How the best one was made. */
   operator: string;

@@ -15,7 +15,7 @@ export interface OrganizationResult {
   ratio_to_baseline: number | null;
   ratio_to_per_point: number | null;
   ci95: [number, number] | null;
-  /** `ratio_to_baseline` on training traffic, as a product. */
+  /** The module's ratio to the baseline when it was a candidate, as a product. */
   gain: GainSplit | null;
   us_per_message: { active: number; baseline: number; per_point: number } | null;
   points_expected: number;

@@ -17,7 +17,7 @@ const PATCH: Record<Kind, PatchKind> = {
  */
 export const WEIGHTS: Record<'weak' | 'strong', Record<Kind, number>> = {
   weak: { likely: 6, seed: 6, mutate: 1, cross: 3 },
-  strong: { likely: 6, seed: 3, mutate: 4, cross: 3 },
+  strong: { likely: 4, seed: 2, mutate: 2.5, cross: 2 },
 };
 
 export function builtinArms(weak: boolean): WeightedArm[] {

@@ -176,6 +176,25 @@ test('a change goes rather where a better choice is known', () => {
   assert.ok(share('shared') < 10);
 });
 
+test('what a model wrote teaches nothing about choices', () => {
+  const source = express({ match: 'bits64', windows: 'single' }, B.rules, PROFILE);
+  const parent = { id: 'p', source, ratio: 4 };
+  const tried: Tried[] = [
+    { source, ratio: 4 },
+    ...['a', 'b', 'c'].map((name) => ({ source: `fn ${name}() {}\n`, ratio: 5 })),
+  ];
+  const arm = ARMS.get('mutate');
+  let [random, left] = [seedRandom('models'), 0];
+  for (let draw = 0; draw < 100; draw++) {
+    const proposal = propose(request(B, { parent, random, tried, ...(arm && { arm }) }));
+    random = proposal.random;
+    const { match, windows } = genomeOf(proposal);
+    if (match !== 'bits64' || windows !== 'single') left += 1;
+  }
+  // One of some ten operators is changed, and a third of the time two.
+  assert.ok(left < 40, `${left} of 100 leave the way of the parent`);
+});
+
 test('a good parent is changed a little or crossed with an inspiration', () => {
   const good = (genome: Genome) => express(genome, B.rules, PROFILE);
   const parent = { id: 'p', source: good({ match: 'bits64', windows: 'single' }), ratio: 4 };

@@ -31,7 +31,7 @@ const SPREAD = 2;
 const WEAK = 0.75;
 /** How sharply odds follow worth: a choice that adds 2 % is e times as likely. */
 const TEMPERATURE = 0.02;
-/** No choice becomes more than e^4 times as likely, or as unlikely. */
+/** What is known makes no choice more than e^4 times as likely, or as unlikely. */
 const BELIEF_MAX = 4;
 /** What is likely is drawn with odds to the power of one more than this. */
 const SHARPNESS = 3;
@@ -200,8 +200,10 @@ function learned(
   tried: readonly Tried[],
   read: (source: string) => Genome,
 ): Pick<Search, 'odds' | 'belief'> {
+  // What somebody else wrote has no choices, so its gain says nothing about any.
   const measured = tried
     .filter((each): each is Tried & { ratio: number } => each.ratio !== null && each.ratio > 0)
+    .filter(({ source }) => parseGenome(source) !== null)
     .map(({ source, ratio }) => ({ genome: read(source), gain: Math.log(ratio) }));
   const worth = additiveWorth(measured, OPERATORS);
   const belief = (operator: Operator, value: string) => {

@@ -17,7 +17,7 @@ export interface Weighed {
 /** What a choice adds to the gain, beside all others; 0 where nothing is known of it. */
 export type Worth = (operator: Operator, value: string) => number;
 
-/** By then effects move by less than any measurement could show. */
+/** Enough where choices occur apart from each other; what always comes together shares a gain. */
 const SWEEPS = 12;
 /** As many measurements say that a choice makes no difference. */
 const SHRINKAGE = 1;

@@ -31,8 +31,9 @@ export interface SearchSettings {
   /** Times that a mutator is asked for a slot, while what it proposes is known already. */
   novelty_tries: number;
   /**
-   * A generation has at most so many candidates for each design that was measured before it: what
-   * the first ones teach is worth waiting for. 0: as many as are wanted.
+   * A generation has at most so many candidates for each design that came to a verdict before it:
+   * what the first ones teach is worth waiting for. 0: as many as are wanted. Small generations
+   * count as any others for stagnation.
    */
   growth: number;
   /** A candidate surely below this ratio to the incumbent in a quick run is timed no further. */

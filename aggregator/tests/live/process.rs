@@ -159,26 +159,21 @@ impl Aggregator {
         get(&self.address, path, "").await
     }
 
-    /// One organization's line of the status. It is told of from its first message on, which may
-    /// come after all that readiness asks for: waits for that.
+    /// One organization's line of the status.
     pub async fn status(&self, org: &str) -> Value {
-        self.status_with(org, |line| !line.is_null()).await
+        let (_, body) = self.get("/status").await.expect("an answer");
+        let status: Value = serde_json::from_str(&body).expect("JSON");
+        status["organizations"][org].clone()
     }
 
-    /// Waits until an organization is served by a module of this version.
+    /// Waits until an organization is served by a module of this version. It is told of from its
+    /// first message on, which may come after all that readiness asks for.
     pub async fn serves_version(&self, org: &str, version: u64) {
-        self.status_with(org, |line| line["version"] == version)
-            .await;
-    }
-
-    async fn status_with(&self, org: &str, fits: impl Fn(&Value) -> bool) -> Value {
         let until = Instant::now() + READY_WITHIN;
         loop {
-            let (_, body) = self.get("/status").await.expect("an answer");
-            let status: Value = serde_json::from_str(&body).expect("JSON");
-            let line = &status["organizations"][org];
-            if fits(line) {
-                return line.clone();
+            let status = self.status(org).await;
+            if status["version"] == version {
+                return;
             }
             assert!(Instant::now() < until, "{org}: {status}");
             tokio::time::sleep(Duration::from_millis(50)).await;
