@@ -34,6 +34,8 @@ import type {
 } from './types.ts';
 
 const [directory = '', count = '0', scored = 'table'] = process.argv.slice(2);
+/** So that few generations have many candidates, and migrants. */
+const SEARCH = { ...DEFAULT_SEARCH, migrate_every: 2, growth: 4 };
 const archive = Archive.open(join(directory, 'archive.sqlite'));
 const store = new ContentStore(join(directory, 'store'));
 const deps = {
@@ -107,7 +109,7 @@ async function propose(generation: number): Promise<GenerationInputs> {
   const specialization = await specialize({ ...key, configuration });
   const planned = await plan({
     ...{ ...key, configuration, specialization, profile, corpus, messages: 1 },
-    ...{ candidates: 4, mutator: 'all', search: { ...DEFAULT_SEARCH, migrate_every: 2 } },
+    ...{ candidates: 4, mutator: 'all', search: SEARCH },
   });
   step('planned');
   const candidates: CandidateSource[] = [];

@@ -17,6 +17,7 @@ import { ContentStore } from '../control/store/index.ts';
 import { Archive } from '../evolver/archive.ts';
 import { builtinMutator } from '../evolver/builtin/index.ts';
 import { Lineage } from '../evolver/lineage.ts';
+import { DEFAULT_SEARCH } from '../evolver/search/settings.ts';
 import type { Ref } from '../workflows/messages.ts';
 import { benchmarkActivities } from './benchmark/index.ts';
 import { buildActivities } from './build/index.ts';
@@ -119,6 +120,7 @@ async function generationOf(
   const own = { ...key, generation };
   const planned = await plan({
     ...{ ...own, configuration, specialization, profile, candidates: 2, mutator: 'builtin' },
+    search: { ...DEFAULT_SEARCH, growth: 0 },
   });
   const candidates: CandidateSource[] = [];
   for (const { index, mutator } of planned.slots) {

@@ -11,6 +11,7 @@ import { Archive } from '../../evolver/archive.ts';
 import { Lineage } from '../../evolver/lineage.ts';
 import type { Mutator } from '../../evolver/mutator.ts';
 import { UNKNOWN_TRAFFIC } from '../../evolver/profile.ts';
+import { DEFAULT_SEARCH } from '../../evolver/search/settings.ts';
 import type { CandidateOutcome } from '../../workflows/messages.ts';
 import { mutateActivities } from '../mutate/index.ts';
 import { specializeActivities } from '../specialize/index.ts';
@@ -63,6 +64,7 @@ function planned(generation: number): Promise<Plan> {
   const input: PlanInput = {
     ...keyOf(generation),
     ...{ configuration, specialization, profile, candidates: 3, mutator: 'builtin' },
+    search: { ...DEFAULT_SEARCH, growth: 0 },
   };
   return plan(input);
 }
