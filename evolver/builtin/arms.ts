@@ -1,7 +1,8 @@
 /** The ways in which the built-in search proposes, as arms of the bandit. */
 import type { PatchKind, WeightedArm } from '../arms.ts';
 
-export type Kind = 'likely' | 'seed' | 'mutate' | 'cross';
+export const KINDS = ['likely', 'seed', 'mutate', 'cross'] as const;
+export type Kind = (typeof KINDS)[number];
 
 const PATCH: Record<Kind, PatchKind> = {
   likely: 'full',
@@ -22,7 +23,7 @@ export const WEIGHTS: Record<'weak' | 'strong', Record<Kind, number>> = {
 
 export function builtinArms(weak: boolean): WeightedArm[] {
   const weights = WEIGHTS[weak ? 'weak' : 'strong'];
-  return (['likely', 'seed', 'mutate', 'cross'] as const).map((kind) => ({
+  return KINDS.map((kind) => ({
     mutator: 'builtin',
     kind,
     model: null,

@@ -7,7 +7,7 @@
 import type { Mutator, Proposal, ProposalRequest, Tried } from '../mutator.ts';
 import { type Random, random } from '../random.ts';
 import { tabulate } from '../spec/tables.ts';
-import { builtinArms, type Kind, WEIGHTS } from './arms.ts';
+import { builtinArms, KINDS, type Kind, WEIGHTS } from './arms.ts';
 import {
   describeGenome,
   distance,
@@ -108,12 +108,12 @@ function isFarBehind({ parent, tried, inspirations }: ProposalRequest): boolean 
 }
 
 function pickKind({ random, weak, inspirations }: Search): Kind {
-  const { likely, seed, mutate, cross } = WEIGHTS[weak ? 'weak' : 'strong'];
-  const weights = [likely, seed, mutate, inspirations.length > 0 ? cross : 0];
-  return KINDS[random.weighted(weights)] ?? 'seed';
+  const weights = WEIGHTS[weak ? 'weak' : 'strong'];
+  const possible = KINDS.map((kind) =>
+    kind === 'cross' && inspirations.length === 0 ? 0 : weights[kind],
+  );
+  return KINDS[random.weighted(possible)] ?? 'seed';
 }
-
-const KINDS: readonly Kind[] = ['likely', 'seed', 'mutate', 'cross'];
 
 /** The kind of the bandit's arm, where it is one of these and possible. */
 function asked({ arm }: ProposalRequest, { inspirations }: Search): Kind | null {
