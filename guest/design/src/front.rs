@@ -47,6 +47,7 @@ impl Front {
     }
 
     /// Finds the columns of the rules' keys.
+    #[inline]
     pub fn locate(&mut self, m: &Message<'_>, strings: &Strings<'_>) -> Result<(), DecodeError> {
         m.key_ids(&mut self.ids)?;
         self.place.clear();
@@ -61,6 +62,7 @@ impl Front {
     }
 
     /// Pulls what the rules look at, keys that lie close together in one read.
+    #[inline]
     pub fn pull(&self, m: &mut Message<'_>, times: bool) -> Result<(), DecodeError> {
         if times {
             m.pull(Column::MetricIds, Column::Values)?;
@@ -88,6 +90,7 @@ impl Front {
     }
 
     /// Everything that the rules look at.
+    #[inline]
     pub fn decode(&mut self, m: &Message<'_>, times: bool) -> Result<(), DecodeError> {
         self.decode_points(m, times)?;
         self.wanted.fill(true);
@@ -96,6 +99,7 @@ impl Front {
 
     /// Metrics first, and of the keys only those that rules of these metrics look at: the others
     /// count as absent.
+    #[inline]
     pub fn decode_met(
         &mut self,
         m: &Message<'_>,
@@ -117,6 +121,7 @@ impl Front {
         self.decode_columns(m)
     }
 
+    #[inline]
     fn decode_points(&mut self, m: &Message<'_>, times: bool) -> Result<(), DecodeError> {
         m.metric_ids(&mut self.metric)?;
         m.set_ids(&mut self.set)?;
@@ -134,6 +139,7 @@ impl Front {
         Ok(())
     }
 
+    #[inline]
     fn decode_columns(&mut self, m: &Message<'_>) -> Result<(), DecodeError> {
         let sets = self.metric.len();
         let keys = self.place.iter().zip(&self.wanted);
@@ -149,6 +155,7 @@ impl Front {
     }
 
     /// Turns the metrics of tag-sets from strings into metrics of the rules.
+    #[inline]
     pub fn resolve_metrics(&mut self, strings: &Strings<'_>) {
         self.metric_of.clear();
         self.metric_of.resize(strings.len(), UNSEEN);

@@ -145,6 +145,7 @@ impl Known {
 
     /// Writes the records of a message, which lies within one window of every rule, and says so; or
     /// writes nothing, because the message is too large, whatever came before it.
+    #[inline]
     pub fn run(&mut self, front: &Front, strings: &Strings<'_>, out: &mut Records) -> bool {
         if front.metric.len() > SETS_MAX {
             return false;

@@ -9,6 +9,7 @@ use ratchet_codec::payload::Strings;
 pub trait Recognise {
     /// For each string of a message the number of the literal that it is plus 1, or 0, behind what
     /// `found` holds already.
+    #[inline]
     fn recognise(&self, strings: &Strings<'_>, found: &mut Vec<u32>);
 }
 
@@ -21,6 +22,7 @@ impl Search {
     }
 
     /// The number of the literal that a text is, or `NONE`.
+    #[inline]
     pub fn find(&self, text: &[u8]) -> u32 {
         self.0
             .values
@@ -30,6 +32,7 @@ impl Search {
 }
 
 impl Recognise for Search {
+    #[inline]
     fn recognise(&self, strings: &Strings<'_>, found: &mut Vec<u32>) {
         found.extend(strings.iter().map(|text| self.find(text).wrapping_add(1)));
     }
@@ -45,12 +48,14 @@ impl Map {
     }
 
     /// The number of the literal that a text is, or `NONE`.
+    #[inline]
     pub fn find(&self, text: &[u8]) -> u32 {
         self.0.get(text).copied().unwrap_or(NONE)
     }
 }
 
 impl Recognise for Map {
+    #[inline]
     fn recognise(&self, strings: &Strings<'_>, found: &mut Vec<u32>) {
         found.extend(strings.iter().map(|text| self.find(text).wrapping_add(1)));
     }
@@ -110,6 +115,7 @@ impl<const WORDS: bool> Table<WORDS> {
 impl<const WORDS: bool> Recognise for Table<WORDS> {
     /// First all places are looked at, without a branch on what lies there, then what lies there is
     /// compared: no guess about either goes wrong often.
+    #[inline]
     fn recognise(&self, strings: &Strings<'_>, found: &mut Vec<u32>) {
         let (first, count) = (found.len(), strings.len());
         // Behind what is answered: the strings whose places are taken.

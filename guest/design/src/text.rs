@@ -13,6 +13,7 @@ pub fn head(text: &[u8]) -> u64 {
 }
 
 /// Of the length, the first and the last eight bytes.
+#[inline]
 pub fn hash(text: &[u8]) -> u32 {
     let n = text.len() as u64;
     let (head, tail) = match (text.first_chunk::<8>(), text.last_chunk::<8>()) {

@@ -3,6 +3,7 @@
 use crate::Spec;
 
 /// Whether every rule sees the message within one of its windows.
+#[inline]
 pub fn single_window(spec: &Spec, min: i64, max: i64) -> bool {
     spec.windows
         .iter()

@@ -18,6 +18,7 @@ impl Twins {
     /// Gives the points of alike tag-sets to that of them which has the first one, and leaves the
     /// others, and those without any point, to no metric. Only for messages that lie within one
     /// window of every rule: there whoever stands for a group has a point in its window.
+    #[inline]
     pub fn join(&mut self, spec: &Spec, front: &mut Front) {
         let sets = front.metric.len();
         self.stands.clear();
@@ -39,6 +40,7 @@ impl Twins {
     }
 
     /// Who stands for a tag-set: one like it that was met before, or itself.
+    #[inline]
     fn find(&mut self, spec: &Spec, front: &Front, set: usize) -> u32 {
         let metric = front.metric[set];
         if metric == NONE {

@@ -88,6 +88,7 @@ impl Cell {
         }
     }
 
+    #[inline]
     fn write(&self, plan: &Plan, out: &mut Records) {
         let node = &plan.forest.nodes[self.node as usize];
         for member in &plan.forest.rules[node.rules.clone()] {

@@ -66,6 +66,7 @@ impl View {
     }
 
     /// Takes in a message, of which everything was pulled: its metrics and keys, no more.
+    #[inline]
     pub fn open(&mut self, m: &Message<'_>, strings: &Strings<'_>) -> Result<(), DecodeError> {
         self.has_points = false;
         self.find_members(m, strings)?;
@@ -76,6 +77,7 @@ impl View {
         self.locate(m, strings)
     }
 
+    #[inline]
     fn find_members(&mut self, m: &Message<'_>, strings: &Strings<'_>) -> Result<(), DecodeError> {
         for metric in self.present.drain(..) {
             self.members[metric as usize].clear();
@@ -101,6 +103,7 @@ impl View {
     }
 
     /// Finds the columns of the rules' keys.
+    #[inline]
     fn locate(&mut self, m: &Message<'_>, strings: &Strings<'_>) -> Result<(), DecodeError> {
         for key in self.placed.drain(..) {
             self.place[key as usize] = NONE;
@@ -122,39 +125,47 @@ impl View {
     }
 
     /// The metrics of the rules that the message has.
+    #[inline]
     pub(crate) fn metrics(&self) -> usize {
         self.present.len()
     }
 
+    #[inline]
     pub(crate) fn metric(&self, at: usize) -> usize {
         self.present[at] as usize
     }
 
+    #[inline]
     pub(crate) fn members(&self, metric: usize) -> &[u32] {
         &self.members[metric]
     }
 
     /// Takes a metric's tag-sets out, to be given back by `return_members`.
+    #[inline]
     pub(crate) fn take_members(&mut self, metric: usize) -> Vec<u32> {
         core::mem::take(&mut self.members[metric])
     }
 
+    #[inline]
     pub(crate) fn return_members(&mut self, metric: usize, members: Vec<u32>) {
         self.members[metric] = members;
     }
 
     /// How many tag-sets the message has.
+    #[inline]
     pub(crate) fn sets(&self) -> usize {
         self.sets
     }
 
     /// The numbers of tag-sets, of each metric that the rules and the message have.
+    #[inline]
     pub fn widths(&self) -> impl Iterator<Item = usize> + '_ {
         let of = |&metric: &u32| self.members[metric as usize].len();
         self.present.iter().map(of)
     }
 
     /// Where the string id + 1 of a key's value in each tag-set is; none when no tag-set has it.
+    #[inline]
     pub(crate) fn column(
         &mut self,
         m: &Message<'_>,
@@ -173,6 +184,7 @@ impl View {
     }
 
     /// Looks up the literals of a message's strings, once a message.
+    #[inline]
     pub(crate) fn recognise(&mut self, strings: &Strings<'_>) {
         if !self.literal.is_empty() {
             return;
@@ -186,6 +198,7 @@ impl View {
     }
 
     /// Where few keys are tested: the literals of one column's values, before they are read.
+    #[inline]
     pub(crate) fn recognise_in(&mut self, strings: &Strings<'_>, column: usize, members: &[u32]) {
         if !self.few {
             return;
@@ -202,15 +215,18 @@ impl View {
     }
 
     /// A column that was asked for, and the literals that were.
+    #[inline]
     pub(crate) fn values(&self, column: usize) -> (&[u32], &[u32]) {
         (&self.columns[column], &self.literal)
     }
 
+    #[inline]
     pub(crate) fn values_of(&self, column: usize) -> &[u32] {
         &self.columns[column]
     }
 
     /// Decodes the points, once a message.
+    #[inline]
     pub(crate) fn decode_points(
         &mut self,
         m: &Message<'_>,
