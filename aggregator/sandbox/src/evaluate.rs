@@ -194,7 +194,7 @@ impl Evaluator {
             Ok(module) => module,
             Err(error) => return answer(Verdict::Fail(refused(&error)), None),
         };
-        let checked = verifier.check(&candidate, &all, &mut random);
+        let checked = verifier.check(&candidate, &all, all.len(), &mut random);
         if let Err(problem) = checked.map_err(|error| EvaluateError::Baseline(error.0))? {
             return answer(Verdict::Fail(problem.into()), None);
         }

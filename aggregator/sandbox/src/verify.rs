@@ -139,12 +139,14 @@ impl<'a> Verifier<'a> {
         self.baseline.process(payload, header, <[Record]>::len)
     }
 
-    /// Runs every message: on one instance in the given order, then in a shuffled one, then each on
-    /// an instance of its own. The first run is compared with the baseline, the others with it.
+    /// Runs every message: on one instance in the given order, then in a shuffled one; then at most
+    /// `alone` of them, any ones, each on an instance of its own. The first run is compared with
+    /// the baseline, the others with it.
     pub fn check(
         &mut self,
         module: &Module,
         messages: &[Message],
+        alone: usize,
         random: &mut Random,
     ) -> Result<Result<Tally, Problem>, BaselineFailed> {
         let mut runner = Runner::new(module, self.blob.clone());
@@ -166,14 +168,14 @@ impl<'a> Verifier<'a> {
         let mut order: Vec<usize> = (0..messages.len()).collect();
         random.shuffle(&mut order);
         runner.reset();
-        for at in order {
+        for &at in &order {
             if let Err(problem) = repeat(&mut runner, at, &messages[at], &digests[at], SHUFFLED) {
                 return Ok(Err(problem));
             }
         }
-        for (at, message) in messages.iter().enumerate() {
+        for &at in order.iter().take(alone) {
             runner.reset();
-            if let Err(problem) = repeat(&mut runner, at, message, &digests[at], FRESH) {
+            if let Err(problem) = repeat(&mut runner, at, &messages[at], &digests[at], FRESH) {
                 return Ok(Err(problem));
             }
         }
