@@ -11,6 +11,7 @@ import type {
   GateRecord,
   GenerationInputs,
   GenerationKey,
+  Plan,
   Recorded,
 } from '../activities/types.ts';
 import {
@@ -73,7 +74,7 @@ class Generation {
   private promoted: ActiveModule | null = null;
   private unconfirmed: ActiveModule | null = null;
   private readonly commitsLater = patched('commit-behind-shadow');
-  private unevolved = false;
+  private planned: Plan | null = null;
   private spent: Spending | null = null;
 
   constructor(input: GenerationInput) {
@@ -115,8 +116,8 @@ class Generation {
       stored: (inputs) => {
         this.inputs = inputs;
       },
-      unevolved: () => {
-        this.unevolved = true;
+      planned: (plan) => {
+        this.planned = plan;
       },
       spent: (spending) => {
         this.spent = spending;
@@ -428,7 +429,8 @@ class Generation {
       unconfirmed: this.unconfirmed,
       inputs: this.inputs,
       benchmark: this.benchmark,
-      ...(this.unevolved && { unevolved: true }),
+      ...(this.planned?.unevolved && { unevolved: true }),
+      ...(this.planned?.growing && { growing: true }),
       ...(this.spent && { spent: this.spent }),
     };
   }

@@ -26,7 +26,7 @@ export interface Progress {
   line(text: string): void;
   /** From these it can be run again. */
   stored(inputs: Ref): void;
-  unevolved(): void;
+  planned(plan: Plan): void;
   spent(spending: Spending): void;
   summary(text: string): { summary: string };
 }
@@ -92,7 +92,7 @@ export class Preparation {
 
   private async mutate(plan: Plan, inputs: GenerationInputs): Promise<GenerationInputs> {
     const { progress } = this;
-    if (plan.unevolved === true) progress.unevolved();
+    progress.planned(plan);
     if (plan.inputs !== undefined) progress.stored(plan.inputs);
     const { evolver_queue: queue, allowance, answers } = this.input;
     const recorded = answers === 'fresh' ? [] : inputs.candidates;

@@ -229,6 +229,8 @@ export interface GenerationResult {
   benchmark: Ref | null;
   /** It measured the first form alone, which no budget counts. */
   unevolved?: true;
+  /** It had fewer candidates than wanted, as little was known yet: that is no stagnation. */
+  growing?: true;
   spent?: Spending;
   /** A tenant brought its one candidate. */
   submitted?: true;

@@ -171,6 +171,14 @@ test('generation 0 counts neither as a generation nor as stagnation', () => {
   assert.deepEqual([first.used.generations, first.used.promoted], [0, true]);
 });
 
+test('a generation that was held small is no stagnation, but counts as a generation', () => {
+  const first = ended(begun(evolving()), 'promoted');
+  const growing = ended(begun(first), 'no-improvement', { growing: true });
+  assert.deepEqual([growing.used.generations, growing.used.stagnation], [2, 0]);
+  const whole = ended(begun(growing), 'no-improvement');
+  assert.deepEqual([whole.used.generations, whole.used.stagnation], [3, 1]);
+});
+
 test('too little held-back traffic asks for more, within what can be captured', () => {
   let state = evolving();
   for (let turn = 0; turn < 5; turn++) {

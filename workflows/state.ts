@@ -303,9 +303,10 @@ export function endGeneration(
 function count(state: OrganizationState, result: GenerationResult, fresh: boolean) {
   const promoted = result.outcome === 'promoted';
   const failed = result.outcome === 'failed';
-  const stagnation = promoted ? 0 : state.used.stagnation + (state.used.promoted ? 1 : 0);
   // The first form says how good the specialisation is, not how the search goes.
   const free = result.outcome === 'cancelled' || result.unevolved === true;
+  // Nor do a few candidates that were to teach what to look for.
+  const telling = state.used.promoted && !free && result.growing !== true;
   return {
     ...state,
     failures: failed ? state.failures + 1 : 0,
@@ -313,7 +314,7 @@ function count(state: OrganizationState, result: GenerationResult, fresh: boolea
     used: {
       ...state.used,
       generations: state.used.generations + (fresh && !free ? 1 : 0),
-      stagnation: free && !promoted ? state.used.stagnation : stagnation,
+      stagnation: promoted ? 0 : state.used.stagnation + (telling ? 1 : 0),
       promoted: state.used.promoted || promoted,
       ...(result.spent && { spent: addSpending(spentOf(state), result.spent) }),
     },

@@ -67,6 +67,7 @@ async function plan(deps: Needs, input: PlanInput): Promise<Plan> {
     plan: stored,
     slots: slotsOf(document),
     ...(planned.unevolved && { unevolved: true }),
+    ...(planned.growing && { growing: true }),
   });
 }
 

@@ -12,7 +12,9 @@ const ref = (name: string) => ({ digest: name.repeat(64), size: 1, mediaType: 'x
 const configuration = { digest, blob: ref('b'), rules: 1, effective_from_ms: 0 };
 const arms = { name: 'builtin' as const, propose: () => Promise.reject(new Error('unused')) };
 
-/** Slots of a generation that may have 8, after so many designs came to a verdict. */
+const WANTED = 8;
+
+/** Slots of a generation that may have so many, after so many designs came to a verdict. */
 function check(measured: number, search: Partial<SearchSettings> | undefined, expected: number) {
   const archive = Archive.open(':memory:');
   try {
@@ -27,17 +29,19 @@ function check(measured: number, search: Partial<SearchSettings> | undefined, ex
       archive.recordResult(id, { ratioToBaseline: 1 + slot, module: `m${slot}` });
       archive.recordVerdict(id, { gate: 'benchmark', passed: true, verdict: 'timed', atMs: 1 });
     }
-    const { document } = planGeneration(
+    const { document, growing } = planGeneration(
       archive,
       {
         ...{ org: 'acme', generation: 2, rerun: 0, configuration, profile: ref('c') },
         ...{ specialization: { spec: ref('e'), seed: ref('f') }, mutator: 'builtin' },
-        candidates: 8,
+        candidates: WANTED,
         ...(search && { search: { ...DEFAULT_SEARCH, ...search } }),
       },
       { builtin: arms },
     );
     assert.equal(document.slots.length, expected, `${measured} measured`);
+    // The first form is alone for another reason.
+    assert.equal(growing, measured > 0 && expected < WANTED);
   } finally {
     archive.close();
   }

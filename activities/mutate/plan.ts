@@ -65,6 +65,8 @@ export interface Planned {
   random: { before: RandomState; after: RandomState };
   /** Generation 0 of the configuration: its first form, alone. */
   unevolved: boolean;
+  /** Held below the candidates that it may have. */
+  growing: boolean;
 }
 
 /** Whose sources a proposal is told, and whose digests it may not repeat. */
@@ -91,11 +93,12 @@ export function planGeneration(
     const slots = elites.map((row, index) => againSlot(row, index, before));
     const unevolved = slots.length === 0;
     const document = make(unevolved ? [firstSlot(before)] : slots);
-    return { ...plain, document, unevolved };
+    return { ...plain, document, unevolved, growing: false };
   }
+  const count = countOf(input, answered);
   const planned = planSlots(past(archive, scope), {
     generation,
-    count: countOf(input, answered),
+    count,
     settings: input.search ?? DEFAULT_SEARCH,
     arms: (weak) => armsOf(mutators, input, weak),
     seed,
@@ -103,7 +106,8 @@ export function planGeneration(
   });
   const random = { before, after: planned.state };
   const document = make(planned.slots.map(slotDocument));
-  return { document, epoch, migrants: planned.migrants, random, unevolved: false };
+  const growing = count < input.candidates;
+  return { document, epoch, migrants: planned.migrants, random, unevolved: false, growing };
 }
 
 /** Settings of an organization that was started long ago may lack what is new. */

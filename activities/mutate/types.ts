@@ -77,6 +77,8 @@ export interface Plan {
   slots: PlanSlot[];
   /** The first form alone: generation 0 of its configuration. */
   unevolved?: true;
+  /** Fewer candidates than wanted, as little is known yet (`search.growth`). */
+  growing?: true;
   /** The inputs without candidates: enough to run the generation again. */
   inputs?: Ref;
 }

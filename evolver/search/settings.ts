@@ -32,8 +32,8 @@ export interface SearchSettings {
   novelty_tries: number;
   /**
    * A generation has at most so many candidates for each design that came to a verdict before it:
-   * what the first ones teach is worth waiting for. 0: as many as are wanted. Small generations
-   * count as any others for stagnation.
+   * what the first ones teach is worth waiting for. 0: as many as are wanted. A generation that is
+   * held small is no stagnation.
    */
   growth: number;
   /** A candidate surely below this ratio to the incumbent in a quick run is timed no further. */
