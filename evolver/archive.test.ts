@@ -229,6 +229,33 @@ test('an epoch sees its own figures; observations count epochs', (context) => {
   assert.equal(short(archive.ranked({ ...SCOPE, epoch: 2 })), '2/c0');
 });
 
+test('what a module had as a candidate: its newest figure of the present epoch', (context) => {
+  const archive = memory(context);
+  const measure = (number: number, ratio: number | null, epoch: number) => {
+    const id = `acme/gen/${number}`;
+    const began = { id, configuration: CONFIGURATION, parent: null, epoch, startedAtMs: 1 };
+    archive.startGeneration({ ...began, random: seedRandom(id) });
+    archive.recordCandidate(candidate(`${id}/c0`));
+    archive.recordResult(`${id}/c0`, { ratioToBaseline: ratio, module: 'm' });
+  };
+  const known = (module: string, configuration = CONFIGURATION) =>
+    archive.knownRatio('acme', configuration, module);
+  assert.equal(known('m'), null);
+  measure(1, 3, 0);
+  measure(2, 4, 0);
+  measure(3, null, 0);
+  assert.equal(known('m'), 4, 'never timed in the third generation');
+  assert.deepEqual([known('other'), known('m', 'd'.repeat(64))], [null, null]);
+  archive.recordObservation({
+    ...{ id: 'acme/observation/1', org: 'acme', configuration: CONFIGURATION, atMs: 1 },
+    ...{ module: 'm', profile: 'p', messages: 9, distance: 0.5, advantage: null },
+    ...{ verdict: 'moved', reason: null },
+  });
+  assert.equal(known('m'), null, 'the traffic is another');
+  measure(4, 2, 1);
+  assert.equal(known('m'), 2);
+});
+
 test('trials: every use of an arm with what came of it', (context) => {
   const archive = memory(context);
   start(archive, 'acme/gen/1');

@@ -55,9 +55,10 @@ const LINK_FLAGS = [
 ];
 
 /**
- * Of the modules that are linked once. A candidate is linked without: that takes 40 to 60 % of the
- * compiler's time, and what it calls for each message is generic or `#[inline]`, so that it gets
- * its own copy all the same.
+ * Of the modules that are linked once. For a candidate it would be half of the compiler's time, and
+ * give nothing: of what its own way calls for each message, it has a copy all the same, as that is
+ * generic or `#[inline]`. What is made once an instance, and the general way for odd messages, are
+ * in the libraries.
  */
 const MODULE_FLAGS = ['-Clto=fat'];
 
@@ -358,7 +359,7 @@ function placeLibraries(dir, artifacts, toolchain) {
   return { externs, sysroot: toolchain.source === 'debian' ? sysroot : null };
 }
 
-/** The one call that makes a guest of a crate; candidates are built by the same. */
+/** The call that makes a guest of a crate; candidates are built by the same but `MODULE_FLAGS`. */
 async function linkGuest({ toolchain, args, externs }, folder, out) {
   const named = Object.entries(externs).flatMap(([name, file]) => ['--extern', `${name}=${file}`]);
   const remap = `--remap-path-prefix=${folder}=/guest`;

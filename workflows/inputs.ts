@@ -56,6 +56,7 @@ export class Preparation {
       ...{ configuration, inputs: given, ...again },
     });
     const { plan } = inputs;
+    if (plan !== undefined) this.progress.planned(plan);
     if (plan === undefined || (inputs.candidates.length > 0 && from !== 'mutate')) return inputs;
     this.progress.enter('mutate');
     return await this.mutate(plan, inputs);
@@ -84,6 +85,7 @@ export class Preparation {
         ...{ corpus, messages, ...(search && { search }) },
       },
     ]);
+    progress.planned(plan);
     const schema = this.input.schema;
     const { digest } = configuration;
     const made = { schema, configuration: digest, corpus, profile, messages, specialization };
@@ -92,7 +94,6 @@ export class Preparation {
 
   private async mutate(plan: Plan, inputs: GenerationInputs): Promise<GenerationInputs> {
     const { progress } = this;
-    progress.planned(plan);
     if (plan.inputs !== undefined) progress.stored(plan.inputs);
     const { evolver_queue: queue, allowance, answers } = this.input;
     const recorded = answers === 'fresh' ? [] : inputs.candidates;

@@ -9,7 +9,10 @@ export interface Budget {
   generations: number;
   /** Seconds at most, from the first generation on. */
   seconds: number;
-  /** Generations in a row without a promotion, after the first promotion. */
+  /**
+   * Generations in a row without a promotion, after the first promotion. Those that `search.growth`
+   * held small do not count.
+   */
   stagnation: number;
   /**
    * Ends as soon as a promoted module reaches this ratio to the baseline (training); null = none.

@@ -173,10 +173,14 @@ test('generation 0 counts neither as a generation nor as stagnation', () => {
 
 test('a generation that was held small is no stagnation, but counts as a generation', () => {
   const first = ended(begun(evolving()), 'promoted');
-  const growing = ended(begun(first), 'no-improvement', { growing: true });
+  const growing = ended(begun(first), 'no-improvement', {
+    ...{ growing: true, candidates: [{ state: 'rejected', gate: 'benchmark' } as never] },
+  });
   assert.deepEqual([growing.used.generations, growing.used.stagnation], [2, 0]);
   const whole = ended(begun(growing), 'no-improvement');
   assert.deepEqual([whole.used.generations, whole.used.stagnation], [3, 1]);
+  const empty = ended(begun(growing), 'no-candidate', { growing: true, candidates: [] });
+  assert.equal(empty.used.stagnation, 1, 'nothing was found');
 });
 
 test('too little held-back traffic asks for more, within what can be captured', () => {

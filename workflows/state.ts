@@ -305,8 +305,9 @@ function count(state: OrganizationState, result: GenerationResult, fresh: boolea
   const failed = result.outcome === 'failed';
   // The first form says how good the specialisation is, not how the search goes.
   const free = result.outcome === 'cancelled' || result.unevolved === true;
-  // Nor do a few candidates that were to teach what to look for.
-  const telling = state.used.promoted && !free && result.growing !== true;
+  // Nor do a few candidates that were to teach what to look for; none at all teach nothing.
+  const small = result.growing === true && result.candidates.length > 0;
+  const telling = state.used.promoted && !free && !small;
   return {
     ...state,
     failures: failed ? state.failures + 1 : 0,

@@ -106,7 +106,7 @@ export function planGeneration(
   });
   const random = { before, after: planned.state };
   const document = make(planned.slots.map(slotDocument));
-  const growing = count < input.candidates;
+  const growing = count < input.candidates && answered < KNOWN_MAX;
   return { document, epoch, migrants: planned.migrants, random, unevolved: false, growing };
 }
 

@@ -335,7 +335,7 @@ for (const [name, { from, answers, planned, calls, recorded }] of Object.entries
       ...{ org: 'again', generation: 1, rerun: 0, configuration: configuration() },
       inputs: ref('inputs'),
     });
-    const plan = { plan: ref('plan'), slots };
+    const plan = { plan: ref('plan'), slots, growing: true as const };
     const order: string[] = [];
     const tell = <Given, Reply>(stage: string, act: (given: Given) => Reply) => {
       return (given: Given) => {
@@ -362,6 +362,7 @@ for (const [name, { from, answers, planned, calls, recorded }] of Object.entries
     );
     assert.equal(result.outcome, 'promoted', result.detail ?? '');
     assert.equal(order.join(' '), calls);
+    assert.equal(result.growing, true, 'as the plan says');
     const [mutate] = (fake.inputs.mutate ?? []) as { answers?: string; recorded?: object }[];
     assert.equal(mutate?.answers, answers);
     const told = from === 'mutate' && answers === undefined;

@@ -9,7 +9,6 @@ use ratchet_codec::payload::Strings;
 pub trait Recognise {
     /// For each string of a message the number of the literal that it is plus 1, or 0, behind what
     /// `found` holds already.
-    #[inline]
     fn recognise(&self, strings: &Strings<'_>, found: &mut Vec<u32>);
 }
 

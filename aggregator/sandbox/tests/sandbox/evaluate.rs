@@ -141,6 +141,20 @@ fn candidates_that_keep_state_fail() {
 }
 
 #[test]
+fn every_message_is_the_first_of_an_instance_once() {
+    // Wrong on one message, and only where that is the first one.
+    for at in [4, 9, 14, 19] {
+        let message = validate(&messages()[at]).expect("a valid message");
+        let first = format!(
+            "(if (i32.and (i32.eq (global.get $calls) (i32.const 1))
+                          (i32.eq (local.get $len) (i32.const {}))) (then {FLIP}))",
+            message.len
+        );
+        check(&tampered("", &first), "unstable", "on a fresh instance");
+    }
+}
+
+#[test]
 fn what_is_not_admitted_fails() {
     check(b"rubbish", "not admitted", "not a component");
     check(BASELINE, "not admitted", "not a component");
