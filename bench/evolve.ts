@@ -33,8 +33,9 @@ An evaluation is a candidate that was built and, unless a gate refused it or its
 already, measured. The first form of a module, which specialisation makes, is none. A candidate
 becomes the best when it is surely faster than the best so far and, timed beside it once more on
 messages that were kept apart, is faster there; until there is one the baseline serves, and 1
-stands. In the end all that were best at some time, of all arms, are timed in one race on messages
-that none was chosen by: the curves are made of these ratios.
+stands. At its end the six with the highest figures run against it once more, longer, and a search
+gives the fastest. Then all that were best at some time, of all arms, are timed in one race on
+messages that none was chosen by: the curves are made of these ratios.
 
   --json             the last line of standard output is one JSON object with the metrics
   --cases LIST       of ${CASES.join(', ')}; default all

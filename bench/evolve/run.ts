@@ -29,6 +29,7 @@ import { type Arm, BATCH, planOf, type Relative } from './arms.ts';
 import type { Builder, Built } from './builder.ts';
 import type { BenchDeps } from './deps.ts';
 import { EVERY_TIME } from './deps.ts';
+import { runFinals } from './finals.ts';
 import type { Best, Measured, Measurer } from './measurer.ts';
 import type { Subject } from './subject.ts';
 
@@ -53,7 +54,7 @@ export interface Step {
 }
 
 export interface Finished {
-  /** One a generation; the first is the first form, before any evaluation. */
+  /** One a generation, then the finals'; the first is the first form, before any evaluation. */
   steps: Step[];
   /** Candidates that came to nothing, by gate and verdict. */
   rejected: Record<string, number>;
@@ -121,12 +122,29 @@ class Search {
       steps.push(step);
       progress(step, work);
     }
+    steps.push(...(await this.#finals(done)));
     return { steps, rejected: this.#rejected };
   }
 
+  /** None of the fleet: a race is about one organization. */
+  async #finals(evaluations: number): Promise<Step[]> {
+    const { subject } = this.#request;
+    if (isFleet(subject.name)) return [];
+    const configuration = subject.configuration.digest;
+    const all = { configuration, epoch: 0, before: Number.MAX_SAFE_INTEGER };
+    const ranked = this.#archive.ranked({ org: this.#org(), ...all });
+    const winner = await runFinals(this.#tools.measurer, subject, ranked, this.#best);
+    return winner === null ? [] : [{ evaluations, ...winner }];
+  }
+
+  #org(): string {
+    const { subject, arm } = this.#request;
+    return isFleet(subject.name) ? FLEET : `${subject.name}-${arm}`;
+  }
+
   async #generation(number: number, count: number): Promise<{ fresh: number; candidates: number }> {
-    const { subject, arm, seed } = this.#request;
-    const org = isFleet(subject.name) ? FLEET : `${subject.name}-${arm}`;
+    const { subject, seed } = this.#request;
+    const org = this.#org();
     // Names and numbers decide what is drawn.
     const generation = (seed - 1) * GENERATIONS_MAX + number;
     const key: GenerationKey = { org, generation, rerun: 0 };
