@@ -37,7 +37,8 @@ export const QUICK_EVOLUTION = {
   candidates: 3,
   benchmark_seconds: 2,
   training_min: 24,
-  held_back_min: 24,
+  // What the shadow asks for: an earlier candidate would be refused for want of them.
+  held_back_min: 64,
   capture_poll_ms: 500,
   capture_poll_ms_max: 2_000,
   budget: { generations: 16, seconds: 600, stagnation: 1 },
