@@ -55,7 +55,7 @@ const LINK_FLAGS = [
 ];
 
 /**
- * Of the modules that are linked once. For a candidate it would be half of the compiler's time, and
+ * Of the modules that are linked once. For a candidate it would be a third to half of the time, and
  * give nothing: of what its own way calls for each message, it has a copy all the same, as that is
  * generic or `#[inline]`. What is made once an instance, and the general way for odd messages, are
  * in the libraries.
