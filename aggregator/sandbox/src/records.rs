@@ -83,12 +83,19 @@ impl Checker {
         // What is left of the last message is overwritten: blanking it would cost as much again.
         out.resize(records, BLANK);
         let (bytes, _) = bytes.as_chunks();
-        if self.begin_stamps(header) {
-            self.decode::<true>(bytes, header, out)
-        } else {
-            self.decode::<false>(bytes, header, out)?;
-            unique_by_order(out)
+        match (self.begin_stamps(header), self.is_single()) {
+            (true, true) => self.decode::<true, true>(bytes, header, out),
+            (true, false) => self.decode::<true, false>(bytes, header, out),
+            (false, _) => {
+                self.decode::<false, false>(bytes, header, out)?;
+                unique_by_order(out)
+            }
         }
+    }
+
+    /// Whether the message lies within one window of every rule, as most do.
+    fn is_single(&self) -> bool {
+        self.spans.iter().all(|&span| span == 1)
     }
 
     /// Whether the message is small enough for stamps, which are then ready.
@@ -115,8 +122,9 @@ impl Checker {
         u64::from(self.spans.iter().copied().max().unwrap_or(0))
     }
 
-    /// One pass with one branch a record, because some messages have thousands of them.
-    fn decode<const STAMPED: bool>(
+    /// One pass with one branch a record, because some messages have thousands of them. `SINGLE`:
+    /// what `is_single` says.
+    fn decode<const STAMPED: bool, const SINGLE: bool>(
         &mut self,
         bytes: &[[u8; RECORD_BYTES]],
         header: &Header,
@@ -128,19 +136,22 @@ impl Checker {
         let (stamps, current) = (&mut self.stamps[..], self.stamp);
         for (at, (bytes, out)) in bytes.iter().zip(out).enumerate() {
             let record = decode(bytes);
-            let length = length_of
-                .get(record.rule as usize)
-                .copied()
-                .unwrap_or(u32::MAX);
-            let windows = spans.get(length as usize).copied().unwrap_or(0);
+            let rule = record.rule as usize;
+            let windows = if SINGLE {
+                u32::from(rule < length_of.len())
+            } else {
+                let length = length_of.get(rule).copied().unwrap_or(u32::MAX);
+                spans.get(length as usize).copied().unwrap_or(0)
+            };
             let mut good = (record.window < windows)
                 & (record.set < header.sets)
                 & (record.count.wrapping_sub(1) < header.points);
             if STAMPED {
-                let place = record.rule as usize * sets + record.set as usize;
-                let place = place
-                    .wrapping_mul(widest)
-                    .wrapping_add(record.window as usize);
+                let mut place = rule * sets + record.set as usize;
+                if !SINGLE {
+                    place = place.wrapping_mul(widest);
+                    place = place.wrapping_add(record.window as usize);
+                }
                 match stamps.get_mut(place) {
                     Some(stamp) if good => {
                         good = *stamp != current;
