@@ -185,8 +185,10 @@ test('parents are the correct and timed ones, best first, a source once', (conte
   const refuse = (id: string, gate: string, verdict = 'refused') =>
     archive.recordVerdict(id, { gate, passed: false, verdict, atMs: 9 });
   refuse('acme/gen/1/c2', 'shadow');
-  // Too slow to be promoted is no reason not to be a parent, nor is a fault of the machine.
+  // Too slow to be promoted is no reason not to be a parent, nor is a fault of the machine, or too
+  // little traffic to compare on.
   refuse('acme/gen/1/c0', 'benchmark');
+  refuse('acme/gen/1/c0', 'shadow', 'insufficient');
   refuse('acme/gen/1/c3', 'build', 'fault');
   archive.recordCandidate(candidate('acme/gen/2/c1', { source: 'source of acme/gen/2/c0' }));
   archive.recordResult('acme/gen/2/c1', { ratioToBaseline: 1.9 });
@@ -266,6 +268,7 @@ test('trials: every use of an arm with what came of it', (context) => {
   archive.recordResult('acme/gen/1/c1', { ratioToBaseline: 3 });
   const wrong = { gate: 'shadow', passed: false, verdict: 'fail', atMs: 1 };
   archive.recordVerdict('acme/gen/1/c1', wrong);
+  archive.recordVerdict('acme/gen/1/c0', { ...wrong, verdict: 'insufficient' });
   archive.recordCandidate(candidate('acme/gen/1/c2'));
   const none = { generation: 'acme/gen/1', mutator: 'llm', stage: 'mutate', outcome: 'none' };
   archive.recordAttempt({ id: 'acme/gen/1/c3/a1', ...none, arm: 'rlm/x', costUsd: 1, atMs: 1 });

@@ -26,6 +26,8 @@ const TRIALS_MAX = 1_024;
  * not wanted.
  */
 const HARMLESS = "('benchmark', 'promotion', 'signature', 'replay')";
+/** What a gate says of the machine, another candidate or the traffic: nobody is wrong by it. */
+const UNDECIDED = "('fault', 'duplicate', 'insufficient')";
 
 const SCOPE = `g.org = @org AND g.configuration = @configuration AND g.epoch = @epoch
   AND g.number < @before`;
@@ -45,7 +47,7 @@ export function ranked(database: Database, scope: Scope, limit = POPULATION_MAX)
        AND NOT EXISTS (SELECT 1 FROM verdicts v JOIN candidates w ON w.id = v.candidate
          WHERE w.org = c.org AND w.configuration = c.configuration AND w.source = c.source
          AND NOT v.passed AND v.gate NOT IN ${HARMLESS}
-         AND v.verdict NOT IN ('fault', 'duplicate'))
+         AND v.verdict NOT IN ${UNDECIDED})
        ORDER BY c.ratio_to_baseline DESC, g.number, g.rerun, c.slot LIMIT @limit`,
     )
     .all({ ...scope, limit });
@@ -69,7 +71,8 @@ export function trials(database: Database, scope: Scope): TrialRow[] {
     .prepare(
       `SELECT c.arm AS arm, g.number AS generation, c.cost_usd AS usd,
          CASE WHEN EXISTS (SELECT 1 FROM verdicts v WHERE v.candidate = c.id AND NOT v.passed
-           AND v.gate NOT IN ${HARMLESS}) THEN NULL ELSE c.ratio_to_baseline END AS ratio,
+             AND v.gate NOT IN ${HARMLESS} AND v.verdict <> 'insufficient')
+           THEN NULL ELSE c.ratio_to_baseline END AS ratio,
          p.ratio_to_baseline AS parentRatio
        FROM candidates c JOIN generations g ON g.id = c.generation
        LEFT JOIN candidates p ON p.id = c.parent
