@@ -49,7 +49,7 @@ messages that none was chosen by: the curves are made of these ratios.
                      on from there; default .ratchet/bench-evolve
   --help             this text
 
-All of it takes about an hour and a half on two cores, a third of that with --seeds 1.
+All of it takes an hour and a half to two hours on two cores, a third of that with --seeds 1.
 
 Metrics: builtin_a, builtin_b, builtin_c, the ratio to guest/baseline of what the search takes for
 the best after all evaluations, median of the seeds; builtin_mixed, the same of the geometric mean

@@ -44,6 +44,8 @@ const paceSchema = z.object({ candidates: z.number(), ms: z.number() });
 const SECONDS: Readonly<Record<Arm, number>> = { search: 2, independent: 2, sequential: 4 };
 const BUILD_SECONDS = 1;
 const MEMBER_SECONDS = 0.8;
+/** A race of several modules, with what comes before it is timed. */
+const RACE_SECONDS = 18;
 /** Between seeds of traffic that modules are chosen by and of that which they are told by. */
 const UNMET = 1_000;
 
@@ -66,7 +68,10 @@ export function minutesOf({ jobs, evaluations, organizations }: Omit<Schedule, '
     // One search for all of them: they share what is built, and each is measured.
     const each = (arm: Arm) =>
       name === 'fleet' ? BUILD_SECONDS / searched + MEMBER_SECONDS : SECONDS[arm];
-    return arms.map((arm) => searched * budgetOf(name, evaluations) * each(arm));
+    // One at the end of each search, and one of all arms; a fleet module only where it is told.
+    const races = name === 'fleet' ? TOLD.length : searched * (arms.length + 1);
+    const searches = arms.map((arm) => searched * budgetOf(name, evaluations) * each(arm));
+    return [...searches, races * RACE_SECONDS];
   });
   return Math.ceil(seconds.reduce((sum, each) => sum + each, 0) / 60);
 }
