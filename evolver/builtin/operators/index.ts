@@ -1,5 +1,6 @@
 /** The grammar: every operator, in the order in which a genome lists them. */
 import type { Operator } from '../operator.ts';
+import { calls } from './calls.ts';
 import { cells } from './cells.ts';
 import { columns } from './columns.ts';
 import { compare } from './compare.ts';
@@ -9,10 +10,13 @@ import { extremes } from './extremes.ts';
 import { group } from './group.ts';
 import { known } from './known.ts';
 import { literals } from './literals.ts';
+import { lone } from './lone.ts';
 import { match } from './match.ts';
 import { memo } from './memo.ts';
 import { order } from './order.ts';
 import { pull } from './pull.ts';
+import { split } from './split.ts';
+import { subsets } from './subsets.ts';
 import { unroll } from './unroll.ts';
 import { windows } from './windows.ts';
 
@@ -31,5 +35,9 @@ export const OPERATORS: readonly Operator[] = [
   cells,
   extremes,
   emit,
+  split,
+  subsets,
+  lone,
+  calls,
   unroll,
 ];

@@ -44,6 +44,12 @@ impl Records {
         });
     }
 
+    /// Adds as many as the iterator has; where it tells how many these are, room is made once.
+    #[inline(always)]
+    pub fn extend(&mut self, records: impl Iterator<Item = Record>) {
+        self.0.extend(records);
+    }
+
     /// Makes room for `n` more.
     #[inline]
     pub fn reserve(&mut self, n: usize) {
