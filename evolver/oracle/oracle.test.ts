@@ -26,7 +26,7 @@ const MESSAGES = 60;
 /** Random genomes a configuration, beside those that cover every choice. */
 const DRAWS = 3;
 /** Every choice of every operator. */
-const CHOICES = 39;
+const CHOICES = 47;
 
 function profileOf(configuration: Configuration, source: Random) {
   const keys = tabulate(configuration.rules).keys.map((key) => ({
