@@ -7,6 +7,8 @@ use std::sync::Arc;
 use ratchet_codec::payload::{MAX_KEYS, MAX_STRING_LEN};
 use xxhash_rust::xxh3::xxh3_128_with_secret;
 
+use super::columns::Facts;
+use super::templates::Templates;
 use super::texts::{Numbers, Texts, NUMBER_BYTES};
 
 const SECRET_BYTES: usize = 192;
@@ -43,6 +45,14 @@ pub struct Series {
     /// Bytes of its metric, keys and values.
     pub text_bytes: u32,
     values: u32,
+    /// What it is recognised by: its labels as they were sent.
+    labels: Labels,
+}
+
+#[derive(Clone, Copy)]
+struct Labels {
+    fingerprint: u128,
+    length: u32,
 }
 
 #[derive(Default)]
@@ -60,6 +70,7 @@ pub struct Catalog {
     key_lists: Vec<Box<[u32]>>,
     /// Keys of all lists.
     listed_keys: usize,
+    templates: Templates,
 }
 
 impl Catalog {
@@ -77,7 +88,7 @@ impl Catalog {
         let numbers = self.labels.len() + self.sets.len() + self.key_lists.len();
         let lists = self.listed_keys * size_of::<u32>() + size_of_val(&*self.key_lists);
         let series = size_of_val(&*self.series) + size_of_val(&*self.values);
-        self.texts.bytes() + numbers * NUMBER_BYTES + lists + series
+        self.texts.bytes() + numbers * NUMBER_BYTES + lists + series + self.templates.bytes()
     }
 
     pub fn set_bytes_max(&mut self, bytes_max: usize) {
@@ -105,6 +116,15 @@ impl Catalog {
         &self.key_lists
     }
 
+    pub fn templates(&self) -> &Templates {
+        &self.templates
+    }
+
+    /// Takes note of a message that was made of these series.
+    pub fn note(&mut self, series: &[u32], facts: &Facts, message: &[u8]) {
+        self.templates.note(series, facts, message, self.bytes_max);
+    }
+
     pub fn series(&self, number: u32) -> (&Series, &[u32]) {
         let series = &self.series[number as usize];
         let values = &self.values[series.values as usize..];
@@ -116,14 +136,25 @@ impl Catalog {
     pub fn find(&self, labels: &[u8]) -> Result<u32, Unknown> {
         let fingerprint = self.secret.fingerprint(labels);
         let found = self.labels.get(&fingerprint).copied();
-        found.ok_or(Unknown { fingerprint })
+        let length = labels.len() as u32;
+        found.ok_or(Unknown(Labels { fingerprint, length }))
+    }
+
+    /// How long the labels of a series are, if they are what the bytes begin with.
+    pub fn begins_with(&self, bytes: &[u8], series: u32) -> Option<usize> {
+        let Labels {
+            fingerprint,
+            length,
+        } = self.series[series as usize].labels;
+        let labels = bytes.get(..length as usize)?;
+        (self.secret.fingerprint(labels) == fingerprint).then_some(labels.len())
     }
 
     /// Takes a series in. `None` if it is irregular, so that it takes the usual way and is refused
     /// or mended there, or if there is no room.
     pub fn add(
         &mut self,
-        Unknown { fingerprint }: Unknown,
+        Unknown(labels): Unknown,
         metric: &[u8],
         tags: &[(&[u8], &[u8])],
     ) -> Option<u32> {
@@ -150,10 +181,11 @@ impl Catalog {
             set,
             text_bytes: text_bytes as u32,
             values: values as u32,
+            labels,
         };
         let number = self.series.len() as u32;
         self.series.push(series);
-        self.labels.insert(fingerprint, number);
+        self.labels.insert(labels.fingerprint, number);
         Some(number)
     }
 
@@ -190,9 +222,7 @@ impl Catalog {
 }
 
 /// Labels that are not in the catalog.
-pub struct Unknown {
-    fingerprint: u128,
-}
+pub struct Unknown(Labels);
 
 /// Whether the codec's builder takes these texts as they are.
 fn is_regular(metric: &[u8], tags: &[(&[u8], &[u8])]) -> bool {

@@ -5,6 +5,7 @@ use ratchet_codec::payload::{FIXED_COLUMNS, HEADER_LEN, MAGIC, SPARSE, TAIL_LEN}
 use ratchet_codec::{streamvbyte, zigzag};
 
 /// Counts and times of a message.
+#[derive(Clone, Copy)]
 pub struct Facts {
     pub strings: usize,
     pub keys: usize,
@@ -23,8 +24,69 @@ pub struct Writer {
 
 /// The column of key ids: what a guest reads first ends with it.
 const KEY_IDS: usize = 2;
+/// The column of times; values and counts follow, and then the keys' own columns.
+const TIMES: usize = 5;
+
+/// A message without its times and values, cut where they were.
+pub struct Cut {
+    before: Box<[u8]>,
+    after: Box<[u8]>,
+    /// Where the columns after them began.
+    after_from: usize,
+    prefix: usize,
+    keys: usize,
+}
+
+impl Cut {
+    /// Of a message that a [`Writer`] made.
+    pub fn of(message: &[u8]) -> Self {
+        let word = |at: usize| {
+            let bytes = message[at..].first_chunk().copied();
+            u32::from_le_bytes(bytes.unwrap_or_default()) as usize
+        };
+        let (end, keys) = (message.len() - TAIL_LEN, word(16));
+        let begin = |column: usize| word(HEADER_LEN + 8 * column);
+        let after_from = if keys > 0 { begin(FIXED_COLUMNS) } else { end };
+        Self {
+            before: message[..begin(TIMES)].into(),
+            after: message[after_from..end].into(),
+            after_from,
+            prefix: word(8),
+            keys,
+        }
+    }
+
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>() + self.before.len() + self.after.len()
+    }
+}
 
 impl Writer {
+    /// One that goes on with times.
+    pub fn resume(cut: &Cut, points: usize) -> Self {
+        // A time takes four bytes at most and a bit of control, a value eight.
+        let room = cut.before.len() + cut.after.len() + 13 * points + 64;
+        let mut out = Vec::with_capacity(room);
+        out.extend_from_slice(&cut.before);
+        Self {
+            out,
+            column: TIMES,
+            prefix: cut.prefix,
+        }
+    }
+
+    /// The columns behind counts, from where they were to where they are now.
+    pub fn rest(&mut self, cut: &Cut) {
+        let columns = HEADER_LEN + 8 * self.column..HEADER_LEN + 8 * (FIXED_COLUMNS + cut.keys);
+        let (from, to) = (cut.after_from as u32, self.out.len() as u32);
+        for entry in self.out[columns].chunks_exact_mut(8) {
+            if let Some(begin) = entry.first_chunk_mut() {
+                *begin = (u32::from_le_bytes(*begin) - from + to).to_le_bytes();
+            }
+        }
+        self.out.extend_from_slice(&cut.after);
+    }
+
     pub fn new(keys: usize, capacity: usize) -> Self {
         let mut out = Vec::with_capacity(capacity);
         out.resize(HEADER_LEN + 8 * (FIXED_COLUMNS + keys), 0);

@@ -1,5 +1,7 @@
 //! Messages of series by number.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use ratchet_codec::payload::{
     FIXED_COLUMNS, HEADER_LEN, MAX_KEYS, MAX_LEN, MAX_POINTS, MAX_SETS, MAX_SPAN, MAX_STRINGS,
@@ -8,6 +10,7 @@ use ratchet_codec::payload::{
 
 use super::catalog::{Catalog, Series};
 use super::columns::{Facts, Writer};
+use super::templates::Template;
 
 /// Why a point is not taken. The message is as it was before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +32,11 @@ struct Mark {
 #[derive(Default)]
 pub struct Composer {
     stamp: u32,
+    /// The series so far, point by point.
+    series: Vec<u32>,
+    /// What the message is like, as long as its series are those of another one before: nothing of
+    /// what follows up to `set_ids` is made then.
+    template: Option<Arc<Template>>,
     /// By text: its number among the strings, and its column if it is a key.
     strings: Vec<Mark>,
     columns_of: Vec<Mark>,
@@ -62,6 +70,8 @@ impl Composer {
             self.lists.clear();
             self.stamp = 1;
         }
+        self.series.clear();
+        self.template = None;
         self.list_columns.clear();
         self.lengths.clear();
         self.text.clear();
@@ -77,6 +87,12 @@ impl Composer {
         self.times.is_empty()
     }
 
+    /// The series that comes next if the message is as one before.
+    pub fn expected(&self) -> Option<u32> {
+        let template = self.template.as_ref()?;
+        template.series.get(self.series.len()).copied()
+    }
+
     pub fn point(
         &mut self,
         catalog: &Catalog,
@@ -84,24 +100,57 @@ impl Composer {
         ts: i64,
         value: f64,
     ) -> Result<(), Misfit> {
-        let (series, values) = catalog.series(series);
         let first = self.is_empty();
         let min_ts = if first { ts } else { self.min_ts.min(ts) };
         let max_ts = if first { ts } else { self.max_ts.max(ts) };
         if !(0..=MAX_TIMESTAMP).contains(&ts) || max_ts - min_ts > MAX_SPAN {
             return Err(Misfit::Time);
         }
-        self.check_room(catalog, series, values.len())?;
-        let set = self.set(catalog, series, values);
+        if first {
+            self.template = catalog.templates().find(series);
+        }
+        // What fitted into that message fits into this one.
+        if self.expected() != Some(series) {
+            self.leave_template(catalog);
+            self.check_room(catalog, series)?;
+            self.place(catalog, series);
+        }
         (self.min_ts, self.max_ts) = (min_ts, max_ts);
-        self.set_ids.push(set);
+        self.series.push(series);
         self.times.push(ts);
         self.values.push(value.to_bits());
         Ok(())
     }
 
     /// The message of the points so far.
-    pub fn finish(&mut self, catalog: &Catalog) -> Bytes {
+    pub fn finish(&mut self, catalog: &mut Catalog) -> Bytes {
+        if let Some(template) = self.template.take() {
+            if template.series.len() == self.series.len() {
+                return self.finish_like(&template);
+            }
+            self.template = Some(template);
+            self.leave_template(catalog);
+        }
+        let (facts, message) = self.finish_new(catalog);
+        catalog.note(&self.series, &facts, &message);
+        message.into()
+    }
+
+    fn finish_like(&mut self, template: &Template) -> Bytes {
+        let mut writer = Writer::resume(&template.cut, self.times.len());
+        writer.times(self.min_ts, &self.times, &mut self.scratch);
+        writer.words(&self.values);
+        writer.run(&[]);
+        writer.rest(&template.cut);
+        let facts = Facts {
+            min_ts: self.min_ts,
+            max_ts: self.max_ts,
+            ..template.facts
+        };
+        writer.finish(&facts).into()
+    }
+
+    fn finish_new(&mut self, catalog: &Catalog) -> (Facts, Vec<u8>) {
         let sets = self.metrics.len();
         let mut order: Vec<usize> = (0..self.keys.len()).collect();
         order.sort_unstable_by_key(|column| catalog.texts().get(self.keys[*column]));
@@ -132,12 +181,31 @@ impl Composer {
             min_ts: self.min_ts,
             max_ts: self.max_ts,
         };
-        writer.finish(&facts).into()
+        let message = writer.finish(&facts);
+        (facts, message)
+    }
+
+    /// Makes what was not made while the message was as another one.
+    fn leave_template(&mut self, catalog: &Catalog) {
+        if self.template.take().is_none() {
+            return;
+        }
+        for at in 0..self.series.len() {
+            self.place(catalog, self.series[at]);
+        }
+    }
+
+    fn place(&mut self, catalog: &Catalog, series: u32) {
+        let (series, values) = catalog.series(series);
+        let set = self.set(catalog, series, values);
+        self.set_ids.push(set);
     }
 
     /// The builder's own rule of what fits, so that messages end where its messages do: all that
     /// could be new is taken as new.
-    fn check_room(&self, catalog: &Catalog, series: &Series, tags: usize) -> Result<(), Misfit> {
+    fn check_room(&self, catalog: &Catalog, series: u32) -> Result<(), Misfit> {
+        let (series, values) = catalog.series(series);
+        let tags = values.len();
         let strings = self.lengths.len() + 1 + 2 * tags;
         let sets = self.metrics.len() + 1;
         let points = self.times.len() + 1;

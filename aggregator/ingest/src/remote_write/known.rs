@@ -67,16 +67,9 @@ struct Request<'a> {
 
 impl Request<'_> {
     fn series(&mut self, bytes: &[u8]) -> Option<()> {
-        let (labels, rest) = bytes.split_at(labels_end(bytes)?);
-        let series = match self.catalog.find(labels) {
-            Ok(series) => series,
-            Err(unknown) => {
-                let (metric, tags) = parse(labels).ok()??;
-                if tags.len() > self.tags_max {
-                    return None;
-                }
-                self.catalog.add(unknown, metric, &tags)?
-            }
+        let (series, rest) = match self.expected(bytes) {
+            Some(expected) => expected,
+            None => self.search(bytes)?,
         };
         let mut reader = Reader::new(rest);
         while let Some((field, value)) = reader.field().ok()? {
@@ -92,6 +85,30 @@ impl Request<'_> {
             }
         }
         Some(())
+    }
+
+    /// The series that comes next if the request is as one before, if it does; and what follows.
+    fn expected<'b>(&self, bytes: &'b [u8]) -> Option<(u32, &'b [u8])> {
+        let series = self.composer.expected()?;
+        let (_, rest) = bytes.split_at(self.catalog.begins_with(bytes, series)?);
+        // Otherwise these are the labels of another one, and more.
+        (rest.first() != Some(&LABELS)).then_some((series, rest))
+    }
+
+    /// Whatever series it is, new or known, and what follows its labels.
+    fn search<'b>(&mut self, bytes: &'b [u8]) -> Option<(u32, &'b [u8])> {
+        let (labels, rest) = bytes.split_at(labels_end(bytes)?);
+        let series = match self.catalog.find(labels) {
+            Ok(series) => series,
+            Err(unknown) => {
+                let (metric, tags) = parse(labels).ok()??;
+                if tags.len() > self.tags_max {
+                    return None;
+                }
+                self.catalog.add(unknown, metric, &tags)?
+            }
+        };
+        Some((series, rest))
     }
 
     fn point(&mut self, series: u32, sample: super::Sample) -> Option<()> {

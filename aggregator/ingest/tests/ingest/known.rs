@@ -122,6 +122,52 @@ fn requests_become_the_same_bytes_as_without_memory() {
     }
 }
 
+/// The same list as it comes at other times: with other values, and now and then a little shorter
+/// or longer, with a series in the place of another, or with one that has nothing to say.
+fn again(list: &[v1::TimeSeries], time: u64, numbers: &mut Numbers) -> Vec<v1::TimeSeries> {
+    let mut list = list.to_vec();
+    let samples = list.iter_mut().flat_map(|series| &mut series.samples);
+    for sample in samples {
+        sample.timestamp = TS - numbers.below(40_000) as i64;
+        sample.value = numbers.below(1_000) as f64;
+    }
+    let at = numbers.below(list.len() as u64) as usize;
+    match time {
+        3 => list.truncate(at),
+        4 => list.push(random_series(numbers)),
+        5 => list[at] = random_series(numbers),
+        6 => list.swap(0, at),
+        7 => list[at]
+            .samples
+            .iter_mut()
+            .for_each(|sample| sample.value = f64::from_bits(STALE)),
+        _ => {}
+    }
+    list
+}
+
+#[test]
+fn messages_that_come_again_are_the_same_bytes_as_without_memory() {
+    let mut numbers = Numbers(11);
+    for room in [ROOM, 64 * 1024] {
+        let mut memory = Memory::new(room);
+        for round in 0..40 {
+            let count = if round % 20 == 19 { 6_000 } else { 30 };
+            let list: Vec<_> = (0..count).map(|_| random_series(&mut numbers)).collect();
+            for time in 0..10 {
+                let body = request_v1(again(&list, time, &mut numbers));
+                let known = memory.decode(&body, &wide());
+                if room < ROOM && known.is_none() {
+                    memory.catalog.clear();
+                    continue;
+                }
+                let expected = usual(&body, &wide());
+                assert!(known == Some(expected), "round {round}, time {time}");
+            }
+        }
+    }
+}
+
 #[test]
 fn messages_end_where_those_of_the_builder_do() {
     let tags: Vec<String> = (0..12).map(|n| format!("tag_{n}")).collect();
