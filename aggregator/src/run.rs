@@ -229,6 +229,7 @@ impl Prepared {
         let rate = Rate {
             one_in: settings.capture_one_in,
             per_second: settings.capture_per_second,
+            refresh_per_second: settings.capture_refresh_per_second,
         };
         let (capture, samples) = Capture::new(split_key, rate, metrics.clone());
         let shared = Arc::new(Shared {

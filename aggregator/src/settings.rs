@@ -116,6 +116,9 @@ pub struct RunSettings {
     /// Captured messages of an organization per second, at most.
     #[arg(long, env = "RATCHET_CAPTURE_PER_SECOND", default_value_t = 20)]
     pub capture_per_second: u32,
+    /// The same once 128 messages for each purpose are held: enough to keep them fresh.
+    #[arg(long, env = "RATCHET_CAPTURE_REFRESH_PER_SECOND", default_value_t = 2)]
+    pub capture_refresh_per_second: u32,
     #[command(flatten)]
     pub ingest: IngestSettings,
 }

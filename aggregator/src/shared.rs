@@ -72,6 +72,7 @@ pub mod tests {
         let rate = Rate {
             one_in: 2,
             per_second: 1,
+            refresh_per_second: 1,
         };
         let key = SplitKey::new(&[7; 32]).unwrap();
         let bounds = Bounds {

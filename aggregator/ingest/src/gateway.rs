@@ -28,7 +28,7 @@ use crate::trace::traceparent;
 use crate::wire::Malformed;
 
 /// Bodies larger than this are decoded where they hold up nobody else.
-const LARGE: usize = 256 * 1024;
+const LARGE: usize = 1024 * 1024;
 /// What points and messages take, as a multiple of the bytes that they are made from.
 const GROWTH: usize = 4;
 

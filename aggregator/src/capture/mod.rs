@@ -3,6 +3,7 @@
 //! The serving thread only decides and hands over; what does not fit the queue is dropped and
 //! counted. Training copies lose the points of held-back series.
 
+mod plenty;
 mod publish;
 mod redact;
 mod split;
@@ -14,6 +15,7 @@ use tokio::sync::mpsc;
 
 use crate::identity::Org;
 use crate::metrics::Metrics;
+use plenty::Plenty;
 pub use publish::run;
 pub use redact::{RedactError, Redactor};
 pub use split::{Destination, SplitKey, SplitKeyError, HELD_BACK_SERIES};
@@ -35,6 +37,8 @@ pub struct Sample {
 pub struct Rate {
     pub one_in: u32,
     pub per_second: u32,
+    /// Where plenty is held already: what is held stays fresh, at little cost.
+    pub refresh_per_second: u32,
 }
 
 /// What one organization has used of the current second.
@@ -60,6 +64,7 @@ impl Budget {
 pub struct Capture {
     key: SplitKey,
     rate: Rate,
+    plenty: Plenty,
     queue: mpsc::Sender<Sample>,
     metrics: Metrics,
 }
@@ -68,6 +73,7 @@ pub struct Capture {
 pub struct SampleQueue {
     samples: mpsc::Receiver<Sample>,
     key: SplitKey,
+    plenty: Plenty,
     metrics: Metrics,
 }
 
@@ -84,15 +90,18 @@ pub struct Offer<'a> {
 impl Capture {
     pub fn new(key: SplitKey, rate: Rate, metrics: Metrics) -> (Self, SampleQueue) {
         let (queue, samples) = mpsc::channel(QUEUE_MAX);
+        let plenty = Plenty::default();
         let receiver = SampleQueue {
             samples,
             key: key.clone(),
+            plenty: plenty.clone(),
             metrics: metrics.clone(),
         };
         (
             Self {
                 key,
                 rate,
+                plenty,
                 queue,
                 metrics,
             },
@@ -105,7 +114,13 @@ impl Capture {
             .key
             .destination(offer.org, offer.sequence, self.rate.one_in);
         let Some(destination) = chosen else { return };
-        if !budget.take(offer.received_ms, self.rate.per_second) {
+        let is_plenty = self.plenty.is_held(offer.org, offer.configuration);
+        let per_second = if is_plenty {
+            self.rate.refresh_per_second.min(self.rate.per_second)
+        } else {
+            self.rate.per_second
+        };
+        if !budget.take(offer.received_ms, per_second) {
             return;
         }
         let sample = Sample {

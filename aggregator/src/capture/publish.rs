@@ -10,6 +10,7 @@ use ratchet_trust::ConfigurationDigest;
 
 use super::{Destination, Redactor, Sample, SampleQueue};
 use crate::events::Events;
+use crate::identity::Org;
 
 const REPORT_EVERY: Duration = Duration::from_secs(2);
 const REPEAT_AFTER: Duration = Duration::from_secs(30);
@@ -31,7 +32,7 @@ impl Destination {
 }
 
 /// An organization and a configuration.
-type Key = (String, ConfigurationDigest);
+type Key = (Org, ConfigurationDigest);
 
 /// How many messages of a configuration the streams hold.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -50,7 +51,7 @@ pub async fn run(context: jetstream::Context, mut queue: SampleQueue, events: Ev
         tokio::select! {
             sample = queue.samples.recv() => {
                 let Some(sample) = sample else { return };
-                let key = (sample.org.to_string(), sample.configuration);
+                let key = (sample.org.clone(), sample.configuration);
                 match publish(&context, &queue, &mut redactor, &sample).await {
                     Ok(true) => {
                         changed.insert(key);
@@ -58,13 +59,14 @@ pub async fn run(context: jetstream::Context, mut queue: SampleQueue, events: Ev
                     Ok(false) => {}
                     Err(error) => {
                         queue.metrics.capture_dropped.inc();
-                        tracing::warn!(org = key.0, error, "capture dropped");
+                        tracing::warn!(org = %key.0, error, "capture dropped");
                     }
                 }
             }
             _ = report.tick() => {
                 for key in std::mem::take(&mut changed) {
                     let Some(held) = held_of(&context, &key).await else { continue };
+                    queue.plenty.tell(&key.0, key.1, held.training.min(held.validation));
                     // A full stream stays full: that is repeated, but rarely.
                     let known = told.get(&key).is_some_and(|(known, at)| {
                         *known == held && at.elapsed() < REPEAT_AFTER
@@ -113,6 +115,7 @@ fn subject(destination: Destination, org: &str, configuration: ConfigurationDige
 }
 
 async fn held_of(context: &jetstream::Context, (org, configuration): &Key) -> Option<Held> {
+    let org = org.as_str();
     Some(Held {
         training: held(context, Destination::Training, org, *configuration).await?,
         validation: held(context, Destination::Validation, org, *configuration).await?,
@@ -125,7 +128,7 @@ fn tell(events: &Events, (org, configuration): &Key, held: Held) {
         "training": held.training,
         "validation": held.validation,
     });
-    events.send(org, "captured", fields);
+    events.send(org.as_str(), "captured", fields);
 }
 
 /// How many captured messages of a configuration the stream holds; `None` when it cannot be asked.
