@@ -97,6 +97,7 @@ async function measure(options: Options, scratch: string): Promise<Round[]> {
   const ratchet = await Ratchet.start(state);
   try {
     if (options.baseline) await ratchet.configure(workloads(options.seed));
+    else await ratchet.settle();
     const rounds: Round[] = [];
     for (let round = 0; round < options.rounds; round++) {
       rounds.push(await oneRound(ratchet, options, scratch, round));

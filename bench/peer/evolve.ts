@@ -12,7 +12,8 @@ import { send } from './sender.ts';
 /** The organizations of `npm start` whose rules are workloads A and B. */
 export const ORGS = { a: 'acme', b: 'globex' } as const;
 /** Longer than a body may be on its way on a loaded machine. */
-export const LATENESS = '10s';
+export const LATENESS_MS = 10_000;
+export const LATENESS = `${LATENESS_MS / 1_000}s`;
 
 /** Of each organization: enough to be captured in a minute, little beside a benchmark. */
 const BODY_EVERY_MS = 500;

@@ -12,7 +12,7 @@ import type { Workload } from '../workloads/workloads.ts';
 import { JITTER_MS } from './bodies.ts';
 import type { Sheet } from './books.ts';
 import { cpuSeconds, peakBytes, untilQuiet } from './cpu.ts';
-import { LATENESS, ORGS } from './evolve.ts';
+import { LATENESS, LATENESS_MS, ORGS } from './evolve.ts';
 import type { Cost } from './report.ts';
 import { sendAll } from './sender.ts';
 
@@ -21,6 +21,8 @@ const WINDOW_MS = 30_000;
 const EMIT_LIMIT_MS = 120_000;
 /** An aggregator that starts on an old state reads what was emitted there, for queries. */
 const READ_LIMIT_MS = 300_000;
+/** Windows close with the first tick after their time. */
+const TICK_MS = 5_000;
 
 export interface Serving {
   level: string;
@@ -54,6 +56,13 @@ export class Ratchet {
     const operator = await connectNats(stack.addresses.nats, 'operator', password);
     await untilQuiet(stack.service('aggregator').pid, READ_LIMIT_MS);
     return new Ratchet(stack, operator, await producersOf(stack));
+  }
+
+  /** Waits until windows are closed that an earlier run of this state has left open. */
+  async settle(): Promise<void> {
+    const end = Math.ceil(Date.now() / WINDOW_MS) * WINDOW_MS;
+    await sleep(end + LATENESS_MS + TICK_MS - Date.now());
+    await untilQuiet(this.stack.service('aggregator').pid, READ_LIMIT_MS);
   }
 
   /** Stores the rules of both workloads; what serves them is the baseline. */

@@ -16,12 +16,15 @@ import { known } from './known.ts';
 const rules = (count: number) => Array.from({ length: count }, () => ({}));
 const traffic = (rules: number[]) => situation([{}, {}], ['host'], { rules });
 
+const all = ['none', 'series', 'grid'];
 checkOffers(known, [
-  ['any rules', GROUPS, ['none', 'series']],
+  ['any rules', GROUPS, all],
+  ['as many rules as there is room for columns', situation(rules(400)), all],
+  ['more rules', situation(rules(401)), ['none', 'series']],
   ['as many rules as leave memory', situation(rules(4_000)), ['none', 'series']],
-  ['more rules', situation(rules(4_001)), ['none']],
-  ['as many rules a series as there is room for', traffic([16, 16]), ['none', 'series']],
-  ['more rules a series', traffic([16, 16.5]), ['none']],
+  ['still more', situation(rules(4_001)), ['none']],
+  ['as many rules a series as there is room for', traffic([16, 16]), all],
+  ['more rules a series', traffic([16, 16.5]), ['none', 'grid']],
   ['no message within one window', situation([{}], ['host'], { singleWindow: 0 }), ['none']],
   ['the fleet', FLEET, ['none']],
 ]);
@@ -29,10 +32,17 @@ const always = { singleWindow: 1, rules: [5, 5] };
 checkPriors(known, [
   ['few rules a series', traffic([3, 3]), 'none', 'series'],
   ['messages across windows', traffic([5, 5]), 'none', 'series'],
+  ['few rules take a series', situation(rules(100), ['host'], always), 'none', 'grid'],
 ]);
 test('known: prior, many rules a series: as likely as not', () => {
   const [none, series] = known.options(situation([{}, {}], ['host'], always));
   assert.equal(series?.prior, none?.prior);
+});
+test('known: prior, most rules take all of many series: columns', () => {
+  const sets = { median: 1_000, max: 1_000 };
+  const of = situation(rules(10), ['host'], { ...always, sets });
+  const [none, , grid] = known.options(of);
+  assert.ok((grid?.prior ?? 0) > 2 * (none?.prior ?? 0));
 });
 for (const [of, beside] of [
   [GROUPS, {}],
@@ -41,7 +51,8 @@ for (const [of, beside] of [
   [EXCLUSIVE, { match: 'point', memo: 'twins' }],
 ] as const) {
   checkRewrite(known, of, beside, {
-    series: /if single && self\.known\.run\(front, &strings, out\) \{/,
+    series: /known: Known::new\(spec\)[^]*if single && self\.known\.run\(front, &strings, out\)/,
+    grid: /known: Grid::new\(spec\)[^]*if single && self\.known\.run\(front, &strings, out\)/,
   });
 }
 checkMatters(known, GROUPS, 'series', [

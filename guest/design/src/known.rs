@@ -1,16 +1,18 @@
 //! Series that were met before. What filters and group-bys say of a tag-set depends on its tags
 //! alone, so it is remembered from message to message, and only new ones are matched.
 
+mod grid;
 mod index;
 mod memory;
+mod recall;
 
-use crate::{Extreme, Front, Kind, Sieve, Spec, Table, ABSENT, NONE};
+use crate::{Extreme, Front, Kind, Spec};
 use alloc::{vec, vec::Vec};
-use core::mem::take;
-use index::Full;
-use memory::{Mixed, Room, Series, Texts, HEAD, PART};
+pub use grid::Grid;
+use memory::{Room, SlotLists};
 use ratchet_api::Records;
 use ratchet_codec::payload::Strings;
+use recall::{Met, Recall};
 
 #[cfg(test)]
 mod tests;
@@ -21,31 +23,17 @@ const SERIES: usize = 16_384;
 /// would be larger than what is remembered.
 const SETS_MAX: usize = 4_096;
 const PAIRS_MAX: usize = 32_768;
-/// Tag-sets that are matched together, at most.
-const WIDTH: usize = 64;
 
 /// Aggregates messages that lie within one window of every rule. Contents are compared, never
 /// hashes alone, and records do not tell what was remembered: a message gives the same bytes after
 /// any others. What does not fit makes all be forgotten.
 pub struct Known {
-    rules: Rules,
-    literals: Table<true>,
-    sieve: Sieve<u64, WIDTH>,
-    texts: Texts,
-    series: Series,
+    recall: Recall<SlotLists>,
     /// By slot: its place among the groups of the last message that had it.
     places: Vec<u32>,
     // From here on: of this message.
-    /// By string id + 1: the number of the text, or none while nobody asked.
-    numbers: Vec<u32>,
-    row: Vec<u32>,
     /// Per tag-set: what its points add up to.
     cells: Vec<Cell>,
-    /// Tag-sets with points, and where their slots stand.
-    met: Vec<(u32, u32, u32)>,
-    /// Those of them that were never met before: metric, and place in `met`.
-    new: Vec<(u32, u32)>,
-    members: Vec<u32>,
     /// Slots in the order in which they were met.
     groups: Vec<Group>,
     grouped: usize,
@@ -56,15 +44,6 @@ pub struct Known {
     lists: Vec<Vec<u32>>,
     /// Per cell: its count, and by kind of rule what it says.
     values: Vec<(u32, [f64; 8])>,
-}
-
-/// The rules as tag-sets are matched with them.
-struct Rules {
-    spec: &'static Spec,
-    kinds: Vec<Kind>,
-    /// Rule by rule, where in `keys` the places begin that a row has what it groups by.
-    starts: Vec<u32>,
-    keys: Vec<u32>,
 }
 
 #[derive(Clone, Copy)]
@@ -91,30 +70,6 @@ struct Group {
     cell: u32,
 }
 
-impl Rules {
-    fn new(spec: &'static Spec) -> Self {
-        let (mut starts, mut keys) = (vec![0], Vec::new());
-        for rule in spec.rules {
-            let uses = spec.metric_keys[rule.metric as usize];
-            let place = |&key: &u32| HEAD + 1 + uses.partition_point(|used| used.key < key);
-            let group = spec.groups[rule.group as usize].iter();
-            keys.extend(group.map(place).map(|place| place as u32));
-            starts.push(keys.len() as u32);
-        }
-        Rules {
-            spec,
-            kinds: spec.rules.iter().map(|rule| rule.kind).collect(),
-            starts,
-            keys,
-        }
-    }
-
-    fn keys(&self, rule: u32) -> &[u32] {
-        let starts = &self.starts[rule as usize..];
-        &self.keys[starts[0] as usize..starts[1] as usize]
-    }
-}
-
 impl Known {
     pub fn new(spec: &'static Spec) -> Self {
         Self::within(spec, Room::of(SERIES))
@@ -122,18 +77,9 @@ impl Known {
 
     fn within(spec: &'static Spec, room: Room) -> Self {
         Known {
-            rules: Rules::new(spec),
-            literals: Table::new(spec),
-            sieve: Sieve::new(spec),
-            texts: Texts::new(room),
-            series: Series::new(room),
+            recall: Recall::new(spec, room, SlotLists::new(room)),
             places: vec![0; room.slots],
-            numbers: Vec::new(),
-            row: Vec::new(),
             cells: Vec::new(),
-            met: Vec::new(),
-            new: Vec::new(),
-            members: Vec::new(),
             groups: Vec::new(),
             grouped: 0,
             joins: Vec::new(),
@@ -151,14 +97,13 @@ impl Known {
             return false;
         }
         self.add_points(front);
-        if self.recall(front, strings).is_err() {
-            self.forget();
-            if self.recall(front, strings).is_err() {
-                return false;
-            }
+        let cells = &self.cells[..];
+        let has_points = |set: usize| cells[set].count > 0;
+        if !self.recall.run(front, strings, has_points) {
+            return false;
         }
-        let pairs = self.met.iter().map(|&(_, from, to)| (to - from) as usize);
-        let pairs = pairs.sum();
+        let met = self.recall.met.iter();
+        let pairs = met.map(|met| (met.head.1 - met.head.0) as usize).sum();
         if pairs > PAIRS_MAX {
             return false;
         }
@@ -166,12 +111,6 @@ impl Known {
         self.join(front);
         self.emit(out);
         true
-    }
-
-    #[inline(never)]
-    fn forget(&mut self) {
-        self.texts.clear();
-        self.series.clear();
     }
 
     /// Adds every point to its tag-set.
@@ -187,99 +126,6 @@ impl Known {
             cell.max = cell.max.greater(i64::above(value));
             cell.min = cell.min.smaller(i64::below(value));
         }
-    }
-
-    /// Finds the slots of every tag-set that has a point and a metric of the rules.
-    fn recall(&mut self, front: &Front, strings: &Strings<'_>) -> Result<(), Full> {
-        self.numbers.clear();
-        self.numbers.resize(strings.len() + 1, NONE);
-        self.numbers[ABSENT as usize] = 0;
-        self.met.clear();
-        self.new.clear();
-        for (set, &metric) in front.metric.iter().enumerate() {
-            if metric == NONE || self.cells[set].count == 0 {
-                continue;
-            }
-            let hash = self.read(front, strings, set)?;
-            let found = self.series.find(hash, &self.row);
-            if found.is_err() {
-                self.new.push((metric, self.met.len() as u32));
-            }
-            let (from, to) = found.unwrap_or_default();
-            self.met.push((set as u32, from, to));
-        }
-        if self.new.is_empty() {
-            return Ok(());
-        }
-        self.learn(front, strings)
-    }
-
-    /// Matches the tag-sets that are new, those of a metric together.
-    #[inline(never)]
-    fn learn(&mut self, front: &Front, strings: &Strings<'_>) -> Result<(), Full> {
-        self.sieve.read(strings, &self.literals);
-        let mut new = take(&mut self.new);
-        new.sort_unstable();
-        let of_metrics = new.chunk_by(|a, b| a.0 == b.0);
-        let learned = of_metrics
-            .flat_map(|of| of.chunks(WIDTH))
-            .try_for_each(|of| self.learn_some(front, strings, of));
-        self.new = new;
-        learned
-    }
-
-    /// Of one metric, and no more than a mask has bits.
-    fn learn_some(
-        &mut self,
-        front: &Front,
-        strings: &Strings<'_>,
-        of: &[(u32, u32)],
-    ) -> Result<(), Full> {
-        let metric = of[0].0 as usize;
-        self.members.clear();
-        let set = |&(_, met): &(u32, u32)| self.met[met as usize].0;
-        self.members.extend(of.iter().map(set));
-        self.sieve.sift(front, strings, metric, &self.members);
-        for (bit, &(_, met)) in of.iter().enumerate() {
-            let hash = self.read(front, strings, self.members[bit] as usize)?;
-            let found = match self.series.find(hash, &self.row) {
-                // Another tag-set of the message is alike.
-                Ok(found) => found,
-                Err(place) => {
-                    let (rules, sieve) = (&self.rules, &self.sieve);
-                    let wire_of = &sieve.circuit().wire_of;
-                    let takes = |rule: u32| sieve.taken(wire_of[rule as usize]) >> bit & 1 == 1;
-                    let all = rules.spec.metric_rules[metric].iter().copied();
-                    let taken = all.filter(|&rule| takes(rule));
-                    let taken = taken.map(|rule| (rule, rules.keys(rule)));
-                    self.series.learn((place, hash, &self.row), taken)?
-                }
-            };
-            let met = &mut self.met[met as usize];
-            (met.1, met.2) = found;
-        }
-        Ok(())
-    }
-
-    /// Makes the row of a tag-set, and a hash of it.
-    #[inline(always)]
-    fn read(&mut self, front: &Front, strings: &Strings<'_>, set: usize) -> Result<u32, Full> {
-        let metric = front.metric[set];
-        self.row.clear();
-        self.row.extend([0; HEAD]);
-        self.row.push(metric);
-        let mut mixed = Mixed::new(metric);
-        for used in self.rules.spec.metric_keys[metric as usize] {
-            let value = front.columns[used.key as usize][set];
-            let number = &mut self.numbers[value as usize];
-            if *number == NONE {
-                *number = self.texts.number(strings.get(value - 1))?;
-            }
-            self.row.push(*number);
-            mixed = mixed.with(*number);
-        }
-        self.row.resize(self.row.len().next_multiple_of(PART), 0);
-        Ok(mixed.hash())
     }
 
     /// Brings the tag-sets of each slot together.
@@ -311,11 +157,12 @@ impl Known {
             grouped += usize::from(new);
             joined += usize::from(!new);
         };
-        for &(set, from, to) in &self.met {
-            let list = from as usize..to as usize;
+        let Recall { met, memory, .. } = &self.recall;
+        for &Met { set, head } in met {
+            let list = head.0 as usize..head.1 as usize;
             // A guest checks its deadline once an iteration.
-            let (slots, last_slots) = self.series.lists[list.clone()].as_chunks::<4>();
-            let (rules, last_rules) = self.series.rules[list].as_chunks::<4>();
+            let (slots, last_slots) = memory.lists[list.clone()].as_chunks::<4>();
+            let (rules, last_rules) = memory.rules[list].as_chunks::<4>();
             for (slots, rules) in slots.iter().zip(rules) {
                 for (&slot, &rule) in slots.iter().zip(rules) {
                     meet(slot, rule, set);
@@ -337,7 +184,7 @@ impl Known {
         }
         for &(at, set) in &self.joins[..self.joined] {
             let group = &mut self.groups[at as usize];
-            let kind = self.rules.kinds[group.rule as usize];
+            let kind = self.recall.rules.kinds[group.rule as usize];
             let sums = matches!(kind, Kind::Sum | Kind::Avg);
             if group.cell == group.set {
                 group.cell = self.cells.len() as u32;
@@ -388,7 +235,7 @@ impl Known {
         } in &self.groups[..self.grouped]
         {
             let (count, values) = &self.values[cell as usize];
-            let kind = self.rules.kinds[rule as usize];
+            let kind = self.recall.rules.kinds[rule as usize];
             out.push(rule, set, 0, *count, values[kind as usize]);
         }
     }

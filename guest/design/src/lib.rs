@@ -30,7 +30,7 @@ pub use circuit::{Circuit, Gate, Operation};
 pub use extreme::Extreme;
 pub use forest::{Forest, Member, Node, Tree};
 pub use front::Front;
-pub use known::Known;
+pub use known::{Grid, Known};
 pub use lists::Lists;
 pub use literals::{Map, Recognise, Search, Table};
 pub use passes::Passes;

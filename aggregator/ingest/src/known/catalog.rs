@@ -137,7 +137,10 @@ impl Catalog {
         let fingerprint = self.secret.fingerprint(labels);
         let found = self.labels.get(&fingerprint).copied();
         let length = labels.len() as u32;
-        found.ok_or(Unknown(Labels { fingerprint, length }))
+        found.ok_or(Unknown(Labels {
+            fingerprint,
+            length,
+        }))
     }
 
     /// How long the labels of a series are, if they are what the bytes begin with.

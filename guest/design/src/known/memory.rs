@@ -1,4 +1,5 @@
-//! What is remembered of series: their texts as numbers, and the slots that they belong to.
+//! What is remembered of series: their texts as numbers, their rows, and the slots that they
+//! belong to.
 
 use super::index::{Full, Index};
 use crate::hash;
@@ -129,24 +130,12 @@ pub(super) const HEAD: usize = 2;
 /// Rows are compared so many words at a time, and end where such a part ends.
 pub(super) const PART: usize = 4;
 
-/// A rule and a group of it: that of the series whose row this is.
-#[derive(Clone, Copy)]
-struct Slot {
-    rule: u32,
-    row: u32,
-}
-
 /// Series by their row: the metric, then the numbers of its keys' values, 0 where there is none.
 pub(super) struct Series {
     index: Index,
     len: usize,
     /// Rows behind their heads, one after the other.
     rows: Vec<u32>,
-    /// Slots of series, and their rules, one after the other.
-    pub lists: Vec<u32>,
-    pub rules: Vec<u16>,
-    groups: Index,
-    slots: Vec<Slot>,
     room: Room,
 }
 
@@ -156,10 +145,6 @@ impl Series {
             index: Index::new(room.series),
             len: 0,
             rows: Vec::with_capacity(room.words),
-            lists: Vec::with_capacity(room.entries),
-            rules: Vec::with_capacity(room.entries),
-            groups: Index::new(room.slots),
-            slots: Vec::with_capacity(room.slots),
             room,
         }
     }
@@ -168,14 +153,9 @@ impl Series {
         self.index.clear();
         self.len = 0;
         self.rows.clear();
-        self.lists.clear();
-        self.rules.clear();
-        self.groups.clear();
-        self.slots.clear();
     }
 
-    /// Where in `lists` the slots of a series stand, or the place where it would be put. The head
-    /// of `row` is not looked at.
+    /// The head of a series, or the place where it would be put. That of `row` is not looked at.
     #[inline(always)]
     pub fn find(&self, hash: u32, row: &[u32]) -> Result<(u32, u32), usize> {
         let row = row.as_chunks::<PART>().0;
@@ -189,45 +169,93 @@ impl Series {
         Ok((self.rows[at], self.rows[at + 1]))
     }
 
-    /// Remembers a series that was looked for in vain. `taken` are the rules that take it, with the
-    /// places in a row of what each groups by. Where it is full, nothing of it can be found.
+    /// Remembers a series that was looked for in vain, with what `memory` says of it as its head.
+    /// `taken` are the rules that take it, with the places in a row of what each groups by. Where
+    /// something is full, nothing of it can be found.
     pub fn learn<'a>(
         &mut self,
         (place, hash, row): (usize, u32, &[u32]),
         taken: impl Iterator<Item = (u32, &'a [u32])>,
+        memory: &mut impl Memory,
     ) -> Result<(u32, u32), Full> {
         if self.len == self.room.series || self.rows.len() + row.len() > self.room.words {
             return Err(Full);
         }
-        let (at, from) = (self.rows.len(), self.lists.len() as u32);
+        let at = self.rows.len();
         self.rows.extend_from_slice(row);
-        for (rule, keys) in taken {
-            if self.lists.len() == self.room.entries {
-                return Err(Full);
-            }
-            let slot = self.slot(rule, keys, at as u32)?;
-            self.lists.push(slot);
-            self.rules.push(rule as u16);
-        }
-        let to = self.lists.len() as u32;
-        (self.rows[at], self.rows[at + 1]) = (from, to);
+        let head = memory.learn(&self.rows, at as u32, self.len as u32, taken)?;
+        (self.rows[at], self.rows[at + 1]) = head;
         self.index.put(place, hash, at as u32)?;
         self.len += 1;
-        Ok((from, to))
+        Ok(head)
+    }
+}
+
+/// What is remembered of series beside their rows.
+pub(super) trait Memory {
+    fn clear(&mut self);
+
+    /// Takes in a series, by its row and its number, that these rules take; answers its head.
+    fn learn<'a>(
+        &mut self,
+        rows: &[u32],
+        row: u32,
+        series: u32,
+        taken: impl Iterator<Item = (u32, &'a [u32])>,
+    ) -> Result<(u32, u32), Full>;
+}
+
+/// A hash of the group that a rule has for the series of a row.
+#[inline(always)]
+pub(super) fn group_hash(rows: &[u32], rule: u32, keys: &[u32], row: u32) -> u32 {
+    let value = |&key: &u32| rows[(row + key) as usize];
+    let mixed = keys.iter().map(value).fold(Mixed::new(rule), Mixed::with);
+    mixed.hash()
+}
+
+/// Whether the series of two rows agree in what is grouped by.
+#[inline(always)]
+pub(super) fn agree(rows: &[u32], keys: &[u32], a: u32, b: u32) -> bool {
+    let value = |row: u32, key: u32| rows[(row + key) as usize];
+    keys.iter().all(|&key| value(a, key) == value(b, key))
+}
+
+/// A rule and a group of it: that of the series whose row this is.
+#[derive(Clone, Copy)]
+struct Slot {
+    rule: u32,
+    row: u32,
+}
+
+/// Of each series the slots that it belongs to, and their rules, one after the other. Its head says
+/// where they stand: from, to.
+pub(super) struct SlotLists {
+    pub lists: Vec<u32>,
+    pub rules: Vec<u16>,
+    index: Index,
+    slots: Vec<Slot>,
+    room: Room,
+}
+
+impl SlotLists {
+    pub fn new(room: Room) -> Self {
+        SlotLists {
+            lists: Vec::with_capacity(room.entries),
+            rules: Vec::with_capacity(room.entries),
+            index: Index::new(room.slots),
+            slots: Vec::with_capacity(room.slots),
+            room,
+        }
     }
 
     /// The slot of a rule for the series of a row: that of another one that agrees in the group.
-    fn slot(&mut self, rule: u32, keys: &[u32], row: u32) -> Result<u32, Full> {
-        let value = |row: u32, key: u32| self.rows[(row + key) as usize];
-        let mixed = keys
-            .iter()
-            .fold(Mixed::new(rule), |mixed, &key| mixed.with(value(row, key)));
+    fn slot(&mut self, rows: &[u32], rule: u32, keys: &[u32], row: u32) -> Result<u32, Full> {
+        let hash = group_hash(rows, rule, keys, row);
         let same = |number: u32| {
             let slot = &self.slots[number as usize];
-            let agree = |&key: &u32| value(slot.row, key) == value(row, key);
-            slot.rule == rule && keys.iter().all(agree)
+            slot.rule == rule && agree(rows, keys, slot.row, row)
         };
-        let place = match self.groups.find(mixed.hash(), same) {
+        let place = match self.index.find(hash, same) {
             Ok(number) => return Ok(number),
             Err(place) => place,
         };
@@ -235,8 +263,36 @@ impl Series {
         if number == self.room.slots {
             return Err(Full);
         }
-        self.groups.put(place, mixed.hash(), number as u32)?;
+        self.index.put(place, hash, number as u32)?;
         self.slots.push(Slot { rule, row });
         Ok(number as u32)
+    }
+}
+
+impl Memory for SlotLists {
+    fn clear(&mut self) {
+        self.lists.clear();
+        self.rules.clear();
+        self.index.clear();
+        self.slots.clear();
+    }
+
+    fn learn<'a>(
+        &mut self,
+        rows: &[u32],
+        row: u32,
+        _: u32,
+        taken: impl Iterator<Item = (u32, &'a [u32])>,
+    ) -> Result<(u32, u32), Full> {
+        let from = self.lists.len() as u32;
+        for (rule, keys) in taken {
+            if self.lists.len() == self.room.entries {
+                return Err(Full);
+            }
+            let slot = self.slot(rows, rule, keys, row)?;
+            self.lists.push(slot);
+            self.rules.push(rule as u16);
+        }
+        Ok((from, self.lists.len() as u32))
     }
 }

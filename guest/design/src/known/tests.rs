@@ -1,6 +1,6 @@
 use super::index::{Full, Index};
-use super::memory::{Room, Series, Texts, HEAD};
-use super::{Known, PAIRS_MAX, SETS_MAX};
+use super::memory::{Memory, Room, Series, SlotLists, Texts, HEAD};
+use super::{Grid, Known, PAIRS_MAX, SETS_MAX};
 use crate::{single_window, Front, Lists, Spec};
 use common::{configuration, meaning_of, message, Random};
 use ratchet_api::payload::{write::MessageBuilder, Header};
@@ -47,9 +47,35 @@ fn with_front<T>(
     (said, out.as_slice().to_vec())
 }
 
-fn run(known: &mut Known, payload: &[u8]) -> (bool, Vec<Record>) {
-    with_front(known.rules.spec, payload, |front, strings, _, out| {
-        known.run(front, strings, out)
+/// What remembers series.
+trait Way {
+    fn within(spec: &'static Spec, room: Room) -> Self;
+    fn run(&mut self, front: &Front, strings: &Strings<'_>, out: &mut Records) -> bool;
+}
+
+impl Way for Known {
+    fn within(spec: &'static Spec, room: Room) -> Self {
+        Known::within(spec, room)
+    }
+
+    fn run(&mut self, front: &Front, strings: &Strings<'_>, out: &mut Records) -> bool {
+        self.run(front, strings, out)
+    }
+}
+
+impl Way for Grid {
+    fn within(spec: &'static Spec, room: Room) -> Self {
+        Grid::within(spec, room)
+    }
+
+    fn run(&mut self, front: &Front, strings: &Strings<'_>, out: &mut Records) -> bool {
+        self.run(front, strings, out)
+    }
+}
+
+fn run(way: &mut impl Way, spec: &'static Spec, payload: &[u8]) -> (bool, Vec<Record>) {
+    with_front(spec, payload, |front, strings, _, out| {
+        way.run(front, strings, out)
     })
 }
 
@@ -63,7 +89,7 @@ fn plain(spec: &'static Spec, payload: &[u8]) -> Vec<Record> {
 }
 
 /// Messages of a seed, in two orders on one instance and each on a fresh one: those that ran.
-fn check(room: Room, seed: u64) -> [usize; 2] {
+fn check<W: Way>(room: Room, seed: u64) -> [usize; 2] {
     let mut random = Random::new(seed);
     let rules = configuration(&mut random);
     let spec = spec_of(&rules);
@@ -75,11 +101,11 @@ fn check(room: Room, seed: u64) -> [usize; 2] {
         .map(|_| message(&mut random))
         .filter(inside)
         .collect();
-    let mut used = Known::within(spec, room);
+    let mut used = W::within(spec, room);
     let mut ran = 0;
     for payload in messages.iter().chain(messages.iter().rev()) {
-        let (said, records) = run(&mut used, payload);
-        let fresh = run(&mut Known::within(spec, room), payload);
+        let (said, records) = run(&mut used, spec, payload);
+        let fresh = run(&mut W::within(spec, room), spec, payload);
         assert_eq!(
             (said, bits(&records)),
             (fresh.0, bits(&fresh.1)),
@@ -100,22 +126,24 @@ fn check(room: Room, seed: u64) -> [usize; 2] {
     [ran, 2 * messages.len()]
 }
 
-fn check_all(room: Room, seeds: u64) -> [usize; 2] {
-    let each = (1..=seeds).map(|seed| check(room, seed));
+fn check_all<W: Way>(room: Room, seeds: u64) -> [usize; 2] {
+    let each = (1..=seeds).map(|seed| check::<W>(room, seed));
     each.fold([0, 0], |[a, b], [c, d]| [a + c, b + d])
 }
 
 #[test]
 fn agrees_with_the_plain_way_whatever_came_before() {
-    let [ran, all] = check_all(AMPLE, 60);
-    assert!(all > 500, "{all}");
-    assert_eq!(ran, all);
+    for [ran, all] in [check_all::<Known>(AMPLE, 60), check_all::<Grid>(AMPLE, 60)] {
+        assert!(all > 500, "{all}");
+        assert_eq!(ran, all);
+    }
 }
 
 #[test]
 fn forgets_when_full_and_goes_on() {
-    let [ran, all] = check_all(SCANT, 60);
-    assert!(ran > all / 2 && ran < all, "{ran} of {all}");
+    for [ran, all] in [check_all::<Known>(SCANT, 60), check_all::<Grid>(SCANT, 60)] {
+        assert!(ran > all / 2 && ran < all, "{ran} of {all}");
+    }
 }
 
 #[test]
@@ -133,8 +161,12 @@ fn each_kind_of_room_can_be_too_little_for_any_message() {
         ("entries", none(|room| room.entries = 3)),
         ("slots", none(|room| room.slots = 3)),
     ] {
-        let [ran, all] = check_all(room, 8);
+        let [ran, all] = check_all::<Known>(room, 8);
         assert!(ran < all, "{name}: {ran} of {all}");
+        let [ran, all] = check_all::<Grid>(room, 8);
+        // Its columns have room for whatever series there is room for.
+        let series = ["entries", "slots"].contains(&name);
+        assert!(ran < all || series, "{name}: {ran} of {all}");
     }
 }
 
@@ -168,9 +200,29 @@ fn messages_beyond_the_limits_are_left_to_others() {
         (64, PAIRS_MAX / 64, true),
         (64, PAIRS_MAX / 64 + 1, false),
     ] {
-        let mut known = Known::new(every(rules));
+        let spec = every(rules);
+        let mut known = Known::new(spec);
         for _ in 0..2 {
-            let (said, records) = run(&mut known, &hosts(sets));
+            let (said, records) = run(&mut known, spec, &hosts(sets));
+            assert_eq!(said, runs, "{rules} rules, {sets} tag-sets");
+            assert_eq!(records.len(), if runs { rules * sets } else { 0 });
+        }
+    }
+}
+
+#[test]
+fn the_grid_leaves_what_is_too_large_to_others() {
+    for (rules, sets, runs) in [
+        (1, SETS_MAX, true),
+        (1, SETS_MAX + 1, false),
+        (106, 4_096, true),
+        (400, 1_000, true),
+        (401, 1, false),
+    ] {
+        let spec = every(rules);
+        let mut grid = Grid::new(spec);
+        for _ in 0..2 {
+            let (said, records) = run(&mut grid, spec, &hosts(sets));
             assert_eq!(said, runs, "{rules} rules, {sets} tag-sets");
             assert_eq!(records.len(), if runs { rules * sets } else { 0 });
         }
@@ -188,7 +240,7 @@ fn series_that_are_new_each_time_only_cost_time() {
             builder.point("m", &tags, 1_700_000_000_000, 0.5).unwrap();
         }
         let payload = builder.finish().unwrap();
-        let (said, records) = run(&mut known, &payload);
+        let (said, records) = run(&mut known, spec, &payload);
         assert!(said);
         assert_eq!(records.len(), 200);
     }
@@ -196,16 +248,16 @@ fn series_that_are_new_each_time_only_cost_time() {
 
 #[test]
 fn equal_hashes_are_told_apart_and_a_flood_of_them_is_refused() {
-    let mut index = Index::new(1_000);
-    for number in 0..64 {
+    let mut index: Index = Index::new(1_000);
+    for number in 0..128 {
         let place = index.find(7, |seen| seen == number).unwrap_err();
         assert_eq!(index.put(place, 7, number), Ok(()));
     }
-    assert_eq!(index.find(7, |seen| seen == 63), Ok(63));
+    assert_eq!(index.find(7, |seen| seen == 127), Ok(127));
     let place = index.find(7, |_| false).unwrap_err();
-    assert_eq!(index.put(place, 7, 64), Err(Full));
-    let place = index.find(64, |_| true).unwrap_err();
-    assert_eq!(index.put(place, 64, 65), Ok(()));
+    assert_eq!(index.put(place, 7, 128), Err(Full));
+    let place = index.find(128, |_| true).unwrap_err();
+    assert_eq!(index.put(place, 128, 129), Ok(()));
     index.clear();
     assert!(index.find(7, |_| true).is_err());
 }
@@ -239,24 +291,24 @@ fn texts_are_numbered_by_their_contents() {
 
 #[test]
 fn series_are_found_by_their_contents() {
-    let mut series = Series::new(AMPLE);
+    let (mut series, mut lists) = (Series::new(AMPLE), SlotLists::new(AMPLE));
     let rows = [[0, 0, 1, 2, 3, 0, 0, 0], [0, 0, 1, 2, 4, 0, 0, 0]];
     let key = [HEAD as u32 + 1];
     for (row, expected) in rows.iter().zip([(0, 2), (2, 4)]) {
         // All hashes are equal.
         let place = series.find(9, row).unwrap_err();
         let rules = [(5, &key[..]), (6, &[][..])];
-        assert_eq!(
-            series.learn((place, 9, row), rules.into_iter()),
-            Ok(expected)
-        );
+        let learned = series.learn((place, 9, row), rules.into_iter(), &mut lists);
+        assert_eq!(learned, Ok(expected));
     }
     for (row, expected) in rows.iter().zip([(0, 2), (2, 4)]) {
         assert_eq!(series.find(9, row), Ok(expected));
     }
     // Both agree in what the rules group by.
-    assert_eq!(series.lists, [0, 1, 0, 1]);
-    assert_eq!(series.rules, [5, 6, 5, 6]);
+    assert_eq!(lists.lists, [0, 1, 0, 1]);
+    assert_eq!(lists.rules, [5, 6, 5, 6]);
     series.clear();
+    lists.clear();
     assert!(series.find(9, &rows[0]).is_err());
+    assert!(lists.lists.is_empty());
 }
