@@ -25,7 +25,7 @@ checkOffers(known, [
   ['still more', situation(rules(4_001)), ['none']],
   ['as many rules a series as there is room for', traffic([16, 16]), all],
   ['more rules a series', traffic([16, 16.5]), ['none', 'grid']],
-  ['no message within one window', situation([{}], ['host'], { singleWindow: 0 }), ['none']],
+  ['no message within one window', situation([{}], [], { singleWindow: 0 }), ['none', 'grid']],
   ['the fleet', FLEET, ['none']],
 ]);
 const always = { singleWindow: 1, rules: [5, 5] };
@@ -51,8 +51,8 @@ for (const [of, beside] of [
   [EXCLUSIVE, { match: 'point', memo: 'twins' }],
 ] as const) {
   checkRewrite(known, of, beside, {
-    series: /known: Known::new\(spec\)[^]*if single && self\.known\.run\(front, &strings, out\)/,
-    grid: /known: Grid::new\(spec\)[^]*if single && self\.known\.run\(front, &strings, out\)/,
+    series: /Known::new\(spec\)[^]*if single && self\.known\.run\(front, &strings, out\)/,
+    grid: /Grid::new\(spec\)[^]*if self\.known\.run\(front, &strings, \(min, single\), out\)/,
   });
 }
 checkMatters(known, GROUPS, 'series', [

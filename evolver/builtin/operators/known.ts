@@ -14,8 +14,8 @@ const SETS_MANY = 200;
 
 /**
  * What the filters and group-bys say of a tag-set is remembered from message to message, in a
- * bounded table that compares contents: series by series the groups, or rule by rule a column of
- * all series. It serves messages that lie within one window.
+ * bounded table that compares contents: series by series the groups, for messages that lie within
+ * one window; or rule by rule a column of all series.
  */
 export const known: Operator = {
   name: 'known',
@@ -24,20 +24,19 @@ export const known: Operator = {
   options: (situation) => {
     const none = { value: 'none', prior: 3 };
     // Instances of the fleet are many, and their rules of any size.
-    if (situation.level === 'fleet' || situation.profile.singleWindow === 0) return [none];
+    if (situation.level === 'fleet') return [none];
     const all = situation.tables.rules.length;
     const { rules, sets, singleWindow } = situation.profile;
     const takers = (rules ?? []).reduce((sum, share) => sum + share, 0);
     const settings: Setting[] = [none];
-    if (all <= RULES_MAX && takers <= TAKERS_MAX) {
+    if (all <= RULES_MAX && takers <= TAKERS_MAX && singleWindow > 0) {
       const prior = (takers < TAKERS_LIKELY ? 0.5 : 3) * singleWindow;
       settings.push({ value: 'series', prior });
     }
     if (all <= COLUMNS_MAX) {
       const dense = takers >= TAKERS_LIKELY && 2 * takers >= all;
       const many = sets.median >= SETS_MANY;
-      const prior = (dense ? (many ? 12 : 2) : 0.3) * singleWindow;
-      settings.push({ value: 'grid', prior });
+      settings.push({ value: 'grid', prior: dense ? (many ? 12 : 2) : 0.3 });
     }
     return settings;
   },

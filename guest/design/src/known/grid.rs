@@ -20,15 +20,20 @@ const SERIES: [(usize, usize); 3] = [(100, 10_900), (200, 5_400), (RULES_MAX, 2_
 /// Stands for the group of a series that a rule does not take.
 const NO_GROUP: u16 = u16::MAX;
 
-/// Aggregates messages that lie within one window of every rule. As with `Known`, contents are
-/// compared, what was remembered does not tell, and what does not fit makes all be forgotten.
+/// Aggregates messages of any windows. As with `Known`, contents are compared, what was remembered
+/// does not tell, and what does not fit makes all be forgotten.
 pub struct Grid {
     /// None where the rules are too many.
     recall: Option<Recall<Columns>>,
     // From here on: of this message.
     /// Per tag-set: its points, and then the number of its series.
     series: Vec<u32>,
+    /// Points of a metric, those of a window together.
     points: Vec<Point>,
+    /// Windows, and where their points end.
+    windows: Vec<(u32, usize)>,
+    /// Windows of points, and their places in the message.
+    order: Vec<(u32, u32)>,
     sheet: Sheet,
 }
 
@@ -53,14 +58,23 @@ impl Grid {
             recall: few.then(|| Recall::new(spec, room, Columns::new(spec, room))),
             series: Vec::new(),
             points: Vec::new(),
+            windows: Vec::new(),
+            order: Vec::new(),
             sheet: Sheet::default(),
         }
     }
 
-    /// Writes the records of a message, which lies within one window of every rule, and says so; or
-    /// writes nothing, because the message is too large, whatever came before it.
+    /// Writes the records of a message and says so; or writes nothing, because the message is too
+    /// large, whatever came before it. Its first point is at `min`; where it lies within one window
+    /// of every rule, and only there, its times need not be decoded.
     #[inline]
-    pub fn run(&mut self, front: &Front, strings: &Strings<'_>, out: &mut Records) -> bool {
+    pub fn run(
+        &mut self,
+        front: &Front,
+        strings: &Strings<'_>,
+        (min, single): (i64, bool),
+        out: &mut Records,
+    ) -> bool {
         let Some(recall) = &mut self.recall else {
             return false;
         };
@@ -80,18 +94,24 @@ impl Grid {
         for met in &recall.met {
             series[met.set as usize] = met.head.0;
         }
-        for metric in 0..recall.rules.spec.metric_rules.len() as u32 {
-            self.aggregate(front, metric, out);
+        let spec = recall.rules.spec;
+        for metric in 0..spec.metric_rules.len() as u32 {
+            if single {
+                self.take_all(front, metric);
+                self.aggregate(metric, None, out);
+                continue;
+            }
+            for (window, &size) in (0..).zip(spec.windows) {
+                self.take_by_window(front, metric, (min, size.into()));
+                self.aggregate(metric, Some(window), out);
+            }
         }
         true
     }
 
-    /// The records of one metric's rules.
-    #[inline(never)]
-    fn aggregate(&mut self, front: &Front, metric: u32, out: &mut Records) {
-        let Some(Recall { rules, memory, .. }) = &self.recall else {
-            return;
-        };
+    /// Takes the points of a metric, all in one window.
+    #[inline(always)]
+    fn take_all(&mut self, front: &Front, metric: u32) {
         let of_metric = |&(set, _): &(&u32, &f64)| front.metric[*set as usize] == metric;
         let values = front.set.iter().zip(&front.value).filter(of_metric);
         let points = values.map(|(&set, &value)| Point {
@@ -101,17 +121,62 @@ impl Grid {
         });
         self.points.clear();
         self.points.extend(points);
+        self.windows.clear();
+        self.windows.push((0, self.points.len()));
+    }
+
+    /// The same, sorted into windows of a size, counted from that of `min`.
+    #[inline(never)]
+    fn take_by_window(&mut self, front: &Front, metric: u32, (min, size): (i64, i64)) {
+        self.order.clear();
+        for (at, (&set, &time)) in (0..).zip(front.set.iter().zip(&front.time)) {
+            if front.metric[set as usize] == metric {
+                let window = time / size - min / size;
+                self.order.push((window as u32, at));
+            }
+        }
+        self.order.sort_unstable();
+        self.points.clear();
+        self.windows.clear();
+        for of in self.order.chunk_by(|a, b| a.0 == b.0) {
+            let points = of.iter().map(|&(_, at)| {
+                let set = front.set[at as usize];
+                Point {
+                    series: self.series[set as usize],
+                    set,
+                    value: front.value[at as usize],
+                }
+            });
+            self.points.extend(points);
+            self.windows.push((of[0].0, self.points.len()));
+        }
+    }
+
+    /// The records of a metric's rules, or of those with windows of one size.
+    #[inline(never)]
+    fn aggregate(&mut self, metric: u32, window: Option<u32>, out: &mut Records) {
+        let Some(Recall { rules, memory, .. }) = &self.recall else {
+            return;
+        };
         if self.points.is_empty() {
             return;
         }
         for &rule in rules.spec.metric_rules[metric as usize] {
+            let own = rules.spec.rules[rule as usize].window;
+            if window.is_some_and(|window| window != own) {
+                continue;
+            }
             let groups = &memory.columns[rule as usize].groups[..];
-            let (points, sheet) = (&self.points[..], &mut self.sheet);
-            match rules.kinds[rule as usize] {
-                Kind::Sum | Kind::Avg => sheet.run::<Sum>(rule, groups, points, out),
-                Kind::Max => sheet.run::<Greatest>(rule, groups, points, out),
-                Kind::Min => sheet.run::<Least>(rule, groups, points, out),
-                Kind::Count => sheet.run::<Count>(rule, groups, points, out),
+            let mut from = 0;
+            for &(window, to) in &self.windows {
+                let (of, points, sheet) = ((rule, window), &self.points[from..to], &mut self.sheet);
+                match rules.kinds[rule as usize] {
+                    Kind::Sum | Kind::Avg => sheet.run::<Sum>(of, groups, points, out),
+                    Kind::Max => sheet.run::<Greatest>(of, groups, points, out),
+                    Kind::Min => sheet.run::<Least>(of, groups, points, out),
+                    Kind::Count => sheet.run::<Count>(of, groups, points, out),
+                }
+                from = to;
             }
         }
     }
@@ -205,9 +270,15 @@ struct Met {
 }
 
 impl Sheet {
-    /// Writes the records of a rule.
+    /// Writes the records of a rule and window.
     #[inline(never)]
-    fn run<F: Fold>(&mut self, rule: u32, groups: &[u16], points: &[Point], out: &mut Records) {
+    fn run<F: Fold>(
+        &mut self,
+        (rule, window): (u32, u32),
+        groups: &[u16],
+        points: &[Point],
+        out: &mut Records,
+    ) {
         self.begin(groups.len(), points.len());
         let (places, base) = (&mut self.places[..groups.len()], self.base);
         // One more than is filled: it is written before it is known whether it counts.
@@ -245,7 +316,7 @@ impl Sheet {
         let record = |&Met { bits, count, set }: &Met| Record {
             rule,
             set,
-            window: 0,
+            window,
             count,
             value: f64::from_bits(F::finish(bits, count)),
         };

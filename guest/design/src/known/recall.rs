@@ -86,7 +86,8 @@ impl<M: Memory> Recall<M> {
     }
 
     /// Fills `met`: of each tag-set that has points and a metric of the rules. False where that is
-    /// too much, whatever came before: what does not fit makes all be forgotten, and is tried again.
+    /// too much, whatever came before: what does not fit makes all be forgotten, and is tried once
+    /// more.
     #[inline]
     pub fn run(
         &mut self,

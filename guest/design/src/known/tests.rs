@@ -49,34 +49,50 @@ fn with_front<T>(
 
 /// What remembers series.
 trait Way {
+    /// Whether it serves messages of several windows.
+    const WINDOWS: bool;
+
     fn within(spec: &'static Spec, room: Room) -> Self;
-    fn run(&mut self, front: &Front, strings: &Strings<'_>, out: &mut Records) -> bool;
+    fn run(&mut self, front: &Front, strings: &Strings<'_>, at: At, out: &mut Records) -> bool;
 }
 
+/// When a message begins, and whether it lies within one window of every rule.
+type At = (i64, bool);
+
 impl Way for Known {
+    const WINDOWS: bool = false;
+
     fn within(spec: &'static Spec, room: Room) -> Self {
         Known::within(spec, room)
     }
 
-    fn run(&mut self, front: &Front, strings: &Strings<'_>, out: &mut Records) -> bool {
+    fn run(&mut self, front: &Front, strings: &Strings<'_>, _: At, out: &mut Records) -> bool {
         self.run(front, strings, out)
     }
 }
 
 impl Way for Grid {
+    const WINDOWS: bool = true;
+
     fn within(spec: &'static Spec, room: Room) -> Self {
         Grid::within(spec, room)
     }
 
-    fn run(&mut self, front: &Front, strings: &Strings<'_>, out: &mut Records) -> bool {
-        self.run(front, strings, out)
+    fn run(&mut self, front: &Front, strings: &Strings<'_>, at: At, out: &mut Records) -> bool {
+        self.run(front, strings, at, out)
     }
 }
 
 fn run(way: &mut impl Way, spec: &'static Spec, payload: &[u8]) -> (bool, Vec<Record>) {
-    with_front(spec, payload, |front, strings, _, out| {
-        way.run(front, strings, out)
+    let single = lies_in_one_window(spec, payload);
+    with_front(spec, payload, |front, strings, min, out| {
+        way.run(front, strings, (min, single), out)
     })
+}
+
+fn lies_in_one_window(spec: &Spec, payload: &[u8]) -> bool {
+    let header = Header::read(payload).unwrap();
+    single_window(spec, header.min_ts, header.max_ts)
 }
 
 /// By the general way, without any memory.
@@ -93,13 +109,10 @@ fn check<W: Way>(room: Room, seed: u64) -> [usize; 2] {
     let mut random = Random::new(seed);
     let rules = configuration(&mut random);
     let spec = spec_of(&rules);
-    let inside = |payload: &Vec<u8>| {
-        let header = Header::read(payload).unwrap();
-        single_window(spec, header.min_ts, header.max_ts)
-    };
+    let serves = |payload: &Vec<u8>| W::WINDOWS || lies_in_one_window(spec, payload);
     let messages: Vec<Vec<u8>> = (0..20)
         .map(|_| message(&mut random))
-        .filter(inside)
+        .filter(serves)
         .collect();
     let mut used = W::within(spec, room);
     let mut ran = 0;
