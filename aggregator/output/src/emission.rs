@@ -11,11 +11,14 @@ use crate::WINDOW_HEADER;
 /// The longest window that rules may have.
 const WINDOW_MS_MAX: u32 = 3_600_000;
 
-/// A rule and the tags of one group; tags whose value is empty are absent.
+/// Tags of a group, by key; those whose value is empty are absent.
+pub type Tags = Vec<(Arc<str>, Arc<str>)>;
+
+/// A rule and the tags of one group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
     pub rule: Arc<str>,
-    pub tags: Vec<(Arc<str>, Arc<str>)>,
+    pub tags: Tags,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -53,6 +56,24 @@ impl From<DecodeError> for EmissionError {
     fn from(_: DecodeError) -> Self {
         Self::Column
     }
+}
+
+/// One point of one rule.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RulePoint {
+    pub tags: Tags,
+    pub start_ms: i64,
+    pub value: f64,
+    pub count: u32,
+}
+
+/// What is in a message, in short.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Contents {
+    /// Sorted, each once.
+    pub rules: Vec<Arc<str>>,
+    /// Starts of windows; the same.
+    pub starts_ms: Vec<i64>,
 }
 
 /// What is known of a message without decoding its columns.
@@ -98,6 +119,86 @@ impl Envelope {
             points: points(&message)?,
         })
     }
+}
+
+/// The rules and windows that a message has points of.
+pub fn contents(header: Header, payload: &[u8]) -> Result<Contents, EmissionError> {
+    let (mut source, mut mirror) = (payload, Vec::new());
+    let mut message = Message::new(header, &mut source, &mut mirror)?;
+    message.pull_all()?;
+    let (mut ids, mut bounds) = (Vec::new(), Vec::new());
+    message.metric_ids(&mut ids)?;
+    ids.sort_unstable();
+    ids.dedup();
+    let strings = message.strings(&mut bounds)?;
+    let text = |id: &u32| Arc::from(String::from_utf8_lossy(strings.get(*id)));
+    let mut rules: Vec<Arc<str>> = ids.iter().map(text).collect();
+    rules.sort_unstable();
+    let mut starts_ms = vec![header.min_ts];
+    if header.max_ts > header.min_ts {
+        message.timestamps(&mut starts_ms)?;
+        starts_ms.sort_unstable();
+        starts_ms.dedup();
+    }
+    Ok(Contents { rules, starts_ms })
+}
+
+/// The points of one rule, in the order of the message.
+pub fn points_of(
+    header: Header,
+    payload: &[u8],
+    rule: &str,
+) -> Result<Vec<RulePoint>, EmissionError> {
+    let (mut source, mut mirror) = (payload, Vec::new());
+    let mut message = Message::new(header, &mut source, &mut mirror)?;
+    message.pull_all()?;
+    let (mut keys, mut metrics, mut bounds) = (Vec::new(), Vec::new(), Vec::new());
+    message.key_ids(&mut keys)?;
+    message.metric_ids(&mut metrics)?;
+    let strings = message.strings(&mut bounds)?;
+    let is_rule: Vec<bool> = (0..header.strings)
+        .map(|id| strings.get(id) == rule.as_bytes())
+        .collect();
+    let is_rule = |metric: &u32| is_rule.get(*metric as usize) == Some(&true);
+    let taken: Vec<usize> = (0..metrics.len())
+        .filter(|set| is_rule(&metrics[*set]))
+        .collect();
+    let mut texts: Vec<Option<Arc<str>>> = vec![None; header.strings as usize];
+    let mut text = |id: u32| {
+        let known = texts.get_mut(id as usize).ok_or(EmissionError::Column)?;
+        let text = known.get_or_insert_with(|| Arc::from(String::from_utf8_lossy(strings.get(id))));
+        Ok::<_, EmissionError>(text.clone())
+    };
+    let mut tags: Vec<Option<Tags>> = vec![None; metrics.len()];
+    for set in &taken {
+        tags[*set] = Some(Vec::new());
+    }
+    let mut column = Vec::new();
+    for (index, key) in (0..header.keys).zip(&keys) {
+        message.key_column(index, &mut column)?;
+        for set in &taken {
+            let value = column.get(*set).copied().ok_or(EmissionError::Column)?;
+            if let Some(tags) = tags[*set].as_mut().filter(|_| value != 0) {
+                tags.push((text(*key)?, text(value - 1)?));
+            }
+        }
+    }
+    let of_rule = points(&message)?.into_iter().filter_map(|point| {
+        let tags = tags.get(point.group as usize)?.clone()?;
+        let Point {
+            start_ms,
+            value,
+            count,
+            ..
+        } = point;
+        Some(RulePoint {
+            tags,
+            start_ms,
+            value,
+            count,
+        })
+    });
+    Ok(of_rule.collect())
 }
 
 fn groups(message: &Message<'_>, header: &Header) -> Result<Vec<Group>, EmissionError> {
@@ -170,10 +271,51 @@ pub(crate) mod tests {
     }
 
     pub fn emission(org: &str, window_ms: u32, rows: &[Row<'_>]) -> Emission {
+        let (envelope, payload) = message(org, window_ms, rows);
+        envelope.decode(&payload).unwrap()
+    }
+
+    /// The same, as the stream gives it.
+    pub fn message(org: &str, window_ms: u32, rows: &[Row<'_>]) -> (Envelope, Vec<u8>) {
         let payload = payload(rows);
         let headers = headers(&window_ms.to_string());
         let envelope = Envelope::open(&format!("aggregates.{org}"), Some(&headers), &payload);
-        envelope.unwrap().decode(&payload).unwrap()
+        (envelope.unwrap(), payload)
+    }
+
+    #[test]
+    fn one_rule_is_decoded_as_all_are() {
+        let rows: [Row<'_>; 5] = [
+            ("cpu", &[("host", "a"), ("zone", "z")], 30_000, 0.5, 3),
+            ("disk", &[("host", "a")], 30_000, 1.5, 1),
+            ("cpu", &[("host", "b")], 0, f64::INFINITY, 1),
+            ("host", &[], 30_000, -1.0, u32::MAX),
+            ("cpu", &[("host", "a"), ("zone", "z")], 0, 2.5, 2),
+        ];
+        let (envelope, payload) = message("acme", 30_000, &rows);
+        let header = envelope.header;
+        let all = envelope.decode(&payload).unwrap();
+        let told = contents(header, &payload).unwrap();
+        let rules: Vec<&str> = told.rules.iter().map(|rule| &**rule).collect();
+        assert_eq!(rules, ["cpu", "disk", "host"]);
+        assert_eq!(told.starts_ms, [0, 30_000]);
+        for rule in rules.into_iter().chain(["none", "a"]) {
+            let of_rule = all.points.iter().filter_map(|point| {
+                let group = &all.groups[point.group as usize];
+                (*group.rule == *rule).then(|| RulePoint {
+                    tags: group.tags.clone(),
+                    start_ms: point.start_ms,
+                    value: point.value,
+                    count: point.count,
+                })
+            });
+            let expected: Vec<_> = of_rule.collect();
+            assert_eq!(
+                points_of(header, &payload, rule).unwrap(),
+                expected,
+                "{rule}"
+            );
+        }
     }
 
     #[test]

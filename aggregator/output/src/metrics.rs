@@ -82,7 +82,7 @@ pub struct OutputMetrics {
     pub malformed: Counter,
     pub lag: Gauge,
     pub lag_seconds: FloatGauge,
-    pub query_series: Gauge,
+    pub query_windows: Gauge,
     pub query_bytes: Gauge,
     evicted: Family<OrgLabel, Counter>,
     queries: Family<QueryLabel, Counter>,
@@ -101,7 +101,7 @@ impl Default for OutputMetrics {
             malformed: Counter::default(),
             lag: Gauge::default(),
             lag_seconds: FloatGauge::default(),
-            query_series: Gauge::default(),
+            query_windows: Gauge::default(),
             query_bytes: Gauge::default(),
             evicted: Family::default(),
             queries: Family::default(),
@@ -165,7 +165,7 @@ impl OutputMetrics {
     /// Registers what the query store counts.
     pub fn register_query(&self, registry: &mut Registry) {
         let r = registry.sub_registry_with_prefix("query");
-        r.register("series", "Series in memory", self.query_series.clone());
+        r.register("windows", "Windows in memory", self.query_windows.clone());
         let help = "Memory of the windows kept, about";
         r.register("bytes", help, self.query_bytes.clone());
         let help = "Windows given up early because a limit was reached";

@@ -5,8 +5,9 @@
 //! windows where they are longer, so that a series of hourly windows has no gaps.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use super::org::{OrgStore, RuleStore};
+use super::org::{metric_of, OrgStore, RuleStore};
 use super::selector::Selector;
 use crate::names::Labels;
 
@@ -64,21 +65,17 @@ fn lookback_ms(window_ms: i64) -> i64 {
 /// The value of each series at each step; series without any are left out.
 pub fn steps(org: &OrgStore, selector: &Selector, steps: Steps) -> Result<Vec<Row>, TooMuch> {
     let mut rows = Vec::new();
-    for rule in org
-        .rules()
-        .into_iter()
-        .filter(|r| selector.may_match(&r.metric))
-    {
-        let longest_ms = rule.windows.keys().map(|(end, start)| end - start).max();
+    for id in matching(org, selector) {
+        let longest_ms = org.windows_of(id).map(|(end, start)| end - start).max();
         let from_ms = steps
             .start_ms
             .saturating_sub(lookback_ms(longest_ms.unwrap_or(0)));
-        let samples = samples(rule, selector, from_ms, steps.end_ms);
+        let (rule, samples) = samples(org, id, selector, (from_ms, steps.end_ms));
         if (rows.len() + samples.len()).saturating_mul(steps.count()) > VALUES_MAX {
             return Err(TooMuch::Values);
         }
         for (series, samples) in samples {
-            push(&mut rows, rule, series, at_steps(&samples, steps))?;
+            push(&mut rows, &rule, series, at_steps(&samples, steps))?;
         }
     }
     rows.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
@@ -93,22 +90,24 @@ pub fn raw(
     to_ms: i64,
 ) -> Result<Vec<Row>, TooMuch> {
     let (mut rows, mut total) = (Vec::new(), 0);
-    for rule in org
-        .rules()
-        .into_iter()
-        .filter(|r| selector.may_match(&r.metric))
-    {
-        for (series, samples) in samples(rule, selector, from_ms, to_ms) {
+    for id in matching(org, selector) {
+        let (rule, samples) = samples(org, id, selector, (from_ms, to_ms));
+        for (series, samples) in samples {
             total += samples.len();
             if total > VALUES_MAX {
                 return Err(TooMuch::Values);
             }
             let values = samples.iter().map(|s| (s.at_ms, s.value)).collect();
-            push(&mut rows, rule, series, values)?;
+            push(&mut rows, &rule, series, values)?;
         }
     }
     rows.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
     Ok(rows)
+}
+
+fn matching<'a>(org: &'a OrgStore, selector: &'a Selector) -> impl Iterator<Item = &'a Arc<str>> {
+    let rules = org.rules().into_iter();
+    rules.filter(|rule| selector.may_match(&metric_of(rule)))
 }
 
 fn push(
@@ -117,7 +116,8 @@ fn push(
     series: u32,
     values: Vec<(i64, f64)>,
 ) -> Result<(), TooMuch> {
-    let Some(series) = rule.series(series).filter(|_| !values.is_empty()) else {
+    let series = rule.series.get(series as usize);
+    let Some(series) = series.filter(|_| !values.is_empty()) else {
         return Ok(());
     };
     if rows.len() >= SERIES_MAX {
@@ -138,23 +138,18 @@ struct Sample {
 
 /// By series, in order of time; a later message about the same window replaces an earlier one.
 fn samples(
-    rule: &RuleStore,
+    org: &OrgStore,
+    id: &str,
     selector: &Selector,
-    after_ms: i64,
-    to_ms: i64,
-) -> HashMap<u32, Vec<Sample>> {
-    let matching = rule
-        .all_series()
-        .filter(|(_, s)| selector.matches(&s.labels));
+    (after_ms, to_ms): (i64, i64),
+) -> (RuleStore, HashMap<u32, Vec<Sample>>) {
+    let begin = (after_ms.min(to_ms).saturating_add(1), i64::MIN);
+    let rule = org.rule(id, begin..(to_ms.saturating_add(1), i64::MIN));
+    let series = (0..).zip(&rule.series);
+    let matching = series.filter(|(_, s)| selector.matches(&s.labels));
     let mut found: HashMap<u32, Vec<Sample>> =
         matching.map(|(place, _)| (place, Vec::new())).collect();
-    if found.is_empty() || after_ms >= to_ms {
-        return HashMap::new();
-    }
-    let windows = rule
-        .windows
-        .range((after_ms + 1, i64::MIN)..=(to_ms, i64::MAX));
-    for ((end_ms, start_ms), points) in windows {
+    for ((end_ms, start_ms), points) in &rule.windows {
         let until_ms = end_ms + lookback_ms(end_ms - start_ms);
         for point in points {
             let Some(samples) = found.get_mut(&point.series) else {
@@ -171,7 +166,7 @@ fn samples(
             }
         }
     }
-    found
+    (rule, found)
 }
 
 fn at_steps(samples: &[Sample], steps: Steps) -> Vec<(i64, f64)> {
@@ -192,14 +187,15 @@ fn at_steps(samples: &[Sample], steps: Steps) -> Vec<(i64, f64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::emission::tests::emission;
+    use crate::emission::tests::message;
 
     fn store(rows: &[(&str, &str, u32, i64, f64)]) -> OrgStore {
         let mut org = OrgStore::default();
         for (rule, host, window_s, start_s, value) in rows {
             let tags: &[_] = &[("host", *host)];
             let row = (*rule, tags, 1000 * start_s, *value, 1);
-            org.add(&emission("acme", 1000 * window_s, &[row]));
+            let (envelope, payload) = message("acme", 1000 * window_s, &[row]);
+            org.add(&envelope, &payload).unwrap();
         }
         org
     }

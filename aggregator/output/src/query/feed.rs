@@ -78,12 +78,10 @@ impl Feed {
             let message = message.map_err(|error| error.to_string())?;
             let headers = message.headers.as_ref();
             let opened = Envelope::open(&message.subject, headers, &message.payload);
-            match opened.and_then(|envelope| envelope.decode(&message.payload)) {
-                Ok(emission) => self.store.add(&emission),
-                Err(error) => {
-                    tracing::error!(subject = %message.subject, %error, "not kept");
-                    self.metrics.malformed.inc();
-                }
+            let added = opened.and_then(|envelope| self.store.add(&envelope, &message.payload));
+            if let Err(error) = added {
+                tracing::error!(subject = %message.subject, %error, "not kept");
+                self.metrics.malformed.inc();
             }
             let info = message.info().map_err(|error| error.to_string())?;
             *next = Some(info.stream_sequence + 1);

@@ -1,13 +1,20 @@
-//! The windows of one organization, by rule.
+//! The windows of one organization: its messages as they were emitted.
+//!
+//! Far more is emitted than anybody asks for. So a message is kept as it came, compact, with a list
+//! of its rules; whoever asks for a rule has that rule's points decoded.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::RangeBounds;
 use std::sync::Arc;
 
+use ratchet_codec::payload::Header;
+
 use super::store::Limits;
-use crate::emission::{Emission, Group};
+use crate::emission::{contents, points_of, EmissionError, Envelope, Group, Tags};
 use crate::names::{Labels, Naming};
 
-type Tags = Vec<(Arc<str>, Arc<str>)>;
+/// End and start of a window: a rule whose windows changed length may have two that end together.
+pub type WindowKey = (i64, i64);
 
 /// One aggregated point.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,210 +28,183 @@ pub struct Kept {
 pub struct Series {
     pub labels: Labels,
     pub tags: Tags,
-    /// Points that refer to it.
-    uses: u32,
 }
 
-/// End and start of a window: a rule whose windows changed length may have two that end together.
-pub type WindowKey = (i64, i64);
-
-/// What is kept of one rule.
+/// What is kept of one rule, decoded.
 pub struct RuleStore {
     pub id: Arc<str>,
     pub metric: String,
-    /// Places of series that are gone are empty.
-    series: Vec<Option<Series>>,
-    free: Vec<u32>,
-    by_tags: HashMap<Tags, u32>,
+    pub series: Vec<Series>,
     pub windows: BTreeMap<WindowKey, Vec<Kept>>,
 }
 
 #[derive(Default)]
 pub struct OrgStore {
-    rules: BTreeMap<Arc<str>, RuleStore>,
-    /// All windows, oldest first.
-    ages: BTreeSet<(WindowKey, Arc<str>)>,
+    name: Arc<str>,
+    /// Oldest first.
+    windows: BTreeMap<WindowKey, Vec<Arc<Message>>>,
     bytes: usize,
-    series: usize,
 }
 
-/// Memory of a window without points, about.
+struct Message {
+    header: Header,
+    payload: Box<[u8]>,
+    /// Sorted.
+    rules: Box<[Arc<str>]>,
+}
+
+/// Memory of a window without messages, about, and of a rule's name in one.
 const WINDOW_BYTES: usize = 128;
-/// Memory of a series beside its labels and tags, about.
-const SERIES_BYTES: usize = 160;
+const RULE_BYTES: usize = 32;
+
+impl Message {
+    fn bytes(&self) -> usize {
+        let names = self.rules.iter().map(|rule| RULE_BYTES + rule.len());
+        size_of::<Self>() + self.payload.len() + names.sum::<usize>()
+    }
+
+    fn has(&self, rule: &str) -> bool {
+        self.rules
+            .binary_search_by(|known| (**known).cmp(rule))
+            .is_ok()
+    }
+}
 
 impl OrgStore {
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    pub fn series(&self) -> usize {
-        self.series
+    /// How many windows are kept, of all rules together.
+    pub fn windows(&self) -> usize {
+        self.windows.len()
     }
 
-    pub fn rules(&self) -> Vec<&RuleStore> {
-        self.rules.values().collect()
+    /// Ids of the rules that have a window.
+    pub fn rules(&self) -> BTreeSet<&Arc<str>> {
+        let messages = self.windows.values().flatten();
+        messages.flat_map(|message| &*message.rules).collect()
     }
 
-    pub fn rule(&self, id: &str) -> Option<&RuleStore> {
-        self.rules.get(id)
+    /// The windows of a rule.
+    pub fn windows_of<'a>(
+        &'a self,
+        rule: &'a str,
+    ) -> impl DoubleEndedIterator<Item = WindowKey> + 'a {
+        let with_rule = self
+            .windows
+            .iter()
+            .filter(move |(_, messages)| messages.iter().any(|message| message.has(rule)));
+        with_rule.map(|(key, _)| *key)
     }
 
-    pub fn add(&mut self, emission: &Emission) {
-        let mut places: Vec<Option<u32>> = vec![None; emission.groups.len()];
-        for point in &emission.points {
-            let group = &emission.groups[point.group as usize];
-            let rule = self.rules.entry(group.rule.clone());
-            let rule = rule.or_insert_with(|| RuleStore::new(&group.rule));
-            let place = &mut places[point.group as usize];
-            let series = *place.get_or_insert_with(|| {
-                let (series, bytes) = rule.place(&emission.org, group);
-                self.bytes += bytes;
-                self.series += usize::from(bytes > 0);
-                series
-            });
-            if let Some(Some(series)) = rule.series.get_mut(series as usize) {
-                series.uses += 1;
+    /// Decodes what is kept of a rule in these windows; nothing where there is nothing.
+    pub fn rule(&self, id: &str, windows: impl RangeBounds<WindowKey>) -> RuleStore {
+        let mut rule = RuleStore::new(id);
+        let mut places = HashMap::new();
+        for (key, messages) in self.windows.range(windows) {
+            for message in messages.iter().filter(|message| message.has(id)) {
+                let points = points_of(message.header, &message.payload, id);
+                // Its contents were read when it came.
+                for point in points.unwrap_or_default() {
+                    if point.start_ms == key.1 {
+                        let series = rule.place(&self.name, &mut places, point.tags);
+                        let kept = Kept {
+                            series,
+                            value: point.value,
+                            count: point.count,
+                        };
+                        rule.windows.entry(*key).or_default().push(kept);
+                    }
+                }
             }
-            let key = (
-                point.start_ms + i64::from(emission.window_ms),
-                point.start_ms,
-            );
-            let window = rule.windows.entry(key).or_insert_with(|| {
-                self.ages.insert((key, group.rule.clone()));
+        }
+        rule
+    }
+
+    pub fn add(&mut self, envelope: &Envelope, payload: &[u8]) -> Result<(), EmissionError> {
+        let contents = contents(envelope.header, payload)?;
+        self.name = envelope.org.clone();
+        let message = Arc::new(Message {
+            header: envelope.header,
+            payload: payload.into(),
+            rules: contents.rules.into(),
+        });
+        for start_ms in contents.starts_ms {
+            let key = (start_ms + i64::from(envelope.window_ms), start_ms);
+            let messages = self.windows.entry(key).or_insert_with(|| {
                 self.bytes += WINDOW_BYTES;
                 Vec::new()
             });
-            let (value, count) = (point.value, point.count);
-            window.push(Kept {
-                series,
-                value,
-                count,
-            });
-            self.bytes += size_of::<Kept>();
+            self.bytes += message.bytes();
+            messages.push(message.clone());
         }
+        Ok(())
     }
 
-    /// Drops what is too old, and what is too many of a rule.
+    /// Drops what is too old, and of windows as long what is too many.
     pub fn forget_old(&mut self, limits: &Limits) {
-        let newest_ms = self.ages.last().map_or(0, |((end_ms, _), _)| *end_ms);
+        let newest_ms = self.windows.last_key_value().map_or(0, |(key, _)| key.0);
         let oldest_ms = newest_ms.saturating_sub(limits.history_ms);
-        while self
-            .ages
-            .first()
-            .is_some_and(|((end_ms, _), _)| *end_ms < oldest_ms)
-        {
-            self.evict_oldest();
+        let mut of_length: HashMap<i64, usize> = HashMap::new();
+        let mut surplus = Vec::new();
+        for (end_ms, start_ms) in self.windows.keys().rev() {
+            let number = of_length.entry(end_ms - start_ms).or_default();
+            *number += 1;
+            if *number > limits.windows || *end_ms < oldest_ms {
+                surplus.push((*end_ms, *start_ms));
+            }
         }
-        let surplus = |rule: &RuleStore| {
-            let keys = rule.windows.keys();
-            let number = rule.windows.len().saturating_sub(limits.windows);
-            keys.take(number)
-                .map(|key| (*key, rule.id.clone()))
-                .collect::<Vec<_>>()
-        };
-        let surplus: Vec<_> = self.rules.values().flat_map(surplus).collect();
-        for window in surplus {
-            self.remove(&window);
+        for key in surplus {
+            self.remove(key);
         }
     }
 
     /// False when there is none.
     pub fn evict_oldest(&mut self) -> bool {
-        let oldest = self.ages.first().cloned();
-        oldest.as_ref().map(|window| self.remove(window)).is_some()
+        let oldest = self.windows.first_key_value().map(|(key, _)| *key);
+        oldest.map(|key| self.remove(key)).is_some()
     }
 
-    fn remove(&mut self, window: &(WindowKey, Arc<str>)) {
-        self.ages.remove(window);
-        let (key, id) = window;
-        let Some(rule) = self.rules.get_mut(id) else {
-            return;
-        };
-        for kept in rule.windows.remove(key).unwrap_or_default() {
-            self.bytes -= size_of::<Kept>();
-            let freed = rule.release(kept.series);
-            self.bytes -= freed;
-            self.series -= usize::from(freed > 0);
-        }
-        self.bytes -= WINDOW_BYTES;
-        if rule.windows.is_empty() {
-            self.rules.remove(id);
+    fn remove(&mut self, key: WindowKey) {
+        if let Some(messages) = self.windows.remove(&key) {
+            let bytes = messages.iter().map(|message| message.bytes());
+            self.bytes -= WINDOW_BYTES + bytes.sum::<usize>();
         }
     }
 }
 
 impl RuleStore {
-    fn new(id: &Arc<str>) -> Self {
+    fn new(id: &str) -> Self {
         Self {
-            id: id.clone(),
-            metric: Naming::default().metric(id),
+            id: Arc::from(id),
+            metric: metric_of(id),
             series: Vec::new(),
-            free: Vec::new(),
-            by_tags: HashMap::new(),
             windows: BTreeMap::new(),
         }
     }
 
-    pub fn series(&self, place: u32) -> Option<&Series> {
-        self.series.get(place as usize)?.as_ref()
-    }
-
-    pub fn all_series(&self) -> impl Iterator<Item = (u32, &Series)> {
-        let numbered = (0..).zip(&self.series);
-        numbered.filter_map(|(place, series)| Some((place, series.as_ref()?)))
-    }
-
-    #[cfg(test)]
-    pub fn starts(&self) -> Vec<i64> {
-        self.windows.keys().map(|(_, start_ms)| *start_ms).collect()
-    }
-
-    /// Where a group's series is, and how many bytes it took if it is new.
-    fn place(&mut self, org: &str, group: &Group) -> (u32, usize) {
-        if let Some(place) = self.by_tags.get(&group.tags) {
-            return (*place, 0);
+    /// The place of a series, new or known.
+    fn place(&mut self, org: &str, places: &mut HashMap<Tags, u32>, tags: Tags) -> u32 {
+        if let Some(place) = places.get(&tags) {
+            return *place;
         }
-        let series = Series {
-            labels: Naming::default().labels(org, group, ""),
-            tags: group.tags.clone(),
-            uses: 0,
+        let group = Group {
+            rule: self.id.clone(),
+            tags,
         };
-        let bytes = series.bytes();
-        let place = self.free.pop().unwrap_or_else(|| {
-            self.series.push(None);
-            self.series.len() as u32 - 1
+        let labels = Naming::default().labels(org, &group, "");
+        let place = self.series.len() as u32;
+        places.insert(group.tags.clone(), place);
+        self.series.push(Series {
+            labels,
+            tags: group.tags,
         });
-        self.series[place as usize] = Some(series);
-        self.by_tags.insert(group.tags.clone(), place);
-        (place, bytes)
-    }
-
-    /// One point less; returns the bytes of the series if that was the last one.
-    fn release(&mut self, place: u32) -> usize {
-        let slot = &mut self.series[place as usize];
-        if let Some(series) = slot {
-            series.uses -= 1;
-            if series.uses > 0 {
-                return 0;
-            }
-        }
-        let Some(series) = slot.take() else {
-            return 0;
-        };
-        self.by_tags.remove(&series.tags);
-        self.free.push(place);
-        series.bytes()
+        place
     }
 }
 
-impl Series {
-    fn bytes(&self) -> usize {
-        let text: usize = self
-            .tags
-            .iter()
-            .map(|(key, value)| key.len() + value.len())
-            .sum();
-        SERIES_BYTES + self.labels.bytes() + 2 * text
-    }
+/// What a rule is called in answers of Prometheus's kind.
+pub fn metric_of(rule: &str) -> String {
+    Naming::default().metric(rule)
 }

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::answer::{success, Failure, InstantRow, LabelMap, QueryResult, RangeRow, Value};
 use super::evaluate::{self, Steps, SERIES_MAX};
-use super::org::{OrgStore, RuleStore, Series};
+use super::org::{metric_of, OrgStore};
 use super::params::{now_ms, Params};
 use super::selector::{self, Asked, Selector};
 use super::{aside, door, Query};
@@ -158,16 +158,16 @@ fn query_range(org: &OrgStore, params: &Params) -> Body {
     ))
 }
 
-/// Series that one of the selectors selects; all of them when there is none.
-fn selected<'a>(
-    org: &'a OrgStore,
-    selectors: &'a [Selector],
-) -> impl Iterator<Item = (&'a RuleStore, &'a Series)> {
-    let all = org.rules().into_iter();
-    let all = all.flat_map(|rule| rule.all_series().map(move |(_, series)| (rule, series)));
-    all.filter(|(_, series)| {
-        selectors.is_empty() || selectors.iter().any(|s| s.matches(&series.labels))
-    })
+/// Labels of the series that one of the selectors selects; of all when there is none.
+fn selected<'a>(org: &'a OrgStore, selectors: &'a [Selector]) -> impl Iterator<Item = Labels> + 'a {
+    let may_match = move |rule: &&Arc<str>| {
+        let metric = metric_of(rule);
+        selectors.is_empty() || selectors.iter().any(|s| s.may_match(&metric))
+    };
+    let rules = org.rules().into_iter().filter(may_match);
+    let all = rules.flat_map(|rule| org.rule(rule, ..).series);
+    all.map(|series| series.labels)
+        .filter(move |labels| selectors.is_empty() || selectors.iter().any(|s| s.matches(labels)))
 }
 
 fn series(org: &OrgStore, params: &Params) -> Body {
@@ -180,25 +180,33 @@ fn series(org: &OrgStore, params: &Params) -> Body {
         .filter(|limit| *limit > 0)
         .unwrap_or(SERIES_MAX);
     let found = selected(org, &selectors).take(limit.min(SERIES_MAX));
-    let labels: Vec<_> = found
-        .map(|(_, series)| LabelMap(series.labels.clone()))
-        .collect();
-    success(labels)
+    success(found.map(LabelMap).collect::<Vec<_>>())
 }
 
 fn labels(org: &OrgStore, params: &Params) -> Body {
     let selectors = params.selectors()?;
-    let names = selected(org, &selectors).flat_map(|(_, s)| s.labels.iter().map(|(n, _)| n));
-    success(cut(names.collect(), params)?)
+    let mut names = BTreeSet::new();
+    for labels in selected(org, &selectors) {
+        for (name, _) in labels.iter() {
+            if !names.contains(name) {
+                names.insert(name.to_owned());
+            }
+        }
+    }
+    success(cut(names, params)?)
 }
 
 fn values_of(org: &OrgStore, params: &Params, name: &str) -> Body {
     let selectors = params.selectors()?;
-    let values = selected(org, &selectors).filter_map(|(_, series)| series.labels.get(name));
-    success(cut(values.collect(), params)?)
+    let mut values = BTreeSet::new();
+    for labels in selected(org, &selectors) {
+        let value = labels.get(name).filter(|value| !values.contains(*value));
+        values.extend(value.map(str::to_owned));
+    }
+    success(cut(values, params)?)
 }
 
-fn cut<'a>(found: BTreeSet<&'a str>, params: &Params) -> Result<Vec<&'a str>, Failure> {
+fn cut(found: BTreeSet<String>, params: &Params) -> Result<Vec<String>, Failure> {
     let limit = params
         .limit()?
         .filter(|limit| *limit > 0)
@@ -211,21 +219,16 @@ fn metadata(org: &OrgStore, params: &Params) -> Body {
     let limit = limit.filter(|limit| *limit > 0).unwrap_or(usize::MAX);
     let mut found = BTreeMap::new();
     for rule in org.rules() {
-        if metric.is_some_and(|metric| metric != rule.metric) {
+        let name = metric_of(rule);
+        if metric.is_some_and(|metric| metric != name) {
             continue;
         }
-        let length = rule
-            .windows
-            .keys()
-            .next_back()
-            .map(|(end, start)| end - start);
+        let newest = org.windows_of(rule).next_back();
+        let length = newest.map(|(end, start)| end - start);
         let seconds = length.unwrap_or(0) / 1000;
-        let help = format!("Rule {} over windows of {seconds} s", rule.id);
+        let help = format!("Rule {rule} over windows of {seconds} s");
         let line = json!({ "type": "gauge", "help": help, "unit": "" });
-        found
-            .entry(&rule.metric)
-            .or_insert_with(Vec::new)
-            .push(line);
+        found.entry(name).or_insert_with(Vec::new).push(line);
     }
     success(found.into_iter().take(limit).collect::<BTreeMap<_, _>>())
 }

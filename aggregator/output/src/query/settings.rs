@@ -29,7 +29,7 @@ pub struct QuerySettings {
         value_name = "FILE"
     )]
     pub tokens: Option<PathBuf>,
-    /// Windows kept of each rule, at most.
+    /// Windows kept of each length that an organization's rules have, at most.
     #[arg(long = "query-windows", value_name = "N", default_value_t = 360)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub windows: u32,
@@ -37,9 +37,6 @@ pub struct QuerySettings {
     #[arg(long = "query-history", value_name = "SECONDS", default_value_t = 3600)]
     #[arg(value_parser = clap::value_parser!(u32).range(60..=604_800))]
     pub history_s: u32,
-    /// Series kept of an organization, at most.
-    #[arg(long = "query-org-series", value_name = "N", default_value_t = 100_000)]
-    pub org_series: u32,
     /// Memory for an organization's windows, in MiB.
     #[arg(long = "query-org-mib", value_name = "MIB", default_value_t = 64)]
     pub org_mib: u32,
@@ -72,7 +69,6 @@ impl QuerySettings {
         Limits {
             windows: self.windows as usize,
             history_ms: 1000 * i64::from(self.history_s),
-            org_series: self.org_series as usize,
             org_bytes: self.org_mib as usize * MIB,
             bytes: self.mib as usize * MIB,
         }

@@ -7,16 +7,15 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 
 use super::org::OrgStore;
-use crate::emission::Emission;
+use crate::emission::{EmissionError, Envelope};
 use crate::metrics::OutputMetrics;
 
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Windows of a rule.
+    /// Windows of an organization that are equally long.
     pub windows: usize,
     /// How far windows may lie behind the organization's newest one.
     pub history_ms: i64,
-    pub org_series: usize,
     pub org_bytes: usize,
     /// Of all organizations together. Whoever goes beyond it gives up windows of its own.
     pub bytes: usize,
@@ -28,7 +27,7 @@ pub struct Store {
     limits: Limits,
     orgs: RwLock<Orgs>,
     bytes: AtomicUsize,
-    series: AtomicUsize,
+    windows: AtomicUsize,
     metrics: OutputMetrics,
 }
 
@@ -38,7 +37,7 @@ impl Store {
             limits,
             orgs: RwLock::default(),
             bytes: AtomicUsize::new(0),
-            series: AtomicUsize::new(0),
+            windows: AtomicUsize::new(0),
             metrics,
         }
     }
@@ -48,45 +47,44 @@ impl Store {
     }
 
     /// Takes a message in; what no longer fits goes, oldest windows first. Only one thread adds.
-    pub fn add(&self, emission: &Emission) {
-        let org = self.org(&emission.org).unwrap_or_else(|| {
+    pub fn add(&self, envelope: &Envelope, payload: &[u8]) -> Result<(), EmissionError> {
+        let org = self.org(&envelope.org).unwrap_or_else(|| {
             let mut orgs = self.orgs.write();
-            orgs.entry(emission.org.clone()).or_default().clone()
+            orgs.entry(envelope.org.clone()).or_default().clone()
         });
         let mut org = org.write();
-        let (bytes, series) = (org.bytes(), org.series());
+        let (bytes, windows) = (org.bytes(), org.windows());
         let others = self.bytes.load(Ordering::Relaxed) - bytes;
-        org.add(emission);
+        org.add(envelope, payload)?;
         org.forget_old(&self.limits);
         let fits = |org: &OrgStore| {
-            let (bytes, series) = (org.bytes(), org.series());
-            let own = bytes <= self.limits.org_bytes && series <= self.limits.org_series;
-            own && others + bytes <= self.limits.bytes
+            let bytes = org.bytes();
+            bytes <= self.limits.org_bytes && others + bytes <= self.limits.bytes
         };
         let mut evicted = 0;
         while !fits(&org) && org.evict_oldest() {
             evicted += 1;
         }
         if evicted > 0 {
-            self.metrics.evicted(&emission.org, evicted);
+            self.metrics.evicted(&envelope.org, evicted);
         }
         self.bytes.store(others + org.bytes(), Ordering::Relaxed);
-        let all_series = self.series.load(Ordering::Relaxed) - series + org.series();
-        self.series.store(all_series, Ordering::Relaxed);
+        let all = self.windows.load(Ordering::Relaxed) - windows + org.windows();
+        self.windows.store(all, Ordering::Relaxed);
         self.metrics.query_bytes.set((others + org.bytes()) as i64);
-        self.metrics.query_series.set(all_series as i64);
+        self.metrics.query_windows.set(all as i64);
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::emission::tests::{emission, Row};
+    use crate::emission::tests::{message, Row};
 
     const LIMITS: Limits = Limits {
         windows: 1000,
         history_ms: 3_600_000,
-        org_series: 1000,
         org_bytes: 1 << 20,
         bytes: 1 << 30,
     };
@@ -97,9 +95,8 @@ mod tests {
             return Vec::new();
         };
         let org = org.read();
-        let mut starts: Vec<i64> = org.rules().iter().flat_map(|r| r.starts()).collect();
-        starts.sort_unstable();
-        starts
+        let starts = org.windows_of("r").map(|(_, start_ms)| start_ms);
+        starts.collect()
     }
 
     fn add(store: &Store, org: &str, start_s: i64, hosts: std::ops::Range<usize>) {
@@ -107,27 +104,25 @@ mod tests {
         let tags: Vec<[(&str, &str); 1]> = names.iter().map(|n| [("host", &**n)]).collect();
         let row = |tags| -> Row<'_> { ("r", tags, 1000 * start_s, 1.0, 1) };
         let rows: Vec<Row<'_>> = tags.iter().map(|tags| row(&tags[..])).collect();
-        store.add(&emission(org, 1000, &rows));
+        let (envelope, payload) = message(org, 1000, &rows);
+        store.add(&envelope, &payload).unwrap();
     }
 
     #[test]
     fn every_limit_takes_the_oldest_windows() {
-        let check = |limits: Limits, hosts: fn(i64) -> std::ops::Range<usize>, expected: &[i64]| {
+        let check = |limits: Limits, expected: &[i64]| {
             let store = Store::new(limits, OutputMetrics::default());
             for start_s in 0..5 {
-                add(&store, "acme", start_s, hosts(start_s));
+                add(&store, "acme", start_s, 0..10);
             }
             assert_eq!(kept(&store, "acme"), expected, "{limits:?}");
         };
-        let same = |_| 0..10;
-        let fresh = |start_s: i64| 10 * start_s as usize..10 * start_s as usize + 10;
-        check(LIMITS, same, &[0, 1000, 2000, 3000, 4000]);
+        check(LIMITS, &[0, 1000, 2000, 3000, 4000]);
         check(
             Limits {
                 windows: 2,
                 ..LIMITS
             },
-            same,
             &[3000, 4000],
         );
         check(
@@ -135,42 +130,16 @@ mod tests {
                 history_ms: 2000,
                 ..LIMITS
             },
-            same,
             &[2000, 3000, 4000],
-        );
-        check(
-            Limits {
-                org_series: 10,
-                ..LIMITS
-            },
-            same,
-            &[0, 1000, 2000, 3000, 4000],
-        );
-        check(
-            Limits {
-                org_series: 25,
-                ..LIMITS
-            },
-            fresh,
-            &[3000, 4000],
-        );
-        check(
-            Limits {
-                org_series: 9,
-                ..LIMITS
-            },
-            fresh,
-            &[],
         );
         check(
             Limits {
                 org_bytes: 0,
                 ..LIMITS
             },
-            same,
             &[],
         );
-        check(Limits { bytes: 0, ..LIMITS }, same, &[]);
+        check(Limits { bytes: 0, ..LIMITS }, &[]);
     }
 
     #[test]
@@ -194,12 +163,12 @@ mod tests {
             large.len() > 1 && large.last() == Some(&19_000),
             "{large:?}"
         );
-        let (bytes, series) = (metrics.query_bytes.get(), metrics.query_series.get());
+        let (bytes, windows) = (metrics.query_bytes.get(), metrics.query_windows.get());
         assert!(
             bytes as usize <= limits.bytes && bytes as usize > 2 * one,
             "{bytes}"
         );
-        assert_eq!(series, 20);
+        assert_eq!(windows as usize, 1 + large.len());
     }
 
     #[test]
@@ -214,10 +183,10 @@ mod tests {
         add(&store, "acme", 0, 0..100);
         add(&store, "acme", 10, 100..101);
         let org = store.org("acme").unwrap();
-        let after = (org.read().series(), org.read().bytes());
+        let after = (org.read().windows(), org.read().bytes());
         let fresh = Store::new(LIMITS, OutputMetrics::default());
         add(&fresh, "acme", 10, 100..101);
         let org = fresh.org("acme").unwrap();
-        assert_eq!(after, (org.read().series(), org.read().bytes()));
+        assert_eq!(after, (org.read().windows(), org.read().bytes()));
     }
 }

@@ -80,15 +80,16 @@ async fn windows(
 }
 
 fn describe(org: &OrgStore, (name, id): &(String, String), limit: usize) -> Option<Value> {
-    let rule = org.rule(id)?;
+    let oldest = org.windows_of(id).rev().take(limit).last()?;
+    let rule = org.rule(id, oldest..);
     let (mut windows, mut groups, mut truncated) = (Vec::new(), 0, false);
-    for (key, points) in rule.windows.iter().rev().take(limit) {
+    for (key, points) in rule.windows.iter().rev() {
         groups += points.len();
         if groups > GROUPS_MAX && !windows.is_empty() {
             truncated = true;
             break;
         }
-        windows.push(window(rule, key, points));
+        windows.push(window(&rule, key, points));
     }
     Some(json!({
         "org": name, "rule": id, "metric": rule.metric,
@@ -100,7 +101,7 @@ fn window(rule: &RuleStore, (end_ms, start_ms): &WindowKey, points: &[Kept]) -> 
     let mut groups: Vec<Value> = Vec::with_capacity(points.len());
     let mut places: HashMap<u32, usize> = HashMap::with_capacity(points.len());
     for point in points {
-        let Some(series) = rule.series(point.series) else {
+        let Some(series) = rule.series.get(point.series as usize) else {
             continue;
         };
         let tags = series

@@ -15,7 +15,6 @@ use crate::publish::{eventually, second_ago, value_of, Bed};
 const LIMITS: Limits = Limits {
     windows: 50,
     history_ms: 3_600_000,
-    org_series: 1000,
     org_bytes: 1 << 24,
     bytes: 1 << 26,
 };
