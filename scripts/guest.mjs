@@ -52,6 +52,9 @@ const LINK_FLAGS = [
   FEATURES,
   '-Cstrip=symbols',
   '-Clink-arg=-zstack-size=65536',
+  // A guest checks its deadline once an iteration, so larger loops are worth unrolling than LLVM
+  // takes it for (30): measured on workloads A, B and C, 2 to 5 %.
+  '-Cllvm-args=-unroll-partial-threshold=150',
 ];
 
 /**

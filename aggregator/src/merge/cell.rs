@@ -25,11 +25,20 @@ impl Cell {
     /// Folds one partial in; partials arrive in stream order, which is what makes a sum exact.
     #[inline]
     pub fn fold(&mut self, aggregate: Aggregate, value: f64, count: u32) {
-        self.value = match (self.count, aggregate) {
-            (0, _) => value,
-            (_, Aggregate::Sum | Aggregate::Avg | Aggregate::Count) => self.value + value,
-            (_, Aggregate::Max) => greater(self.value, value),
-            (_, Aggregate::Min) => lesser(self.value, value),
+        match aggregate {
+            Aggregate::Sum | Aggregate::Avg | Aggregate::Count => self.fold_by(add, value, count),
+            Aggregate::Max => self.fold_by(greater, value, count),
+            Aggregate::Min => self.fold_by(lesser, value, count),
+        }
+    }
+
+    /// The same where it is known how two values become one.
+    #[inline(always)]
+    pub fn fold_by(&mut self, join: impl Fn(f64, f64) -> f64, value: f64, count: u32) {
+        self.value = if self.count == 0 {
+            value
+        } else {
+            join(self.value, value)
         };
         self.count = self.count.saturating_add(count);
     }
@@ -49,8 +58,14 @@ impl Cell {
     }
 }
 
+#[inline(always)]
+pub fn add(a: f64, b: f64) -> f64 {
+    a + b
+}
+
 /// The maximum that ignores NaN unless all are NaN, with −0.0 < +0.0.
-fn greater(a: f64, b: f64) -> f64 {
+#[inline(always)]
+pub fn greater(a: f64, b: f64) -> f64 {
     if a.is_nan() || (!b.is_nan() && b.total_cmp(&a).is_gt()) {
         b
     } else {
@@ -59,7 +74,8 @@ fn greater(a: f64, b: f64) -> f64 {
 }
 
 /// The minimum that ignores NaN unless all are NaN, with −0.0 < +0.0.
-fn lesser(a: f64, b: f64) -> f64 {
+#[inline(always)]
+pub fn lesser(a: f64, b: f64) -> f64 {
     if a.is_nan() || (!b.is_nan() && b.total_cmp(&a).is_lt()) {
         b
     } else {

@@ -1,45 +1,19 @@
 //! One message's records, each into its accumulator.
 //!
-//! A loop without a call takes all records whose groups and windows are known; what it stops at
-//! goes the long way round. Accumulators are changed at once, and remembered as they were: when a
-//! record is refused, all that the message changed goes back.
+//! What the loops of [`Work`] stop at goes the long way round. Accumulators are changed at once and
+//! remembered as they were: when a record is refused, all that the message changed goes back.
 
-use ratchet_rules::Aggregate;
 use ratchet_sandbox::Record;
 
 use super::cell::Cell;
 use super::memo::UNKNOWN;
 use super::message::View;
-use super::pass::{Beyond, LatePoints, MergeFault, Pass, RulePoints, Tally};
+use super::pass::{Beyond, LatePoints, MergeFault, Pass, Tally};
 use super::series::Series;
 use super::table::GROUP_BYTES;
 use super::window::Window;
+use super::work::{Undo, Way, Work, UNCHANGED, UNRESOLVED, WINDOWS};
 use super::Merger;
-
-/// So many windows of a message are found by a table; the others by search.
-const WINDOWS: usize = 16;
-
-/// Stands for the position of a window that was not looked up yet, or that takes no points.
-const NOWHERE: u32 = u32::MAX;
-
-/// Stands for a tag-set that was not looked up yet, or whose metric no rule names.
-const UNRESOLVED: Series = Series {
-    metric: u32::MAX,
-    row: UNKNOWN,
-};
-
-/// What a record's rule leads to.
-#[derive(Clone, Copy, Debug)]
-pub struct Way {
-    pub table: u32,
-    pub metric: u32,
-    /// Of the memo: a column in the row of a series, or the single slot of a rule without keys to
-    /// group by, where `mask` is zero: neither series nor metric matter to that.
-    pub column: u32,
-    pub mask: u32,
-    pub length: u32,
-    pub aggregate: Aggregate,
-}
 
 /// Where a window's points go.
 enum Place {
@@ -49,144 +23,6 @@ enum Place {
     Late(i64),
     /// A window that another configuration serves.
     Elsewhere,
-}
-
-/// An accumulator as it was before the message.
-#[derive(Clone, Copy)]
-struct Undo {
-    position: u32,
-    group: u32,
-    cell: Cell,
-}
-
-/// What no accumulator was.
-const UNCHANGED: Undo = Undo {
-    position: NOWHERE,
-    group: UNKNOWN,
-    cell: Cell::EMPTY,
-};
-
-/// Stands before the points of the first rule.
-const NO_RULE: RulePoints = RulePoints {
-    rule: u32::MAX,
-    points: 0,
-};
-
-/// What is kept of one message while it is merged.
-#[derive(Default)]
-pub struct Work {
-    /// By length and number of the window in the message: its position.
-    positions: Vec<u32>,
-    /// By tag-set.
-    series: Vec<Series>,
-    /// The first `changed` count: one a record at most.
-    undo: Vec<Undo>,
-    changed: usize,
-    /// Points by rule, up to `matched`, after one entry of no rule. Consecutive ones are one entry.
-    points: Vec<RulePoints>,
-    matched: usize,
-    stamp: u32,
-}
-
-impl Work {
-    /// Prepares for a message; `stamp` is one that no accumulator has.
-    fn begin(&mut self, (lengths, sets, records): (usize, usize, usize), stamp: u32) {
-        self.positions.clear();
-        self.positions.resize(lengths * WINDOWS, NOWHERE);
-        self.series.clear();
-        self.series.resize(sets, UNRESOLVED);
-        let room = self.undo.len().max(records);
-        self.undo.resize(room, UNCHANGED);
-        self.points.resize(room + 1, NO_RULE);
-        self.points[0] = NO_RULE;
-        (self.changed, self.matched, self.stamp) = (0, 0, stamp);
-    }
-
-    /// Folds records as long as all is known that they lead to; answers how many.
-    fn fold(
-        &mut self,
-        ways: &[Way],
-        memo: &[u32],
-        windows: &mut [Window],
-        records: &[Record],
-    ) -> usize {
-        // Of its own, all of it, lest the loop keep it in memory.
-        let (series, positions, stamp) = (&self.series[..], &self.positions[..], self.stamp);
-        let find = |record: &Record| {
-            let way = ways.get(record.rule as usize)?;
-            let series = series.get(record.set as usize)?;
-            if (series.metric ^ way.metric) & way.mask != 0 || record.window as usize >= WINDOWS {
-                return None;
-            }
-            let at = way.length as usize * WINDOWS + record.window as usize;
-            let slot = (series.row & way.mask) as usize + way.column as usize;
-            Some((way.aggregate, *positions.get(at)?, *memo.get(slot)?))
-        };
-        let mut matched = self.matched;
-        let mut points = self.points[matched];
-        let undo = self.undo[self.changed..].iter_mut();
-        let mut done = 0;
-        for (record, undo) in records.iter().zip(undo) {
-            let Some((aggregate, position, group)) = find(record) else {
-                break;
-            };
-            let window = windows.get_mut(position as usize);
-            let cell = window.and_then(|window| window.cells.get_mut(group as usize));
-            let Some(cell) = cell.filter(|cell| cell.stamp != stamp) else {
-                break;
-            };
-            *undo = Undo {
-                position,
-                group,
-                cell: *cell,
-            };
-            cell.stamp = stamp;
-            cell.fold(aggregate, record.value, record.count);
-            matched += points.next(record.rule, record.count);
-            self.points[matched] = points;
-            done += 1;
-        }
-        self.changed += done;
-        self.matched = matched;
-        done
-    }
-
-    /// Folds one record into its accumulator; false when another one of the message was there.
-    fn fold_one(&mut self, way: &Way, record: &Record, mut undo: Undo, cell: &mut Cell) -> bool {
-        if cell.stamp == self.stamp {
-            return false;
-        }
-        undo.cell = *cell;
-        self.undo[self.changed] = undo;
-        self.changed += 1;
-        cell.stamp = self.stamp;
-        cell.fold(way.aggregate, record.value, record.count);
-        let mut points = self.points[self.matched];
-        self.matched += points.next(record.rule, record.count);
-        self.points[self.matched] = points;
-        true
-    }
-
-    fn undo(&mut self, windows: &mut [Window]) {
-        for undo in &self.undo[..self.changed] {
-            windows[undo.position as usize].cells[undo.group as usize] = undo.cell;
-        }
-    }
-}
-
-impl RulePoints {
-    /// Adds points of the same rule, or becomes the next entry; answers by how much to go on.
-    /// Without a branch: where a rule ends cannot be foreseen.
-    #[inline(always)]
-    fn next(&mut self, rule: u32, count: u32) -> usize {
-        let is_other = self.rule != rule;
-        let before = if is_other { 0 } else { self.points };
-        *self = RulePoints {
-            rule,
-            points: before + u64::from(count),
-        };
-        usize::from(is_other)
-    }
 }
 
 impl Merger {
@@ -225,8 +61,7 @@ impl Merger {
             self.fold_one((done, record), work, pass, &mut view, &mut tally)?;
             done += 1;
         }
-        tally.records = work.changed as u64;
-        tally.matched = work.points[1..=work.matched].to_vec();
+        (tally.records, tally.matched) = work.folded();
         Ok(tally)
     }
 

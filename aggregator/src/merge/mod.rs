@@ -13,6 +13,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod window;
+mod work;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -21,7 +22,6 @@ use std::sync::Arc;
 use ratchet_sandbox::Record;
 use ratchet_trust::Sha256Digest;
 
-use self::fold::{Way, Work};
 use self::memo::{Memo, UNKNOWN};
 pub use self::message::group_values;
 use self::message::Buffers;
@@ -30,6 +30,7 @@ use self::series::SeriesTable;
 pub use self::table::ClosedGroup;
 use self::table::{RuleTable, GROUP_BYTES};
 use self::window::{Length, Window};
+use self::work::{Way, Work};
 use crate::configuration::{Configuration, MeaningfulRule};
 use crate::watermark::Lateness;
 

@@ -51,8 +51,8 @@ for (const [of, beside] of [
   [EXCLUSIVE, { match: 'point', memo: 'twins' }],
 ] as const) {
   checkRewrite(known, of, beside, {
-    series: /Known::new\(spec\)[^]*if single && self\.known\.run\(front, &strings, out\)/,
-    grid: /Grid::new\(spec\)[^]*if self\.known\.run\(front, &strings, \(min, single\), out\)/,
+    series: /Known::new\(spec\).*if single && self\.known\.run\(front, &strings, out\)/s,
+    grid: /Grid::new\(spec\).*if self\.known\.run\(front, &strings, \(min, single\), out\)/s,
   });
 }
 checkMatters(known, GROUPS, 'series', [

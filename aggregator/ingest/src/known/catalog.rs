@@ -12,6 +12,8 @@ use super::templates::Templates;
 use super::texts::{Numbers, Texts, NUMBER_BYTES};
 
 const SECRET_BYTES: usize = 192;
+/// The share of all memory that templates may have.
+const TEMPLATES_SHARE: usize = 4;
 
 /// What fingerprints are made with: drawn by the process, so that no sender can prepare two series
 /// with the same one.
@@ -122,7 +124,10 @@ impl Catalog {
 
     /// Takes note of a message that was made of these series.
     pub fn note(&mut self, series: &[u32], facts: &Facts, message: &[u8]) {
-        self.templates.note(series, facts, message, self.bytes_max);
+        let others = self.bytes() - self.templates.bytes();
+        let left = self.bytes_max.saturating_sub(others);
+        let room = left.min(self.bytes_max / TEMPLATES_SHARE);
+        self.templates.note(series, facts, message, room);
     }
 
     pub fn series(&self, number: u32) -> (&Series, &[u32]) {
@@ -165,7 +170,12 @@ impl Catalog {
             return None;
         }
         let text_bytes = text_bytes(metric, tags);
-        if self.bytes() + most_bytes(text_bytes, tags.len()) > self.bytes_max {
+        let most = most_bytes(text_bytes, tags.len());
+        if self.bytes() + most > self.bytes_max {
+            // They have what series leave.
+            self.templates = Templates::default();
+        }
+        if self.bytes() + most > self.bytes_max {
             self.full = true;
             return None;
         }

@@ -10,8 +10,6 @@ use xxhash_rust::xxh3::Xxh3Default;
 
 use super::columns::{Cut, Facts};
 
-/// The share of a catalog's memory that templates may have.
-const SHARE: usize = 4;
 /// What a sequence takes that was met, about.
 const MET_BYTES: usize = 2 * (size_of::<u32>() + size_of::<u64>());
 
@@ -50,10 +48,10 @@ impl Templates {
         self.kept.get(&first).cloned()
     }
 
-    /// Takes note of a message, so that the next one like it may be made from this one; all may
-    /// take `bytes_max` together with what they are a share of.
-    pub fn note(&mut self, series: &[u32], facts: &Facts, message: &[u8], bytes_max: usize) {
-        let (Some(first), room) = (series.first().copied(), bytes_max / SHARE) else {
+    /// Takes note of a message, so that the next one like it may be made from this one. `room` is
+    /// for all, in bytes.
+    pub fn note(&mut self, series: &[u32], facts: &Facts, message: &[u8], room: usize) {
+        let Some(first) = series.first().copied() else {
             return;
         };
         let hash = hash(series);
