@@ -12,7 +12,7 @@ use super::pass::{Beyond, LatePoints, MergeFault, Pass, Tally};
 use super::series::Series;
 use super::table::GROUP_BYTES;
 use super::window::Window;
-use super::work::{Undo, Way, Work, UNCHANGED, UNRESOLVED, WINDOWS};
+use super::work::{Undo, Way, Work, UNCHANGED, UNRESOLVED};
 use super::Merger;
 
 /// Where a window's points go.
@@ -32,15 +32,31 @@ impl Merger {
         work: &mut Work,
         pass: &Pass<'_>,
         records: &[Record],
-        view: Option<View<'_>>,
+        mut view: Option<View<'_>>,
     ) -> Result<Tally, MergeFault> {
         let sizes = (self.lengths.len(), pass.header.sets as usize, records.len());
         work.begin(sizes, self.stamp);
+        self.recognise_windows(work, pass);
+        if let Some(view) = &mut view {
+            view.recognise(&self.series, &mut work.series);
+        }
         let folded = self.fold_into(work, pass, records, view);
         if folded.is_err() {
             work.undo(&mut self.windows);
         }
         folded
+    }
+
+    /// Finds the windows of a message that are open already.
+    fn recognise_windows(&self, work: &mut Work, pass: &Pass<'_>) {
+        for (position, window) in (0u32..).zip(&self.windows) {
+            let length = &self.lengths[window.length as usize];
+            let first = length.index_of(pass.header.min_ts);
+            let takes = length.closes_at_ms(window.index) > pass.time_ms;
+            if takes && pass.span.contains(window.index * length.window_ms) {
+                work.see_window((window.length, window.index - first), position);
+            }
+        }
     }
 
     fn fold_into(
@@ -122,7 +138,7 @@ impl Merger {
     /// Where a rule's window is, counted from the first one of the message.
     fn place(&mut self, way: &Way, window: u32, pass: &Pass<'_>, work: &mut Work) -> Place {
         let length = &self.lengths[way.length as usize];
-        let index = pass.header.min_ts.div_euclid(length.window_ms) + i64::from(window);
+        let index = length.index_of(pass.header.min_ts) + i64::from(window);
         let start_ms = index * length.window_ms;
         let closes_ms = length.closes_at_ms(index);
         if !pass.span.contains(start_ms) {
@@ -139,9 +155,7 @@ impl Merger {
                 .push(Window::new(way.length, index, pass.sequence));
             self.windows.len() - 1
         }) as u32;
-        if (window as usize) < WINDOWS {
-            work.positions[way.length as usize * WINDOWS + window as usize] = position;
-        }
+        work.see_window((way.length, i64::from(window)), position);
         Place::Open(position)
     }
 

@@ -136,6 +136,16 @@ impl Hash {
 }
 
 impl View<'_> {
+    /// Writes the series of those tag-sets that are known already.
+    pub fn recognise(&mut self, table: &SeriesTable, out: &mut [Series]) {
+        for (set, out) in out.iter_mut().enumerate() {
+            if self.metric(set, table) != NO_METRIC {
+                let known = table.get(self.columns.fingerprints[set].bits());
+                *out = known.unwrap_or(*out);
+            }
+        }
+    }
+
     /// The series of a tag-set in range, if a rule names its metric.
     pub fn series(
         &mut self,
@@ -143,15 +153,21 @@ impl View<'_> {
         table: &mut SeriesTable,
         memo: &mut Memo,
     ) -> Option<Series> {
+        let metric = self.metric(set, table);
+        let fingerprint = self.columns.fingerprints[set].bits();
+        (metric != NO_METRIC).then(|| table.intern(fingerprint, metric, memo))
+    }
+
+    /// The metric of a tag-set in range, or `NO_METRIC`; looked up once a message.
+    #[inline(always)]
+    fn metric(&mut self, set: usize, table: &SeriesTable) -> u32 {
         let columns = &mut *self.columns;
         let id = columns.metric_ids[set] as usize;
         if columns.metrics[id] == UNSEEN {
             let metric = table.metric(columns.hashes[id + 1].bits());
             columns.metrics[id] = metric.unwrap_or(NO_METRIC);
         }
-        let metric = columns.metrics[id];
-        let fingerprint = columns.fingerprints[set].bits();
-        (metric != NO_METRIC).then(|| table.intern(fingerprint, metric, memo))
+        columns.metrics[id]
     }
 
     /// The group of a tag-set: each group-by value as `u16 length + bytes`, absent = empty.

@@ -16,7 +16,7 @@ mod window;
 mod work;
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use ratchet_sandbox::Record;
@@ -120,24 +120,24 @@ impl Merger {
 
     /// Binds the configurations in use; rules of no configuration go once their windows are closed.
     pub fn bind(&mut self, configurations: &[Arc<Configuration>]) -> Vec<Binding> {
-        let used: HashMap<_, _> = configurations
-            .iter()
-            .flat_map(|c| &c.rules)
-            .map(|rule| (rule.meaning, rule.clone()))
-            .collect();
-        self.drop_unused(|rule| used.contains_key(&rule.meaning));
+        let rules = || configurations.iter().flat_map(|c| &c.rules);
+        let used: HashSet<_> = rules().map(|rule| rule.meaning).collect();
+        self.drop_unused(|rule| used.contains(&rule.meaning));
         self.by_meaning = (0u32..)
             .zip(&self.tables)
             .map(|(i, t)| (t.rule.meaning, i))
             .collect();
-        for (meaning, rule) in used {
+        // In the order that records come in, so that what they lead to lies side by side.
+        for rule in rules() {
+            let meaning = rule.meaning;
             if self.by_meaning.contains_key(&meaning) {
                 continue;
             }
             let metric = self.series.intern_metric(rule.rule.metric.as_ref());
             let length = self.length(i64::from(rule.rule.window_ms));
             self.by_meaning.insert(meaning, self.tables.len() as u32);
-            self.tables.push(RuleTable::new(rule, metric, length));
+            self.tables
+                .push(RuleTable::new(rule.clone(), metric, length));
         }
         self.lay_out_memo();
         self.recount();
@@ -149,12 +149,9 @@ impl Merger {
         if records.is_empty() {
             return Ok(Tally::default());
         }
-        let mut scratch = SCRATCH.take();
         self.make_room(pass.header.sets as usize, records.len());
         self.next_stamp();
-        let merged = self.merge_in(&mut scratch, pass, records);
-        SCRATCH.set(scratch);
-        merged
+        SCRATCH.with_borrow_mut(|scratch| self.merge_in(scratch, pass, records))
     }
 
     fn merge_in(

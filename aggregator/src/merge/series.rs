@@ -84,6 +84,12 @@ impl SeriesTable {
         self.metrics.get(&hash).copied()
     }
 
+    /// The series of a fingerprint, if it is known.
+    #[inline]
+    pub fn get(&self, fingerprint: u128) -> Option<Series> {
+        self.by_fingerprint.get(&fingerprint).copied()
+    }
+
     /// The series of a fingerprint, new or known.
     #[inline]
     pub fn intern(&mut self, fingerprint: u128, metric: u32, memo: &mut Memo) -> Series {

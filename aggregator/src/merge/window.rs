@@ -33,6 +33,12 @@ impl Length {
         }
     }
 
+    /// The window of a time.
+    #[inline]
+    pub fn index_of(&self, time_ms: i64) -> i64 {
+        time_ms.div_euclid(self.window_ms)
+    }
+
     /// When the window with `index` closes.
     #[inline]
     pub fn closes_at_ms(&self, index: i64) -> i64 {

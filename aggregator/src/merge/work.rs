@@ -14,7 +14,7 @@ use super::series::Series;
 use super::window::Window;
 
 /// So many windows of a message are found by a table; the others by search.
-pub const WINDOWS: usize = 16;
+const WINDOWS: usize = 16;
 
 /// So many records of a rule and window in a row are worth a loop of their own.
 const RUN: usize = 4;
@@ -66,7 +66,7 @@ const NO_RULE: RulePoints = RulePoints {
 #[derive(Default)]
 pub struct Work {
     /// By length and number of the window in the message: its position.
-    pub positions: Vec<u32>,
+    positions: Vec<u32>,
     /// By tag-set.
     pub series: Vec<Series>,
     /// The first `changed` count: one a record at most.
@@ -92,6 +92,14 @@ impl Work {
         (self.changed, self.matched, self.stamp) = (0, 0, stamp);
     }
 
+    /// Remembers where a window of a message is, which its number counts from the first one.
+    #[inline]
+    pub fn see_window(&mut self, (length, number): (u32, i64), position: u32) {
+        if (0..WINDOWS as i64).contains(&number) {
+            self.positions[length as usize * WINDOWS + number as usize] = position;
+        }
+    }
+
     /// Folds records as long as all is known that they lead to; answers how many.
     pub fn fold(
         &mut self,
@@ -101,12 +109,15 @@ impl Work {
         records: &[Record],
     ) -> usize {
         let mut done = 0;
-        while done < records.len() {
+        while let Some(first) = records.get(done) {
+            let Some((way, target)) = self.target(ways, windows, first) else {
+                break;
+            };
             let rest = &records[done..];
             let folded = if begins_run(rest) {
-                self.fold_run(ways, memo, windows, rest)
+                self.fold_run((way, memo), target, rest)
             } else {
-                self.fold_singly(ways, memo, windows, rest)
+                self.fold_singly((ways, memo), way.length, target, rest)
             };
             done += folded.records;
             if !folded.whole {
@@ -119,110 +130,113 @@ impl Work {
     /// Folds the run that records begin with.
     fn fold_run(
         &mut self,
-        ways: &[Way],
-        memo: &[u32],
-        windows: &mut [Window],
+        (way, memo): (&Way, &[u32]),
+        target: Target<'_>,
         records: &[Record],
     ) -> Folded {
-        let (rule, run) = match records.first() {
-            Some(first) => (first.rule, self.run_of(ways, windows, first)),
-            None => return STOPPED,
-        };
-        let Some(run) = run else {
-            return STOPPED;
-        };
-        let (known, undo) = ((&self.series[..], memo), &mut self.undo[self.changed..]);
-        let folded = match run.way.aggregate {
+        match way.aggregate {
             Aggregate::Sum | Aggregate::Avg | Aggregate::Count => {
-                run.fold(records, known, undo, add)
+                self.fold_run_by((way, memo), target, records, add)
             }
-            Aggregate::Max => run.fold(records, known, undo, greater),
-            Aggregate::Min => run.fold(records, known, undo, lesser),
+            Aggregate::Max => self.fold_run_by((way, memo), target, records, greater),
+            Aggregate::Min => self.fold_run_by((way, memo), target, records, lesser),
+        }
+    }
+
+    #[inline(always)]
+    fn fold_run_by(
+        &mut self,
+        (way, memo): (&Way, &[u32]),
+        mut target: Target<'_>,
+        records: &[Record],
+        join: impl Fn(f64, f64) -> f64,
+    ) -> Folded {
+        let series = &self.series[..];
+        let Some(&Record { rule, window, .. }) = records.first() else {
+            return NONE_FOLDED;
         };
+        let (mut folded, mut points) = (NONE_FOLDED, 0);
+        for (record, undo) in records.iter().zip(&mut self.undo[self.changed..]) {
+            if (record.rule ^ rule) | (record.window ^ window) != 0 {
+                break;
+            }
+            let group = group_of(record, way, series, memo);
+            let Some(cell) = group.and_then(|group| target.take(group, undo)) else {
+                folded.whole = false;
+                break;
+            };
+            cell.fold_by(&join, record.value, record.count);
+            points += u64::from(record.count);
+            folded.records += 1;
+        }
         if folded.records > 0 {
-            self.count(rule, folded.points);
+            self.count(rule, points);
         }
         self.changed += folded.records;
         folded
     }
 
-    /// Folds records up to one that a run begins with.
+    /// Folds the records of one window, of any rules of its length, up to one that a run begins
+    /// with.
     fn fold_singly(
         &mut self,
-        ways: &[Way],
-        memo: &[u32],
-        windows: &mut [Window],
+        (ways, memo): (&[Way], &[u32]),
+        length: u32,
+        mut target: Target<'_>,
         records: &[Record],
     ) -> Folded {
-        // Of its own, all of it, lest the loop keep it in memory.
-        let (series, positions, stamp) = (&self.series[..], &self.positions[..], self.stamp);
-        let find = |record: &Record| {
-            let way = ways.get(record.rule as usize)?;
-            let series = series.get(record.set as usize)?;
-            if (series.metric ^ way.metric) & way.mask != 0 || record.window as usize >= WINDOWS {
-                return None;
-            }
-            let at = way.length as usize * WINDOWS + record.window as usize;
-            let slot = (series.row & way.mask) as usize + way.column as usize;
-            Some((way.aggregate, *positions.get(at)?, *memo.get(slot)?))
-        };
-        let mut matched = self.matched;
-        let mut points = self.points[matched];
-        let undo = self.undo[self.changed..].iter_mut();
-        let (mut done, mut whole) = (0, true);
-        for (record, undo) in records.iter().zip(undo) {
-            if begins_run(&records[done..]) {
-                break;
-            }
-            let found = find(record).and_then(|(aggregate, position, group)| {
-                let window = windows.get_mut(position as usize)?;
-                let cell = window.cells.get_mut(group as usize)?;
-                (cell.stamp != stamp).then_some((aggregate, position, group, cell))
-            });
-            let Some((aggregate, position, group, cell)) = found else {
-                whole = false;
+        let (series, points) = (&self.series[..], &mut self.points[..]);
+        let (mut matched, mut last) = (self.matched, points[self.matched]);
+        let window = records.first().map_or(0, |first| first.window);
+        let mut folded = NONE_FOLDED;
+        for (record, undo) in records.iter().zip(&mut self.undo[self.changed..]) {
+            let way = ways.get(record.rule as usize);
+            let known = way.and_then(|way| Some((way, group_of(record, way, series, memo)?)));
+            let Some((way, group)) = known else {
+                folded.whole = false;
                 break;
             };
-            *undo = Undo {
-                position,
-                group,
-                cell: *cell,
+            let is_elsewhere = (way.length ^ length) | (record.window ^ window) != 0;
+            if is_elsewhere || (record.rule == last.rule && begins_run(&records[folded.records..]))
+            {
+                break;
+            }
+            let Some(cell) = target.take(group, undo) else {
+                folded.whole = false;
+                break;
             };
-            cell.stamp = stamp;
-            cell.fold(aggregate, record.value, record.count);
-            matched += points.next(record.rule, record.count.into());
-            self.points[matched] = points;
-            done += 1;
+            cell.fold(way.aggregate, record.value, record.count);
+            matched += last.next(record.rule, record.count.into());
+            points[matched] = last;
+            folded.records += 1;
         }
-        self.changed += done;
+        self.changed += folded.records;
         self.matched = matched;
-        Folded {
-            records: done,
-            points: 0,
-            whole,
-        }
+        folded
     }
 
-    /// The run that begins with a record whose rule and window are known.
+    /// Where a record leads to, as far as its window is known.
     #[inline(always)]
-    fn run_of<'a>(
+    fn target<'a>(
         &self,
         ways: &'a [Way],
         windows: &'a mut [Window],
-        first: &Record,
-    ) -> Option<Run<'a>> {
-        let way = ways.get(first.rule as usize)?;
-        if first.window as usize >= WINDOWS {
+        record: &Record,
+    ) -> Option<(&'a Way, Target<'a>)> {
+        let way = ways.get(record.rule as usize)?;
+        if record.window as usize >= WINDOWS {
             return None;
         }
-        let at = way.length as usize * WINDOWS + first.window as usize;
+        let at = way.length as usize * WINDOWS + record.window as usize;
         let position = *self.positions.get(at)?;
-        Some(Run {
-            way,
+        let cells = &mut windows.get_mut(position as usize)?.cells[..];
+        let stamp = self.stamp;
+        let target = Target {
             position,
-            cells: &mut windows.get_mut(position as usize)?.cells,
-            stamp: self.stamp,
-        })
+            cells,
+            stamp,
+        };
+        Some((way, target))
     }
 
     /// How many records went into accumulators, and their points by rule.
@@ -266,28 +280,54 @@ impl Work {
     }
 }
 
-/// Records of one rule and window, one after the other.
-struct Run<'a> {
-    way: &'a Way,
+/// The window that records go to.
+struct Target<'a> {
     position: u32,
     cells: &'a mut [Cell],
     stamp: u32,
 }
 
+impl Target<'_> {
+    /// The accumulator of a group, unless the message has changed it already. What it was goes to
+    /// `undo`.
+    #[inline(always)]
+    fn take(&mut self, group: u32, undo: &mut Undo) -> Option<&mut Cell> {
+        let cell = self.cells.get_mut(group as usize)?;
+        if cell.stamp == self.stamp {
+            return None;
+        }
+        *undo = Undo {
+            position: self.position,
+            group,
+            cell: *cell,
+        };
+        cell.stamp = self.stamp;
+        Some(cell)
+    }
+}
+
 /// How far a loop came.
 struct Folded {
     records: usize,
-    /// Of a run: those that are not booked yet.
-    points: u64,
     /// Whether it did not stop at a record of which not all is known.
     whole: bool,
 }
 
-const STOPPED: Folded = Folded {
+const NONE_FOLDED: Folded = Folded {
     records: 0,
-    points: 0,
-    whole: false,
+    whole: true,
 };
+
+/// The group that a record leads to, `UNKNOWN` or nothing when that is not known yet.
+#[inline(always)]
+fn group_of(record: &Record, way: &Way, series: &[Series], memo: &[u32]) -> Option<u32> {
+    let series = series.get(record.set as usize)?;
+    if (series.metric ^ way.metric) & way.mask != 0 {
+        return None;
+    }
+    let slot = (series.row & way.mask) as usize + way.column as usize;
+    memo.get(slot).copied()
+}
 
 /// Whether enough of one rule and window lie ahead for a loop of their own.
 #[inline(always)]
@@ -295,64 +335,6 @@ fn begins_run(records: &[Record]) -> bool {
     match (records.first(), records.get(RUN - 1)) {
         (Some(first), Some(last)) => (first.rule, first.window) == (last.rule, last.window),
         _ => false,
-    }
-}
-
-impl Run<'_> {
-    /// Folds the records that `records` begin with, as far as their groups are known.
-    #[inline(always)]
-    fn fold(
-        self,
-        records: &[Record],
-        (series, memo): (&[Series], &[u32]),
-        undo: &mut [Undo],
-        join: impl Fn(f64, f64) -> f64,
-    ) -> Folded {
-        let Self {
-            way,
-            position,
-            cells,
-            stamp,
-        } = self;
-        let (metric, mask, column) = (way.metric, way.mask, way.column as usize);
-        let group_of = |record: &Record| {
-            let series = series.get(record.set as usize)?;
-            if (series.metric ^ metric) & mask != 0 {
-                return None;
-            }
-            memo.get((series.row & mask) as usize + column).copied()
-        };
-        let mut folded = Folded {
-            records: 0,
-            points: 0,
-            whole: true,
-        };
-        let Some(first) = records.first() else {
-            return folded;
-        };
-        for (record, undo) in records.iter().zip(undo) {
-            if record.rule != first.rule || record.window != first.window {
-                break;
-            }
-            let cell = group_of(record).and_then(|group| {
-                let cell = cells.get_mut(group as usize)?;
-                (cell.stamp != stamp).then_some((group, cell))
-            });
-            let Some((group, cell)) = cell else {
-                folded.whole = false;
-                break;
-            };
-            *undo = Undo {
-                position,
-                group,
-                cell: *cell,
-            };
-            cell.stamp = stamp;
-            cell.fold_by(&join, record.value, record.count);
-            folded.points += u64::from(record.count);
-            folded.records += 1;
-        }
-        folded
     }
 }
 
