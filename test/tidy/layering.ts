@@ -129,6 +129,9 @@ const guestCrates: Readonly<Record<string, readonly string[]>> = {
   'guest/candidate': ['ratchet-api', 'ratchet-codec', 'ratchet-rules', 'hashbrown'],
 };
 
+/** Of hosts, which use some of the guests' crates, too. */
+const OF_HOSTS = /\bnot\(target_arch = "wasm32"\)/;
+
 /** What a guest may link, apart from its tests and from features that no guest enables. */
 export function guestDependencies(source: Source): Problem[] {
   const crate = posix.dirname(source.path);
@@ -149,9 +152,12 @@ function dependenciesIn(manifest: string): { name: string; line: number }[] {
     if (head !== null) {
       section = head[1] ?? '';
       const named = /(?:^|\.)dependencies\.([\w-]+)$/.exec(section);
-      if (named?.[1] !== undefined) found.push({ name: named[1], line: index + 1 });
+      if (named?.[1] !== undefined && !OF_HOSTS.test(section)) {
+        found.push({ name: named[1], line: index + 1 });
+      }
       continue;
     }
+    if (OF_HOSTS.test(section)) continue;
     const entry = /^([\w-]+)(\.[\w-]+)?\s*=/.exec(text);
     const inside = section === 'dependencies' || section.endsWith('.dependencies');
     if (/\boptional\s*=\s*true\b/.test(text)) continue;

@@ -332,6 +332,13 @@ export const snippets: readonly Snippet[] = [
     good: '[dependencies]\nhashbrown.workspace = true\n[features]\nlibc = []\n',
   },
   {
+    name: 'guest dependencies of hosts',
+    rule: layering.guestDependencies,
+    path: 'guest/api/Cargo.toml',
+    bad: `[target.'cfg(target_arch = "wasm32")'.dependencies]\nzerocopy.workspace = true\n`,
+    good: `[target.'cfg(not(target_arch = "wasm32"))'.dependencies]\nzerocopy.workspace = true\n`,
+  },
+  {
     name: 'payload bytes',
     rule: layering.payloadBytes,
     path: 'aggregator/src/a.rs',

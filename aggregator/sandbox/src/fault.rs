@@ -64,13 +64,6 @@ pub enum RecordFault {
     },
     #[error("record {at}: count {count} of {points} points")]
     Count { at: usize, count: u32, points: u32 },
-    #[error("record {at}: a second one of rule {rule}, tag-set {set}, window {window}")]
-    Duplicate {
-        at: usize,
-        rule: u32,
-        set: u32,
-        window: u32,
-    },
 }
 
 impl RecordFault {
@@ -83,7 +76,6 @@ impl RecordFault {
             RecordFault::Set { .. } => "record-set",
             RecordFault::Window { .. } => "record-window",
             RecordFault::Count { .. } => "record-count",
-            RecordFault::Duplicate { .. } => "record-duplicate",
         }
     }
 }

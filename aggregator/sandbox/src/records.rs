@@ -3,26 +3,15 @@
 use crate::fault::RecordFault;
 use ratchet_codec::payload::Header;
 use ratchet_rules::Rule;
+use zerocopy::{FromBytes, IntoBytes};
 
 pub use ratchet_api::Record;
 
 /// Length of a record in the guest's memory.
 pub const RECORD_BYTES: usize = 24;
 
-fn decode(bytes: &[u8; RECORD_BYTES]) -> Record {
-    let word =
-        |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
-    Record {
-        rule: word(0),
-        set: word(4),
-        window: word(8),
-        count: word(12),
-        value: f64::from_bits(u64::from(word(16)) | u64::from(word(20)) << 32),
-    }
-}
-
-/// Up to so many possible (rule, tag-set, window) of a message have a stamp each, to find repeats.
-const STAMPS_MAX: u64 = 1 << 22;
+/// Guests write little-endian numbers: elsewhere records could not be read in place.
+const _: () = assert!(cfg!(target_endian = "little"));
 
 /// Checks records against the rules and the header of their message.
 pub(crate) struct Checker {
@@ -32,10 +21,6 @@ pub(crate) struct Checker {
     length_of: Vec<u32>,
     /// For each length, how many windows the message touches.
     spans: Vec<u32>,
-    /// For each (rule, tag-set, window), the last message that had a record of it.
-    stamps: Vec<u8>,
-    /// Stands for the current message. Stamps are cleared when it comes round to 0.
-    stamp: u8,
 }
 
 impl Checker {
@@ -54,20 +39,19 @@ impl Checker {
             lengths,
             length_of,
             spans: Vec::new(),
-            stamps: Vec::new(),
-            stamp: 0,
         }
     }
 
-    /// Decodes `bytes` into `out`, and refuses what cannot be merged. Two records of one group
-    /// under different tag-sets are left to `compare`, which resolves groups.
-    pub fn check(
+    /// The records in `bytes`, once it is sure that they can be merged. They are read in place;
+    /// from an address that no record may have they are copied into `copy`. Two records of one
+    /// group are left to those who resolve groups: the merge, and `compare`.
+    pub fn check<'a>(
         &mut self,
-        bytes: &[u8],
+        bytes: &'a [u8],
         header: &Header,
         max: usize,
-        out: &mut Vec<Record>,
-    ) -> Result<(), RecordFault> {
+        copy: &'a mut Vec<Record>,
+    ) -> Result<&'a [Record], RecordFault> {
         let records = bytes.len() / RECORD_BYTES;
         if !bytes.len().is_multiple_of(RECORD_BYTES) {
             return Err(RecordFault::Length { bytes: bytes.len() });
@@ -80,17 +64,30 @@ impl Checker {
             let span = header.max_ts.div_euclid(length) - header.min_ts.div_euclid(length) + 1;
             u32::try_from(span).unwrap_or(0)
         }));
-        // What is left of the last message is overwritten: blanking it would cost as much again.
-        out.resize(records, BLANK);
-        let (bytes, _) = bytes.as_chunks();
-        match (self.begin_stamps(header), self.is_single()) {
-            (true, true) => self.decode::<true, true>(bytes, header, out),
-            (true, false) => self.decode::<true, false>(bytes, header, out),
-            (false, _) => {
-                self.decode::<false, false>(bytes, header, out)?;
-                unique_by_order(out)
+        let records = match <[Record]>::ref_from_bytes(bytes) {
+            Ok(records) => records,
+            Err(_) => {
+                copy.resize(records, BLANK);
+                copy.as_mut_slice().as_mut_bytes().copy_from_slice(bytes);
+                copy
             }
+        };
+        match self.first_bad(records, header) {
+            Some(at) => Err(self.explain(at, &records[at], header)),
+            None => Ok(records),
         }
+    }
+
+    fn first_bad(&self, records: &[Record], header: &Header) -> Option<usize> {
+        if self.is_single() {
+            let windows = |rule: usize| u32::from(rule < self.length_of.len());
+            return first_bad(records, header, windows);
+        }
+        let (length_of, spans) = (&self.length_of[..], &self.spans[..]);
+        first_bad(records, header, |rule| {
+            let length = length_of.get(rule).copied().unwrap_or(u32::MAX);
+            spans.get(length as usize).copied().unwrap_or(0)
+        })
     }
 
     /// Whether the message lies within one window of every rule, as most do.
@@ -98,87 +95,16 @@ impl Checker {
         self.spans.iter().all(|&span| span == 1)
     }
 
-    /// Whether the message is small enough for stamps, which are then ready.
-    fn begin_stamps(&mut self, header: &Header) -> bool {
-        let rules = self.length_of.len() as u64;
-        let wanted = rules
-            .saturating_mul(u64::from(header.sets))
-            .saturating_mul(self.widest());
-        if wanted > STAMPS_MAX {
-            return false;
-        }
-        if (self.stamps.len() as u64) < wanted {
-            self.stamps.resize(wanted as usize, 0);
-        }
-        self.stamp = self.stamp.wrapping_add(1);
-        if self.stamp == 0 {
-            self.stamps.fill(0);
-            self.stamp = 1;
-        }
-        true
-    }
-
-    fn widest(&self) -> u64 {
-        u64::from(self.spans.iter().copied().max().unwrap_or(0))
-    }
-
-    /// One pass with one branch a record, because some messages have thousands of them. `SINGLE`:
-    /// what `is_single` says.
-    fn decode<const STAMPED: bool, const SINGLE: bool>(
-        &mut self,
-        bytes: &[[u8; RECORD_BYTES]],
-        header: &Header,
-        out: &mut [Record],
-    ) -> Result<(), RecordFault> {
-        let (sets, widest) = (header.sets as usize, self.widest() as usize);
-        // Slices of its own, lest the loop load them anew after every stamp.
-        let (length_of, spans) = (&self.length_of[..], &self.spans[..]);
-        let (stamps, current) = (&mut self.stamps[..], self.stamp);
-        for (at, (bytes, out)) in bytes.iter().zip(out).enumerate() {
-            let record = decode(bytes);
-            let rule = record.rule as usize;
-            let windows = if SINGLE {
-                u32::from(rule < length_of.len())
-            } else {
-                let length = length_of.get(rule).copied().unwrap_or(u32::MAX);
-                spans.get(length as usize).copied().unwrap_or(0)
-            };
-            let mut good = (record.window < windows)
-                & (record.set < header.sets)
-                & (record.count.wrapping_sub(1) < header.points);
-            if STAMPED {
-                let mut place = rule * sets + record.set as usize;
-                if !SINGLE {
-                    place = place.wrapping_mul(widest);
-                    place = place.wrapping_add(record.window as usize);
-                }
-                match stamps.get_mut(place) {
-                    Some(stamp) if good => {
-                        good = *stamp != current;
-                        *stamp = current;
-                    }
-                    _ => good = false,
-                }
-            }
-            if !good {
-                // Not a reference to `record`: that would keep it in memory, piece by piece.
-                return Err(self.explain(at, bytes, header));
-            }
-            *out = record;
-        }
-        Ok(())
-    }
-
-    /// What is wrong with a record; if nothing else, it is a repeat.
+    /// What is wrong with a record.
     #[cold]
-    fn explain(&self, at: usize, bytes: &[u8; RECORD_BYTES], header: &Header) -> RecordFault {
+    fn explain(&self, at: usize, record: &Record, header: &Header) -> RecordFault {
         let Record {
             rule,
             set,
             window,
             count,
             ..
-        } = decode(bytes);
+        } = *record;
         let (rules, sets, points) = (self.length_of.len() as u32, header.sets, header.points);
         let Some(&length) = self.length_of.get(rule as usize) else {
             return RecordFault::Rule { at, rule, rules };
@@ -193,10 +119,8 @@ impl Checker {
                 window,
                 windows,
             }
-        } else if count == 0 || count > points {
-            RecordFault::Count { at, count, points }
         } else {
-            duplicate(at, &decode(bytes))
+            RecordFault::Count { at, count, points }
         }
     }
 }
@@ -209,28 +133,14 @@ const BLANK: Record = Record {
     value: 0.0,
 };
 
-fn unique_by_order(records: &[Record]) -> Result<(), RecordFault> {
-    let key = |at: u32| {
-        let record = &records[at as usize];
-        (record.rule, record.set, record.window)
-    };
-    let mut order: Vec<u32> = (0..records.len() as u32).collect();
-    order.sort_unstable_by_key(|&at| (key(at), at));
-    let repeat = order
-        .windows(2)
-        .filter(|pair| key(pair[0]) == key(pair[1]))
-        .map(|pair| pair[1]);
-    match repeat.min() {
-        Some(at) => Err(duplicate(at as usize, &records[at as usize])),
-        None => Ok(()),
-    }
-}
-
-fn duplicate(at: usize, record: &Record) -> RecordFault {
-    RecordFault::Duplicate {
-        at,
-        rule: record.rule,
-        set: record.set,
-        window: record.window,
-    }
+/// One pass with one branch a record, because some messages have thousands of them. `windows` says
+/// how many the message touches of a rule; none of one that is not there.
+#[inline(always)]
+fn first_bad(records: &[Record], header: &Header, windows: impl Fn(usize) -> u32) -> Option<usize> {
+    records.iter().position(|record| {
+        let good = (record.window < windows(record.rule as usize))
+            & (record.set < header.sets)
+            & (record.count.wrapping_sub(1) < header.points);
+        !good
+    })
 }

@@ -73,13 +73,11 @@ impl Runner {
         header: &Header,
         read: impl FnOnce(&[Record]) -> R,
     ) -> Result<R, Fault> {
-        match self.run(payload, header) {
-            Ok(()) => Ok(read(&self.records)),
-            Err(fault) => {
-                self.reset();
-                Err(fault)
-            }
+        let done = self.run(payload, header, read);
+        if done.is_err() {
+            self.reset();
         }
+        done
     }
 
     /// Fuel that messages have used so far, without `init`. Always 0 in production.
@@ -103,7 +101,12 @@ impl Runner {
         Some(live.store.data().memory_bytes)
     }
 
-    fn run(&mut self, payload: &Bytes, header: &Header) -> Result<(), Fault> {
+    fn run<R>(
+        &mut self,
+        payload: &Bytes,
+        header: &Header,
+        read: impl FnOnce(&[Record]) -> R,
+    ) -> Result<R, Fault> {
         let compiled = &*self.module.compiled;
         let checker = match &mut self.checker {
             Ok(checker) => checker,
@@ -130,14 +133,11 @@ impl Runner {
             Answer::Lent(list) => list.as_le_slice(&live.store),
             Answer::Given(bytes) => bytes,
         };
-        checker.check(
-            bytes,
-            header,
-            compiled.limits.records_max,
-            &mut self.records,
-        )?;
+        let max = compiled.limits.records_max;
+        let records = checker.check(bytes, header, max, &mut self.records)?;
+        let done = read(records);
         live.store.data_mut().end();
-        Ok(())
+        Ok(done)
     }
 }
 

@@ -4,6 +4,15 @@ use alloc::vec::Vec;
 
 /// One partial: what one message contributes to a (rule, group, window).
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    derive(
+        zerocopy::FromBytes,
+        zerocopy::IntoBytes,
+        zerocopy::Immutable,
+        zerocopy::KnownLayout
+    )
+)]
 #[repr(C)]
 pub struct Record {
     /// Index of the rule in the rules blob.

@@ -51,6 +51,11 @@ pub fn by_hand(init: &str, process: &str) -> Vec<u8> {
 
 /// A hand-made guest that answers records: each is "rule set window count value".
 pub fn answering(records: &[&str]) -> Vec<u8> {
+    answering_at(1024, records)
+}
+
+/// The same with the records at another address.
+pub fn answering_at(address: u32, records: &[&str]) -> Vec<u8> {
     let mut body = String::new();
     for (at, record) in records.iter().enumerate() {
         let mut words = record.split(' ');
@@ -63,10 +68,11 @@ pub fn answering(records: &[&str]) -> Vec<u8> {
         );
     }
     let len = 24 * records.len();
-    by_hand(
-        "",
-        &format!("{body} (call $answer (i32.const 1024) (i32.const {len}))"),
-    )
+    body += &format!(
+        "(memory.copy (i32.const {address}) (i32.const 1024) (i32.const {len}))
+         (call $answer (i32.const {address}) (i32.const {len}))"
+    );
+    by_hand("", &body)
 }
 
 /// The baseline with another `process` around its own. `before` runs before it, `after` behind it
