@@ -4,6 +4,10 @@ use crate::{head, Bits, Circuit, Front, KeyUse, Passes, Recognise, Spec, ABSENT,
 use alloc::{vec, vec::Vec};
 use ratchet_codec::payload::Strings;
 
+/// From so many members on, those that agree are found in turns of so many.
+const MANY: usize = 16;
+const TURN: usize = 4;
+
 /// Filters and keys of one metric at a time, over at most `WIDTH` of its tag-sets.
 pub struct Sieve<Mask, const WIDTH: usize> {
     spec: &'static Spec,
@@ -151,15 +155,48 @@ impl<Mask: Bits, const WIDTH: usize> Sieve<Mask, WIDTH> {
         let equal = &mut self.equal[key * WIDTH..][..WIDTH];
         if !self.known[key] {
             self.known[key] = true;
-            each_value(
-                &mut self.by_value,
-                &front.columns[key],
-                members,
-                equal,
-                |_, _| {},
-            );
+            let (by_value, column) = (&mut self.by_value[..], &front.columns[key][..]);
+            if members.len() < MANY {
+                each_value(by_value, column, members, equal, |_, _| {});
+            } else {
+                many::<Mask, WIDTH>(by_value, column, members, equal);
+            }
         }
         equal
+    }
+}
+
+/// The same for many members and nobody to call: several a turn, because at the end of each a guest
+/// looks whether its time is up, and without a branch that depends on values.
+#[inline(never)]
+fn many<Mask: Bits, const WIDTH: usize>(
+    by_value: &mut [Mask],
+    column: &[u32],
+    members: &[u32],
+    equal: &mut [Mask],
+) {
+    // Places beyond the members are no one's: what is noted of them is not looked at.
+    let mut values = [ABSENT; WIDTH];
+    for (value, &set) in values.iter_mut().zip(members) {
+        *value = column[set as usize];
+    }
+    let turns = &values.as_chunks::<TURN>().0[..members.len().div_ceil(TURN)];
+    let mut bit = Mask::bit(0);
+    for values in turns {
+        for &value in values {
+            by_value[value as usize] |= bit;
+            bit = bit.up();
+        }
+    }
+    for (equal, values) in equal.as_chunks_mut::<TURN>().0.iter_mut().zip(turns) {
+        for (equal, &value) in equal.iter_mut().zip(values) {
+            *equal = by_value[value as usize];
+        }
+    }
+    for values in turns {
+        for &value in values {
+            by_value[value as usize] = Mask::default();
+        }
     }
 }
 
