@@ -18,8 +18,8 @@ through four aggregations that take turns in one thread, after all were seen to 
 by bit: per-point and baseline, the references; promoted, the best that the built-in search found,
 from bench/hot/promoted; native, the same by hand in Rust on the same codec (bench/native). Guests
 run as in production: under deadlines, on instances that are used again, their records checked;
-native runs without any of that. Then the aggregator merges promoted's records, all messages into
-the same windows, every series known. Times are CPU time of the thread.
+native runs without any of that. Then the aggregator merges promoted's records, a few messages at a
+time and just made, all into the same windows, every series known. Times are CPU time of the thread.
 
   --json            the last line of standard output is one JSON object with the metrics
   --workloads LIST  of ${WORKLOADS.join(', ')}; default all
