@@ -48,16 +48,16 @@ await runBench({
     messages: integer('--messages', messages, 1, 1_000),
     seed: integer('--seed', seed, 0, 0xffff_ffff),
   }),
-  measure: (options) => measure(options),
+  measure,
 });
 
-async function measure({ rounds, messages, seed }: Options): Promise<Outcome> {
-  const contest = await buildContest(process.env);
+async function measure({ rounds, messages, seed }: Options, signal: AbortSignal): Promise<Outcome> {
+  const contest = await buildContest(process.env, signal);
   const folder = mkdtempSync(join(tmpdir(), 'ratchet-bench-codec-'));
   try {
     const corpus = join(folder, 'messages.rtc');
     writeFileSync(corpus, corpusOf(messages, seed));
-    const report = await race(contest, corpus, rounds);
+    const report = await race(contest, corpus, rounds, signal);
     process.stderr.write(table(report));
     return { metrics: { ...metricsOf(report) } };
   } finally {

@@ -97,7 +97,6 @@ await runBench({
     messages: integer('--messages', values.messages, 32, 512),
     out: resolve(values.out),
   }),
-  interruptible: true,
   measure: (options, signal) => measure(options, signal),
 });
 

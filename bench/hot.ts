@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { choices, integer, type Metrics, type Outcome, runBench } from './command/index.ts';
 import { buildHost, buildModule, race } from './hot/contest.ts';
 import { metricsOf, table } from './hot/report.ts';
-import { search } from './hot/search.ts';
+import { search, type Tools } from './hot/search.ts';
 import { makeSubject, type Subject, WORKLOADS, type WorkloadName } from './hot/subject.ts';
 
 const help = `Usage: npm run bench -- hot [--json] [OPTIONS]
@@ -63,19 +63,21 @@ await runBench({
     seed: integer('--seed', seed, 0, SEEDS),
     evaluations: search === undefined ? null : integer('--search', search, 1, 400),
   }),
-  measure: (options) => measure(options),
+  measure,
 });
 
-async function measure(options: Options): Promise<Outcome> {
-  const host = await buildHost(process.env);
+async function measure(options: Options, signal: AbortSignal): Promise<Outcome> {
+  const env = process.env;
+  const host = await buildHost(env, signal);
   const folder = mkdtempSync(join(tmpdir(), 'ratchet-bench-hot-'));
+  const tools = { env, host, folder, signal };
   try {
     const metrics: Metrics[] = [];
     for (const name of options.workloads) {
-      if (options.evaluations !== null) await improve(name, host, folder, options);
+      if (options.evaluations !== null) await improve(name, tools, options);
       const subject = makeSubject(name, folder, options);
-      const module = await promotedModule(subject, folder);
-      const report = await race(host, subject, module, options.rounds);
+      const module = await promotedModule(subject, tools);
+      const report = await race(host, subject, module, options.rounds, signal);
       process.stderr.write(table(name, report));
       metrics.push(metricsOf(name, report));
     }
@@ -85,24 +87,23 @@ async function measure(options: Options): Promise<Outcome> {
   }
 }
 
-async function promotedModule(subject: Subject, folder: string): Promise<string> {
+async function promotedModule(subject: Subject, { env, folder, signal }: Tools): Promise<string> {
   const source = readFileSync(promotedFile(subject.name), 'utf8');
   const file = join(folder, `${subject.name}.wasm`);
-  const module = await buildModule(process.env, subject, source, file);
+  const module = await buildModule(env, subject, source, file, signal);
   if (module === null) throw new Error(`${promotedFile(subject.name).pathname} does not compile`);
   return module;
 }
 
 async function improve(
   name: WorkloadName,
-  host: string,
-  folder: string,
+  tools: Tools,
   { messages, seed, evaluations }: Options,
 ): Promise<void> {
-  const subject = makeSubject(name, folder, { messages, seed: (seed + 1) % SEEDS });
+  const subject = makeSubject(name, tools.folder, { messages, seed: (seed + 1) % SEEDS });
   const budget = { evaluations: evaluations ?? 0, seed };
   const say = (line: string) => process.stderr.write(`# ${line}\n`);
-  const best = await search(process.env, host, folder, subject, budget, say);
+  const best = await search(tools, subject, budget, say);
   say(`${name}: ${best.ratio.toFixed(2)} × the baseline, ${best.operator}`);
   writeFileSync(promotedFile(name), best.source);
 }

@@ -72,13 +72,13 @@ await runBench({
     minutes: integer('--minutes', values.minutes, 1, 240),
     seed: integer('--seed', values.seed, 0, 0xffff_ffff),
   }),
-  measure: (options) => compare(options),
+  measure: compare,
 });
 
-async function compare(options: Options): Promise<Outcome> {
+async function compare(options: Options, signal: AbortSignal): Promise<Outcome> {
   const scratch = mkdtempSync(join(tmpdir(), 'ratchet-bench-peer-'));
   try {
-    const rounds = await measure(options, scratch);
+    const rounds = await measure(options, scratch, signal);
     process.stderr.write(table(rounds));
     const metrics = metricsOf(rounds);
     return { metrics: { ...metrics }, failed: !metrics.sums_equal };
@@ -87,20 +87,27 @@ async function compare(options: Options): Promise<Outcome> {
   }
 }
 
-async function measure(options: Options, scratch: string): Promise<Round[]> {
+/** Where a round runs. */
+interface Ring {
+  ratchet: Ratchet;
+  scratch: string;
+  signal: AbortSignal;
+}
+
+async function measure(options: Options, scratch: string, signal: AbortSignal): Promise<Round[]> {
   const state = options.state ?? join(scratch, 'state');
   if (!options.baseline && !existsSync(state)) {
     say('evolving the modules of both workloads');
     const { minutes, seed } = options;
-    await evolve({ state, minutes, seed, workloads: workloads(seed), say });
+    await evolve({ state, minutes, seed, workloads: workloads(seed), say, signal });
   }
-  const ratchet = await Ratchet.start(state);
+  const ratchet = await Ratchet.start(state, signal);
   try {
     if (options.baseline) await ratchet.configure(workloads(options.seed));
     else await ratchet.settle();
     const rounds: Round[] = [];
     for (let round = 0; round < options.rounds; round++) {
-      rounds.push(await oneRound(ratchet, options, scratch, round));
+      rounds.push(await oneRound({ ratchet, scratch, signal }, options, round));
     }
     return rounds;
   } finally {
@@ -112,19 +119,14 @@ function workloads(seed: number): Record<'a' | 'b', Workload> {
   return { a: workloadA(seed), b: workloadB(seed) };
 }
 
-async function oneRound(
-  ratchet: Ratchet,
-  options: Options,
-  scratch: string,
-  round: number,
-): Promise<Round> {
+async function oneRound(ring: Ring, options: Options, round: number): Promise<Round> {
   const { a, b } = workloads(options.seed);
   const seed = options.seed + round;
-  const first = await side(ratchet, 'a', a, options.samplesA, seed, scratch, {
+  const first = await side(ring, 'a', a, options.samplesA, seed, {
     a: filterRules(a),
     merged: mergedRule(a),
   });
-  const second = await side(ratchet, 'b', b, options.samplesB, seed, scratch, {
+  const second = await side(ring, 'b', b, options.samplesB, seed, {
     b: groupRules(b),
   });
   return {
@@ -136,12 +138,11 @@ async function oneRound(
 
 /** The same bodies into Ratchet, then into a vmagent with each of the lists of rules. */
 async function side(
-  ratchet: Ratchet,
+  { ratchet, scratch, signal }: Ring,
   name: 'a' | 'b',
   workload: Workload,
   samples: number,
   seed: number,
-  scratch: string,
   peers: Record<string, Peer>,
 ): Promise<{ ours: Cost; theirs: Record<string, Cost>; differences: string[] }> {
   const books = new Books(workload);
@@ -168,6 +169,7 @@ async function side(
       bodies: sent,
       samples,
       sheet: emitted,
+      signal,
     });
     check(`vmagent ${list}`, emitted.differences());
   }

@@ -77,25 +77,37 @@ await runBench({
     seconds: integer('--seconds', seconds, SLICES, 3_600),
     seed: integer('--seed', seed, 0, 0xffff_ffff),
   }),
-  measure: (options) => measureOnOwnStack(options),
+  measure: measureOnOwnStack,
 });
 
-async function measureOnOwnStack(options: Options): Promise<Outcome> {
+async function measureOnOwnStack(options: Options, signal: AbortSignal): Promise<Outcome> {
   const stateDir = await mkdtemp(join(tmpdir(), 'ratchet-bench-swap-'));
+  try {
+    const metrics = await withStack(stateDir, options, signal);
+    for (const [name, value] of Object.entries(metrics)) say(`${name} ${value}`);
+    return { metrics, failed: metrics.points_lost !== 0 || metrics.points_misplaced !== 0 };
+  } finally {
+    await rm(stateDir, { recursive: true, force: true });
+  }
+}
+
+async function withStack(
+  stateDir: string,
+  options: Options,
+  signal: AbortSignal,
+): Promise<Record<string, number>> {
   const stack = await startStack({
     stateDir,
     ports: freePorts,
     lateness: `${LATENESS_S}s`,
     controlEnvironment: { RATCHET_EVOLUTION: JSON.stringify(EVOLUTION) },
     log: say,
+    signal,
   });
   try {
-    const metrics = await measure(stack, options);
-    for (const [name, value] of Object.entries(metrics)) say(`${name} ${value}`);
-    return { metrics, failed: metrics.points_lost !== 0 || metrics.points_misplaced !== 0 };
+    return await measure(stack, options, signal);
   } finally {
     await stack.stop();
-    await rm(stateDir, { recursive: true, force: true });
   }
 }
 
@@ -103,13 +115,17 @@ function say(line: string): void {
   process.stderr.write(`# ${line}\n`);
 }
 
-async function measure(stack: Stack, options: Options): Promise<Record<string, number>> {
+async function measure(
+  stack: Stack,
+  options: Options,
+  signal: AbortSignal,
+): Promise<Record<string, number>> {
   const connect = (user: 'operator' | 'producer' | 'control') =>
     connectNats(stack.addresses.nats, user, stack.secrets.password(user));
   const operator = await connect('operator');
   const [producer, control] = [await connect('producer'), await connect('control')];
   try {
-    return await measureOn(stack, { operator, producer, control }, options);
+    return await measureOn(stack, { operator, producer, control }, options, signal);
   } finally {
     await Promise.allSettled([operator, producer, control].map((each) => each.close()));
   }
@@ -125,11 +141,12 @@ async function measureOn(
   stack: Stack,
   { operator, producer, control }: Connections,
   { swaps, seconds, seed }: Options,
+  signal: AbortSignal,
 ): Promise<Record<string, number>> {
   const workload = workloadA(seed);
   const { rules } = compileConfiguration(ORG, workload.rules);
   const tokens = await ensureTokens(stack.stateDir, [ORG], stack.addresses.api);
-  const api = new ApiClient(tokens.api, tokens.token);
+  const api = new ApiClient(tokens.api, tokens.token, signal);
   const { digest: configuration, effectiveFromMs } = await api.configure(ORG, workload.rules);
   const ledger = new Ledger(rules, effectiveFromMs);
   const tracked = new Map<string, Tracked>([[ORG, { model: newModel(ORG), ledger }]]);
@@ -137,8 +154,9 @@ async function measureOn(
   const js = jetstream(producer);
   const traffic = new Traffic(js, syntheticSource(ORG, workload, RATE, seed), ledger);
   const figures = operator.subscribe(`evt.${ORG}.measured`, { max: 2 });
-  const statements = await twoModules(tokens, ORG, say).finally(() => traffic.stop());
-  await taken(figures);
+  const evolved = twoModules({ ...tokens, signal }, ORG, say);
+  const statements = await evolved.finally(() => traffic.stop());
+  await taken(figures, signal);
   // From here on nothing evolves: the servers of the loop would only take processor time.
   await stack.halt('control');
   await stack.halt('temporal');
@@ -147,24 +165,27 @@ async function measureOn(
   const aggregator = stack.addresses.aggregator;
   const plan: Plan = { slices: SLICES, sliceMs: (1_000 * seconds) / SLICES, swaps, share: SHARE };
   const done = await contest(
-    { jetstream: js, org: ORG, aggregator, templates, swapper, say },
+    { jetstream: js, org: ORG, aggregator, templates, swapper, say, signal },
     plan,
   );
   swapper.close();
   templates.book(ledger);
-  await emitted(ledger);
+  await emitted(ledger, signal);
   return metricsOf(done, ledger, swapper.pausesUs);
 }
 
 /** The aggregator times what was promoted; that must not run beside the measurement. */
-async function taken(figures: Subscription): Promise<void> {
-  await Promise.race([figures.closed, sleep(MEASURED_WITHIN_MS, undefined, { ref: false })]);
+async function taken(figures: Subscription, signal: AbortSignal): Promise<void> {
+  const late = sleep(MEASURED_WITHIN_MS, undefined, { ref: false, signal });
+  await Promise.race([figures.closed, late]);
 }
 
 /** Waits until every window is closed and booked; what is missing then is lost. */
-async function emitted(ledger: Ledger): Promise<void> {
+async function emitted(ledger: Ledger, signal: AbortSignal): Promise<void> {
   const deadline = performance.now() + EMITTED_WITHIN_MS;
-  while (ledger.balance().lost > 0 && performance.now() < deadline) await sleep(1_000);
+  while (ledger.balance().lost > 0 && performance.now() < deadline) {
+    await sleep(1_000, undefined, { signal });
+  }
 }
 
 function metricsOf(

@@ -100,13 +100,13 @@ await runBench({
   measure,
 });
 
-async function measure(options: Options): Promise<Outcome> {
-  const components = await buildSources(options.sources, say);
+async function measure(options: Options, signal: AbortSignal): Promise<Outcome> {
+  const components = await buildSources(options.sources, say, signal);
   const everybody = tenantsOf(options, components);
   const few = [everybody[0], everybody[options.modules]] as Tenant[];
   const houses: House[] = [];
   try {
-    for (const tenants of [few, everybody]) houses.push(await settled(tenants));
+    for (const tenants of [few, everybody]) houses.push(await settled(tenants, signal));
     const [single, many] = houses as [House, House];
     const rounds = await compare(single, many, everybody, options);
     const unequal = await unequalShare(houses, options);
@@ -146,8 +146,8 @@ function tenantsOf(options: Options, components: readonly Uint8Array[]): Tenant[
 }
 
 /** An aggregator that serves these organizations. */
-async function settled(tenants: readonly Tenant[]): Promise<House> {
-  const house = await House.open(say);
+async function settled(tenants: readonly Tenant[], signal: AbortSignal): Promise<House> {
+  const house = await House.open(say, signal);
   try {
     await house.fill(tenants);
     await house.start();

@@ -24,6 +24,24 @@ test('work that never settles is late, and is asked to end', async () => {
   assert.equal((asked as AbortSignal | null)?.aborted, true);
 });
 
+test('work that never settles ends with an interruption, and none begins after it', async () => {
+  const reason = new Error('interrupted');
+  const interrupt = new AbortController();
+  const asked: AbortSignal[] = [];
+  const never = (signal: AbortSignal) => {
+    asked.push(signal);
+    return new Promise<never>(() => undefined);
+  };
+  setTimeout(() => interrupt.abort(reason), 20);
+  for (const _ of ['during', 'after']) {
+    await assert.rejects(within(10_000, never, interrupt.signal), reason);
+  }
+  assert.deepEqual(
+    asked.map((signal) => signal.aborted),
+    [true],
+  );
+});
+
 test('a body that stops half way is late', async () => {
   const server = createServer((_, response) => {
     response.writeHead(200, { 'content-length': '10' });

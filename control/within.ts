@@ -1,25 +1,28 @@
 /** A limit of time that holds whatever the work does with its signal. */
-import { setTimeout as sleep } from 'node:timers/promises';
 
 /**
- * What `work` answers, or an error after `limitMs`. The signal asks the work to end; the error does
- * not wait for it: a body of `fetch` that is aborted while it arrives may never settle (Node 20).
+ * What `work` answers, or an error after `limitMs`, or once `interrupt` is aborted. The signal asks
+ * the work to end; the error does not wait for it: a body of `fetch` that is aborted while it
+ * arrives may never settle (Node 20).
  */
 export async function within<T>(
   limitMs: number,
   work: (signal: AbortSignal) => Promise<T>,
+  interrupt?: AbortSignal,
 ): Promise<T> {
+  interrupt?.throwIfAborted();
   const over = new AbortController();
-  const done = new AbortController();
-  const late = sleep(limitMs, null, { signal: done.signal }).then(() => {
-    const error = new Error(`no answer within ${limitMs} ms`);
-    over.abort(error);
-    throw error;
+  const ended = new Promise<never>((_, reject) => {
+    over.signal.addEventListener('abort', () => reject(over.signal.reason), { once: true });
   });
-  late.catch(() => undefined);
+  const late = () => over.abort(new Error(`no answer within ${limitMs} ms`));
+  const stop = () => over.abort(interrupt?.reason);
+  const timer = setTimeout(late, limitMs);
+  interrupt?.addEventListener('abort', stop, { once: true });
   try {
-    return await Promise.race([work(over.signal), late]);
+    return await Promise.race([work(over.signal), ended]);
   } finally {
-    done.abort();
+    clearTimeout(timer);
+    interrupt?.removeEventListener('abort', stop);
   }
 }

@@ -1,13 +1,12 @@
 /** Builds the contest of decoders, as a guest by the kit's toolchain and natively, and runs it. */
-import { execFile, spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { z } from 'zod';
+import { cargoBuild } from '../command/cargo.ts';
 import { type Report, reportSchema } from './report.ts';
 
-const root = resolve(dirname(fileURLToPath(import.meta.url)), '..', '..');
 const TARGET = 'wasm32-unknown-unknown';
 const CRATE = 'ratchet-bench-codec';
 const RACE_MAX_MS = 30 * 60_000;
@@ -25,7 +24,7 @@ const kitSchema = z.object({
 });
 
 /** Needs the environment of the bootstrap: RATCHET_KIT and CARGO_TARGET_DIR. */
-export async function buildContest(env: NodeJS.ProcessEnv): Promise<Contest> {
+export async function buildContest(env: NodeJS.ProcessEnv, signal: AbortSignal): Promise<Contest> {
   const { RATCHET_KIT: kitFolder, CARGO_TARGET_DIR: target } = env;
   if (kitFolder === undefined || target === undefined) {
     throw new Error('RATCHET_KIT and CARGO_TARGET_DIR are not set: use `npm run bench -- codec`');
@@ -34,14 +33,16 @@ export async function buildContest(env: NodeJS.ProcessEnv): Promise<Contest> {
   const debian = kit.source === 'debian';
   const guestArgs = ['--profile', 'guest', '--target', TARGET, '-p', CRATE, '--lib', '--locked'];
   if (debian) guestArgs.push('-Zbuild-std=std,panic_abort');
-  await cargo(join(dirname(kit.rustc), 'cargo'), guestArgs, {
+  const guestEnv = {
     ...env,
     RUSTC: kit.rustc,
     CARGO_ENCODED_RUSTFLAGS: kit.args.filter(isTargetFlag).join('\x1f'),
     ...(debian ? { RUSTC_BOOTSTRAP: '1' } : {}),
-  });
+  };
+  const program = join(dirname(kit.rustc), 'cargo');
+  await cargoBuild({ program, env: guestEnv, signal }, guestArgs);
   const hostArgs = ['--release', '-p', 'ratchet-sandbox', '--example', 'codec', '--locked'];
-  await cargo('cargo', hostArgs, env);
+  await cargoBuild({ program: 'cargo', env, signal }, hostArgs);
   return {
     host: join(target, 'release', 'examples', 'codec'),
     guest: join(target, TARGET, 'guest', `${CRATE.replaceAll('-', '_')}.wasm`),
@@ -53,18 +54,6 @@ function isTargetFlag(flag: string): boolean {
   return flag.startsWith('-Ctarget-feature=') || flag.startsWith('-Clink-arg=');
 }
 
-async function cargo(program: string, args: string[], env: NodeJS.ProcessEnv): Promise<void> {
-  // Both outputs are for people; standard output belongs to the result.
-  const child = spawn(program, ['build', ...args], { cwd: root, env, stdio: ['ignore', 2, 2] });
-  const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>(
-    (done, refuse) => {
-      child.once('error', refuse);
-      child.once('exit', (...end) => done(end));
-    },
-  );
-  if (code !== 0) throw new Error(`cargo build ${args.join(' ')} ended with ${code ?? signal}`);
-}
-
 /** Compares SIMD in the guest with proven code; answers how many items it decoded both ways. */
 export async function compareControlBytes(contest: Contest): Promise<number> {
   const options = { timeout: RACE_MAX_MS };
@@ -73,8 +62,14 @@ export async function compareControlBytes(contest: Contest): Promise<number> {
 }
 
 /** Decodes the messages of a corpus for so many rounds. */
-export async function race(contest: Contest, corpus: string, rounds: number): Promise<Report> {
+export async function race(
+  contest: Contest,
+  corpus: string,
+  rounds: number,
+  signal: AbortSignal,
+): Promise<Report> {
   const args = [contest.guest, corpus, String(rounds)];
-  const { stdout } = await promisify(execFile)(contest.host, args, { timeout: RACE_MAX_MS });
+  const options = { timeout: RACE_MAX_MS, signal };
+  const { stdout } = await promisify(execFile)(contest.host, args, options);
   return reportSchema.parse(JSON.parse(stdout));
 }

@@ -11,8 +11,12 @@ const options = ready ? {} : { skip: 'no kit: run the bootstrap' };
 const SWIZZLE = Buffer.from([0xfd, 0x0e]);
 
 /** Natively the same comparison runs in `tests/agreement.rs`. */
-test('in a guest SIMD decodes every control byte as proven code does', options, async () => {
-  const contest = await buildContest(process.env);
-  assert.ok(readFileSync(contest.guest).includes(SWIZZLE), 'the guest has no SIMD');
-  assert.equal(await compareControlBytes(contest), 3 * 256);
-});
+test(
+  'in a guest SIMD decodes every control byte as proven code does',
+  options,
+  async ({ signal }) => {
+    const contest = await buildContest(process.env, signal);
+    assert.ok(readFileSync(contest.guest).includes(SWIZZLE), 'the guest has no SIMD');
+    assert.equal(await compareControlBytes(contest), 3 * 256);
+  },
+);

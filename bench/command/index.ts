@@ -26,9 +26,10 @@ export interface Command<F extends Flags, Options> {
   flags: F;
   /** Throws a `UsageError` that names a bad value. */
   options(values: Parsed<F>): Options;
-  /** It heeds the signal, which Ctrl-C gives; one that does not is ended by Ctrl-C itself. */
-  interruptible?: true;
-  /** Prints to standard error alone. */
+  /**
+   * Prints to standard error alone. Once the signal is aborted, which Ctrl-C does, it stops what it
+   * started, and rejects.
+   */
   measure(options: Options, signal: AbortSignal): Promise<Outcome>;
 }
 
@@ -48,7 +49,9 @@ export async function runBench<F extends Flags, Options>(
 ): Promise<void> {
   const interrupt = new AbortController();
   const stop = () => interrupt.abort();
-  if (command.interruptible) process.once('SIGINT', stop).once('SIGTERM', stop);
+  // More than once: what is sent to a whole group comes again from the launcher, which passes
+  // signals on, and must not end a bench that is stopping its servers.
+  process.on('SIGINT', stop).on('SIGTERM', stop);
   const print = (text: string) => process.stdout.write(text);
   const warn = (text: string) => process.stderr.write(text);
   const args = process.argv.slice(2);

@@ -15,13 +15,13 @@ for (const name of WORKLOADS) {
   test(
     `the promoted design of workload ${name} compiles, another text does not`,
     options,
-    async () => {
+    async ({ signal }) => {
       const subject = makeSubject(name, folder, { messages: 8, seed: 7 });
       const source = readFileSync(new URL(`promoted/${name}.rs.txt`, import.meta.url), 'utf8');
       const file = join(folder, `${name}.wasm`);
       const env = { RATCHET_KIT: found?.kit };
-      assert.equal(await buildModule(env, subject, source, file), file);
-      assert.equal(await buildModule(env, subject, `${source}\nfn`, file), null);
+      assert.equal(await buildModule(env, subject, source, file, signal), file);
+      assert.equal(await buildModule(env, subject, `${source}\nfn`, file, signal), null);
     },
   );
 }

@@ -1,31 +1,22 @@
 /** Builds what takes part, and runs the contest. */
-import { execFile, spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { readKit } from '../../activities/build/kit.ts';
 import { compile } from '../../activities/build/rustc.ts';
+import { cargoBuild } from '../command/cargo.ts';
 import { type Report, reportSchema } from './report.ts';
 import type { Subject } from './subject.ts';
 
-const root = resolve(fileURLToPath(import.meta.url), '..', '..', '..');
 const RACE_MAX_MS = 30 * 60_000;
 
 /** The executable. Needs the environment of the bootstrap: CARGO_TARGET_DIR and RATCHET_KIT. */
-export async function buildHost(env: NodeJS.ProcessEnv): Promise<string> {
+export async function buildHost(env: NodeJS.ProcessEnv, signal: AbortSignal): Promise<string> {
   const target = env.CARGO_TARGET_DIR;
   if (target === undefined) throw new Error('CARGO_TARGET_DIR is not set: use `npm run bench`');
-  const args = ['build', '--release', '-p', 'ratchet-aggregator', '--example', 'hot', '--locked'];
-  // Both outputs are for people; standard output belongs to the result.
-  const child = spawn('cargo', args, { cwd: root, env, stdio: ['ignore', 2, 2] });
-  const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>(
-    (done, refuse) => {
-      child.once('error', refuse);
-      child.once('exit', (...end) => done(end));
-    },
-  );
-  if (code !== 0) throw new Error(`cargo ${args.join(' ')} ended with ${code ?? signal}`);
+  const args = ['--release', '-p', 'ratchet-aggregator', '--example', 'hot', '--locked'];
+  await cargoBuild({ program: 'cargo', env, signal }, args);
   return join(target, 'release', 'examples', 'hot');
 }
 
@@ -35,10 +26,11 @@ export async function buildModule(
   { spec }: Subject,
   source: string,
   file: string,
+  signal: AbortSignal,
 ): Promise<string | null> {
   const kit = await readKit(env.RATCHET_KIT ?? null);
   const sources = { spec: Buffer.from(spec), aggregate: Buffer.from(source) };
-  const compiled = await compile(kit, sources, new AbortController().signal);
+  const compiled = await compile(kit, sources, signal);
   if (compiled.verdict !== 'compiled') return null;
   writeFileSync(file, compiled.core);
   return file;
@@ -50,8 +42,9 @@ export async function race(
   { name, blob, corpus }: Subject,
   module: string,
   rounds: number,
+  signal: AbortSignal,
 ): Promise<Report> {
   const args = [name, blob, corpus, module, String(rounds)];
-  const { stdout } = await promisify(execFile)(host, args, { timeout: RACE_MAX_MS });
+  const { stdout } = await promisify(execFile)(host, args, { timeout: RACE_MAX_MS, signal });
   return reportSchema.parse(JSON.parse(stdout));
 }

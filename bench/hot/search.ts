@@ -16,19 +16,28 @@ export interface Found {
   ratio: number;
 }
 
+/** What candidates are built and timed with, in a folder, until the signal is aborted. */
+export interface Tools {
+  env: NodeJS.ProcessEnv;
+  host: string;
+  folder: string;
+  signal: AbortSignal;
+}
+
 /** The best of so many candidates, and of the first form. A candidate that is wrong is nothing. */
 export async function search(
-  env: NodeJS.ProcessEnv,
-  host: string,
-  folder: string,
+  { env, host, folder, signal }: Tools,
   subject: Subject,
   { evaluations, seed }: { evaluations: number; seed: number },
   say: (line: string) => void,
 ): Promise<Found> {
   const measure = async (source: string): Promise<number | null> => {
-    const module = await buildModule(env, subject, source, join(folder, 'candidate.wasm'));
+    const module = await buildModule(env, subject, source, join(folder, 'candidate.wasm'), signal);
     if (module === null) return null;
-    return await race(host, subject, module, ROUNDS).then(ratioOf, () => null);
+    return await race(host, subject, module, ROUNDS, signal).then(ratioOf, () => {
+      signal.throwIfAborted();
+      return null;
+    });
   };
   let state = seedRandom(`hot-${subject.name}-${seed}`);
   let best: Found = { source: subject.seed, operator: 'none', ratio: 0 };

@@ -22,11 +22,11 @@ export function peakBytes(pid: number): number {
 }
 
 /** Waits until a process does next to nothing, but no longer than `limitMs`. */
-export async function untilQuiet(pid: number, limitMs: number): Promise<void> {
+export async function untilQuiet(pid: number, limitMs: number, signal: AbortSignal): Promise<void> {
   const end = performance.now() + limitMs;
   let before = cpuSeconds(pid);
   while (performance.now() < end) {
-    await sleep(QUIET_MS);
+    await sleep(QUIET_MS, undefined, { signal });
     const now = cpuSeconds(pid);
     if ((now - before) * TICKS_PER_SECOND <= QUIET_TICKS) return;
     before = now;

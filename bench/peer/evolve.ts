@@ -25,10 +25,12 @@ export interface Evolution {
   seed: number;
   workloads: Record<keyof typeof ORGS, Workload>;
   say: (text: string) => void;
+  signal: AbortSignal;
 }
 
 /** Evolves on a state of its own until both organizations have settled, or time is up. */
-export async function evolve({ state, minutes, seed, workloads, say }: Evolution): Promise<void> {
+export async function evolve(evolution: Evolution): Promise<void> {
+  const { state, minutes, seed, workloads, say, signal } = evolution;
   const budget = { seconds: 60 * minutes };
   const stack = await startStack({
     stateDir: state,
@@ -36,20 +38,24 @@ export async function evolve({ state, minutes, seed, workloads, say }: Evolution
     lateness: LATENESS,
     controlEnvironment: { RATCHET_EVOLUTION: JSON.stringify({ budget }) },
     log: say,
+    signal,
   });
   const over = new AbortController();
+  const ended = AbortSignal.any([over.signal, signal]);
   try {
     const { api: base, ...tokens } = await tokensOf(stack);
-    const api = new ApiClient(base, tokens.token);
+    const api = new ApiClient(base, tokens.token, signal);
     const traffic = (['a', 'b'] as const).map(async (name) => {
       await api.configure(ORGS[name], workloads[name].rules);
       const token = tokens.producers[ORGS[name]];
-      await trickle(stack, token, workloads[name], seed, over.signal);
+      await trickle(stack, token, workloads[name], seed, ended);
     });
-    const settled = Promise.all(Object.values(ORGS).map((org) => settle(api, org, minutes, say)));
+    const orgs = Object.values(ORGS);
+    const settled = Promise.all(orgs.map((org) => settle(api, org, evolution)));
     await Promise.race([settled, Promise.all(traffic)]);
     over.abort();
     await Promise.all(traffic);
+    signal.throwIfAborted();
   } finally {
     over.abort();
     await stack.stop();
@@ -71,25 +77,28 @@ async function trickle(
   const url = `${stack.addresses.ingest}/api/v1/write`;
   const agent = new Agent({ keepAlive: true });
   const count = Number.POSITIVE_INFINITY;
-  for (const body of makeBodies(workload, { count, seed }, new Books(workload))) {
-    if (signal.aborted) break;
-    await send({ url, token }, agent, body);
-    await sleep(BODY_EVERY_MS);
+  try {
+    for (const body of makeBodies(workload, { count, seed }, new Books(workload))) {
+      await send({ url, token }, agent, body, signal);
+      await sleep(BODY_EVERY_MS, undefined, { signal });
+    }
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  } finally {
+    agent.destroy();
   }
-  agent.destroy();
 }
 
 /** Waits until an organization evolves no more, but no longer than so many minutes. */
 async function settle(
   api: ApiClient,
   org: string,
-  minutes: number,
-  say: (text: string) => void,
+  { minutes, say, signal }: Evolution,
 ): Promise<void> {
   const deadline = performance.now() + 60_000 * minutes;
   let told = '';
   while (performance.now() < deadline) {
-    await sleep(POLL_MS);
+    await sleep(POLL_MS, undefined, { signal });
     const progress = await api.progress(org).catch(() => null);
     if (progress === null) continue;
     const { stage, generation, generationStage, activeVersion } = progress;

@@ -2,12 +2,13 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { NatsConnection } from '@nats-io/transport-node';
+import type { NatsConnection, Subscription } from '@nats-io/transport-node';
 import { type DevelopmentTokens, ensureTokens } from '../../control/api/tokens.ts';
 import { compileConfiguration } from '../../control/configuration/index.ts';
 import { decodeMessage } from '../../control/payload/payload.ts';
 import { connectNats, freePorts, type Stack, startStack } from '../../control/stack/index.ts';
 import { ConfigurationTable } from '../../control/tables.ts';
+import { within } from '../../control/within.ts';
 import type { Workload } from '../workloads/workloads.ts';
 import { JITTER_MS } from './bodies.ts';
 import type { Sheet } from './books.ts';
@@ -21,6 +22,7 @@ const WINDOW_MS = 30_000;
 const EMIT_LIMIT_MS = 120_000;
 /** An aggregator that starts on an old state reads what was emitted there, for queries. */
 const READ_LIMIT_MS = 300_000;
+const STATUS_LIMIT_MS = 30_000;
 /** Windows close with the first tick after their time. */
 const TICK_MS = 5_000;
 
@@ -36,33 +38,48 @@ export class Ratchet {
   private readonly stack: Stack;
   private readonly operator: NatsConnection;
   private readonly tokens: Readonly<Record<string, string>>;
+  private readonly signal: AbortSignal;
 
-  private constructor(stack: Stack, operator: NatsConnection, tokens: Record<string, string>) {
+  private constructor(
+    stack: Stack,
+    operator: NatsConnection,
+    tokens: Record<string, string>,
+    signal: AbortSignal,
+  ) {
     this.stack = stack;
     this.operator = operator;
     this.tokens = tokens;
+    this.signal = signal;
   }
 
   /** NATS and one aggregator; nothing else is on the path of a sample. */
-  static async start(state: string): Promise<Ratchet> {
+  static async start(state: string, signal: AbortSignal): Promise<Ratchet> {
     const stack = await startStack({
       stateDir: state,
       services: ['nats', 'aggregator'],
       ports: freePorts,
       lateness: LATENESS,
       log: (line) => process.stderr.write(`${line}\n`),
+      signal,
     });
-    const password = stack.secrets.password('operator');
-    const operator = await connectNats(stack.addresses.nats, 'operator', password);
-    await untilQuiet(stack.service('aggregator').pid, READ_LIMIT_MS);
-    return new Ratchet(stack, operator, await producersOf(stack));
+    try {
+      await untilQuiet(stack.service('aggregator').pid, READ_LIMIT_MS, signal);
+      const tokens = await producersOf(stack);
+      const password = stack.secrets.password('operator');
+      const operator = await connectNats(stack.addresses.nats, 'operator', password);
+      return new Ratchet(stack, operator, tokens, signal);
+    } catch (error) {
+      await stack.stop();
+      throw error;
+    }
   }
 
   /** Waits until windows are closed that an earlier run of this state has left open. */
   async settle(): Promise<void> {
     const end = Math.ceil(Date.now() / WINDOW_MS) * WINDOW_MS;
-    await sleep(end + LATENESS_MS + TICK_MS - Date.now());
-    await untilQuiet(this.stack.service('aggregator').pid, READ_LIMIT_MS);
+    const { signal } = this;
+    await sleep(end + LATENESS_MS + TICK_MS - Date.now(), undefined, { signal });
+    await untilQuiet(this.stack.service('aggregator').pid, READ_LIMIT_MS, signal);
   }
 
   /** Stores the rules of both workloads; what serves them is the baseline. */
@@ -76,7 +93,7 @@ export class Ratchet {
         const { stored } = await table.put(configuration, Date.now());
         // Rules hold from their first whole window on; that of a sample's jitter is before it.
         const from = Math.ceil(stored.effectiveFromMs / WINDOW_MS) * WINDOW_MS + JITTER_MS;
-        await sleep(Math.max(0, from - Date.now()));
+        await sleep(Math.max(0, from - Date.now()), undefined, { signal: this.signal });
       }
     } finally {
       await control.close();
@@ -85,8 +102,10 @@ export class Ratchet {
 
   /** What serves an organization; known once it had a message. */
   async serving(org: string): Promise<Serving> {
-    const response = await fetch(`${this.stack.addresses.aggregator}/status`);
-    const status = (await response.json()) as { organizations: Record<string, Serving> };
+    const url = `${this.stack.addresses.aggregator}/status`;
+    const read = async (signal: AbortSignal) => await (await fetch(url, { signal })).json();
+    const answer = await within(STATUS_LIMIT_MS, read, this.signal);
+    const status = answer as { organizations: Record<string, Serving> };
     const { level, version, module } = status.organizations[org] ?? NOTHING;
     return { level, version, module };
   }
@@ -99,16 +118,23 @@ export class Ratchet {
     sheet: Sheet,
   ): Promise<{ cost: Cost; sent: Uint8Array[] }> {
     const subscription = this.operator.subscribe(`aggregates.${org}`);
-    const reading = (async () => {
-      for await (const { data } of subscription) {
-        const { sets, points } = decodeMessage(data);
-        for (const { set, value } of points) {
-          const { metric = '', tags = [] } = sets[set] ?? {};
-          sheet.add(metric, tags, value);
-        }
-      }
-    })();
-    await this.operator.flush();
+    const reading = fill(sheet, subscription);
+    try {
+      await this.operator.flush();
+      return await this.spend(org, bodies, samples, sheet);
+    } finally {
+      subscription.unsubscribe();
+      await reading;
+    }
+  }
+
+  private async spend(
+    org: string,
+    bodies: Iterable<Uint8Array>,
+    samples: number,
+    sheet: Sheet,
+  ): Promise<{ cost: Cost; sent: Uint8Array[] }> {
+    const { signal } = this;
     const pids = {
       aggregator: this.stack.service('aggregator').pid,
       nats: this.stack.service('nats').pid,
@@ -117,23 +143,32 @@ export class Ratchet {
       Object.entries(pids).map(([name, pid]) => [name, cpuSeconds(pid)] as const);
     const before = new Map(seconds());
     const url = `${this.stack.addresses.ingest}/api/v1/write`;
-    const sent = await sendAll({ url, token: this.tokens[org] }, bodies);
+    const sent = await sendAll({ url, token: this.tokens[org] }, bodies, signal);
     const end = performance.now() + EMIT_LIMIT_MS;
-    while (!sheet.complete && performance.now() < end) await sleep(200);
+    while (!sheet.complete && performance.now() < end) await sleep(200, undefined, { signal });
     const processes = Object.fromEntries(
       seconds().map(([name, now]) => {
         const spent = now - (before.get(name) ?? 0);
         return [name, { seconds: spent, peakBytes: peakBytes(pids[name as keyof typeof pids]) }];
       }),
     );
-    subscription.unsubscribe();
-    await reading;
     return { cost: { samples, processes }, sent };
   }
 
   async stop(): Promise<void> {
     await this.operator.close();
     await this.stack.stop();
+  }
+}
+
+/** Until nothing more is subscribed to. */
+async function fill(sheet: Sheet, subscription: Subscription): Promise<void> {
+  for await (const { data } of subscription) {
+    const { sets, points } = decodeMessage(data);
+    for (const { set, value } of points) {
+      const { metric = '', tags = [] } = sets[set] ?? {};
+      sheet.add(metric, tags, value);
+    }
   }
 }
 

@@ -20,13 +20,14 @@ export interface Receiver {
 export async function sendAll(
   receiver: Receiver,
   bodies: Iterable<Uint8Array>,
+  signal: AbortSignal,
 ): Promise<Uint8Array[]> {
   const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS });
   const next = bodies[Symbol.iterator]();
   const sent: Uint8Array[] = [];
   const connection = async (burst: Iterator<Uint8Array>) => {
     for (let one = burst.next(); one.done !== true; one = burst.next()) {
-      await send(receiver, agent, one.value);
+      await send(receiver, agent, one.value, signal);
     }
   };
   try {
@@ -52,13 +53,18 @@ function take<T>(from: Iterator<T>, count: number): T[] {
 }
 
 /** As every sender does: what is refused for now comes again. */
-export async function send(receiver: Receiver, agent: Agent, body: Uint8Array): Promise<void> {
+export async function send(
+  receiver: Receiver,
+  agent: Agent,
+  body: Uint8Array,
+  signal: AbortSignal,
+): Promise<void> {
   for (let tries = 1; ; tries++) {
-    const { status, text, retryAfter } = await post(receiver, agent, body);
+    const { status, text, retryAfter } = await post(receiver, agent, body, signal);
     if (status >= 200 && status < 300) return;
     const temporary = status === 429 || status >= 500;
     if (!temporary || tries === TRIES_MAX) throw new Error(`${receiver.url}: ${status} ${text}`);
-    await sleep(1_000 * (Number(retryAfter) || 1));
+    await sleep(1_000 * (Number(retryAfter) || 1), undefined, { signal });
   }
 }
 
@@ -68,7 +74,12 @@ interface Answer {
   retryAfter: string | undefined;
 }
 
-function post(receiver: Receiver, agent: Agent, body: Uint8Array): Promise<Answer> {
+function post(
+  receiver: Receiver,
+  agent: Agent,
+  body: Uint8Array,
+  signal: AbortSignal,
+): Promise<Answer> {
   const headers: Record<string, string> = {
     'content-type': 'application/x-protobuf',
     'content-encoding': 'snappy',
@@ -76,7 +87,8 @@ function post(receiver: Receiver, agent: Agent, body: Uint8Array): Promise<Answe
   };
   if (receiver.token !== undefined) headers.authorization = `Bearer ${receiver.token}`;
   return new Promise((resolve, reject) => {
-    const sent = request(receiver.url, { method: 'POST', agent, headers }, (response) => {
+    const options = { method: 'POST', agent, headers, signal };
+    const sent = request(receiver.url, options, (response) => {
       const parts: Buffer[] = [];
       response.on('data', (part: Buffer) => parts.push(part));
       response.once('error', reject);

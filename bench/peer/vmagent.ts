@@ -97,34 +97,43 @@ export interface VmagentOptions {
   bodies: readonly Uint8Array[];
   samples: number;
   sheet: Sheet;
+  signal: AbortSignal;
 }
 
 /** Sends the bodies to a vmagent of their own and waits for all that it emits. */
 export async function measureVmagent(options: VmagentOptions): Promise<Cost> {
-  const { peer, sheet, bodies, samples } = options;
+  const { peer, sheet } = options;
   const sink = await openSink((name, labels, values) => {
     const rule = peer.ruleOf(name, new Map(labels));
     const tags = labels.filter(([key]) => !peer.constants.includes(key));
     for (const value of values) sheet.add(rule, tags, value);
   });
-  const { service, url } = await start(options, sink.url);
+  try {
+    return await spend(options, sink.url);
+  } finally {
+    await sink.close();
+  }
+}
+
+async function spend(options: VmagentOptions, sinkUrl: string): Promise<Cost> {
+  const { sheet, bodies, samples, signal } = options;
+  const { service, url } = await start(options, sinkUrl);
   try {
     const before = cpuSeconds(service.pid);
-    await sendAll({ url }, bodies);
+    await sendAll({ url }, bodies, signal);
     const end = performance.now() + FLUSH_LIMIT_MS;
-    while (!sheet.complete && performance.now() < end) await sleep(500);
-    await untilQuiet(service.pid, QUIET_LIMIT_MS);
+    while (!sheet.complete && performance.now() < end) await sleep(500, undefined, { signal });
+    await untilQuiet(service.pid, QUIET_LIMIT_MS, signal);
     const seconds = cpuSeconds(service.pid) - before;
     const bytes = peakBytes(service.pid);
     return { samples, processes: { vmagent: { seconds, peakBytes: bytes } } };
   } finally {
     await service.stop();
-    await sink.close();
   }
 }
 
 async function start(
-  { executable, directory, peer }: VmagentOptions,
+  { executable, directory, peer, signal }: VmagentOptions,
   sinkUrl: string,
 ): Promise<{ service: Service; url: string }> {
   rmSync(directory, { recursive: true, force: true });
@@ -151,6 +160,7 @@ async function start(
     probe: httpProbe(`${base}/health`),
     readyWithinMs: 30_000,
     graceMs: 20_000,
+    signal,
   });
   return { service, url: `${base}/api/v1/write` };
 }

@@ -32,6 +32,7 @@ export interface Bench {
   readonly templates: Templates;
   readonly swapper: Pick<Swapper, 'swap'>;
   readonly say: (line: string) => void;
+  readonly signal: AbortSignal;
 }
 
 const FLOOD_WARMUP_MS = 3_000;
@@ -46,26 +47,31 @@ export async function contest(bench: Bench, plan: Plan): Promise<Contest> {
   const perSecond = Math.max(1, Math.floor(capacity * plan.share));
   bench.say(`capacity ${capacity.toFixed(0)} messages/s; the load is ${perSecond}`);
   const load = new Load(bench.jetstream, bench.org, bench.templates, perSecond);
-  await sleep(SETTLE_MS);
+  const measured = await inSlices(bench, plan).finally(() => load.stop());
+  const { failed, skipped } = load.stats;
+  await drained(bench);
+  return { capacity, perSecond, failed, skipped, ...measured };
+}
+
+async function inSlices(
+  bench: Bench,
+  plan: Plan,
+): Promise<Pick<Contest, 'swaps' | 'quiet' | 'swapping'>> {
+  const { signal } = bench;
+  await sleep(SETTLE_MS, undefined, { signal });
   const [quiet, swapping]: [Histogram[], Histogram[]] = [[], []];
   let swaps = 0;
   for (let slice = 0; slice < plan.slices; slice++) {
-    quiet.push(await during(bench, () => sleep(plan.sliceMs)));
+    quiet.push(await during(bench, () => sleep(plan.sliceMs, undefined, { signal })));
     const due = Math.round(((slice + 1) * plan.swaps) / plan.slices) - swaps;
-    swapping.push(await during(bench, () => swapEvenly(bench.swapper, due, plan.sliceMs)));
+    swapping.push(await during(bench, () => swapEvenly(bench, due, plan.sliceMs)));
     swaps += due;
     bench.say(
       `slice ${slice + 1}: p99.9 ${p999(quiet.at(-1))} ms without, ` +
         `${p999(swapping.at(-1))} ms with ${due} swaps`,
     );
   }
-  const { failed, skipped } = await load.stop();
-  await drained(bench);
-  return {
-    ...{ capacity, perSecond, swaps, failed, skipped },
-    quiet: sum(quiet),
-    swapping: sum(swapping),
-  };
+  return { swaps, quiet: sum(quiet), swapping: sum(swapping) };
 }
 
 function p999(histogram: Histogram | undefined): string {
@@ -75,12 +81,17 @@ function p999(histogram: Histogram | undefined): string {
 /** Messages a second when as many are under way as the servers bear. */
 async function capacityOf(bench: Bench): Promise<number> {
   const load = new Load(bench.jetstream, bench.org, bench.templates, null);
-  await sleep(FLOOD_WARMUP_MS);
-  const [before, from] = [total(await reading(bench)), performance.now()];
-  await sleep(FLOOD_MS);
-  const [after, until] = [total(await reading(bench)), performance.now()];
-  await load.stop();
+  const capacity = await mergedPerSecond(bench).finally(() => load.stop());
   await drained(bench);
+  return capacity;
+}
+
+async function mergedPerSecond(bench: Bench): Promise<number> {
+  const { signal } = bench;
+  await sleep(FLOOD_WARMUP_MS, undefined, { signal });
+  const [before, from] = [total(await reading(bench)), performance.now()];
+  await sleep(FLOOD_MS, undefined, { signal });
+  const [after, until] = [total(await reading(bench)), performance.now()];
   return (1_000 * (after - before)) / (until - from);
 }
 
@@ -91,33 +102,36 @@ async function during(bench: Bench, act: () => Promise<unknown>): Promise<Histog
 }
 
 async function swapEvenly(
-  swapper: Pick<Swapper, 'swap'>,
+  { swapper, signal }: Bench,
   swaps: number,
   withinMs: number,
 ): Promise<void> {
   const started = performance.now();
   for (let i = 0; i < swaps; i++) {
     const due = started + (i * withinMs) / swaps;
-    await sleep(Math.max(0, due - performance.now()));
-    await swapper.swap();
+    await sleep(Math.max(0, due - performance.now()), undefined, { signal });
+    await swapper.swap(signal);
   }
-  await sleep(Math.max(0, started + withinMs - performance.now()));
+  await sleep(Math.max(0, started + withinMs - performance.now()), undefined, { signal });
 }
 
 /** Waits until nothing more is processed. */
 async function drained(bench: Bench): Promise<void> {
   const deadline = performance.now() + DRAIN_MS;
-  for (let last = -1; performance.now() < deadline; await sleep(500)) {
+  let last = -1;
+  while (performance.now() < deadline) {
     const now = total(await reading(bench));
     if (now === last) return;
     last = now;
+    await sleep(500, undefined, { signal: bench.signal });
   }
   throw new Error(`messages are still being processed after ${DRAIN_MS / 1_000} s`);
 }
 
 async function reading(bench: Bench): Promise<Histogram> {
-  return await within(READING_MS, async (signal) => {
+  const read = async (signal: AbortSignal) => {
     const answer = await fetch(`${bench.aggregator}/metrics`, { signal });
     return readHistogram(await answer.text());
-  });
+  };
+  return await within(READING_MS, read, bench.signal);
 }

@@ -8,10 +8,11 @@ const REQUEST_MS = 30_000;
 const GENERATION_MAX_MS = 15 * 60_000;
 const GENERATIONS_MAX = 8;
 
-/** Where the API is, and an administrator's token for it. */
+/** Where the API is, an administrator's token for it, and what ends the waiting for it. */
 export interface Api {
   readonly api: string;
   readonly token: string;
+  readonly signal: AbortSignal;
 }
 
 /**
@@ -46,7 +47,7 @@ export async function twoModules(
 async function settled(api: Api, org: string): Promise<OrganizationStatus> {
   const deadline = performance.now() + GENERATION_MAX_MS;
   for (;;) {
-    await sleep(POLL_MS);
+    await sleep(POLL_MS, undefined, { signal: api.signal });
     const found = await request(api, 'GET', `/v1/organizations/${org}`);
     const { status } = found as { status: OrganizationStatus | null };
     if (status?.stage === 'settled') return status;
@@ -57,12 +58,12 @@ async function settled(api: Api, org: string): Promise<OrganizationStatus> {
 }
 
 async function request(
-  { api, token }: Api,
+  { api, token, signal: interrupt }: Api,
   method: string,
   path: string,
   body?: unknown,
 ): Promise<unknown> {
-  return await within(REQUEST_MS, async (signal) => {
+  const answer = async (signal: AbortSignal) => {
     const response = await fetch(api + path, {
       method,
       headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
@@ -72,5 +73,6 @@ async function request(
     const text = await response.text();
     if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
     return JSON.parse(text);
-  });
+  };
+  return await within(REQUEST_MS, answer, interrupt);
 }

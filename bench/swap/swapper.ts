@@ -68,7 +68,7 @@ export class Swapper {
   }
 
   /** One swap to the other module; returns once the aggregator serves it. */
-  async swap(): Promise<void> {
+  async swap(signal: AbortSignal): Promise<void> {
     const { org, configuration, statements } = this.about;
     const reading = await this.publishing.readActive({ org, configuration });
     const issued_at_ms = Date.now();
@@ -89,18 +89,18 @@ export class Swapper {
     const { revision } = reading;
     const published = await this.publishing.publish({ org, envelope, active, revision });
     if (published.verdict !== 'published') throw new Error(published.reason);
-    await this.serves(active.version);
+    await this.serves(active.version, signal);
   }
 
   close(): void {
     this.events.unsubscribe();
   }
 
-  private async serves(version: number): Promise<void> {
+  private async serves(version: number, signal: AbortSignal): Promise<void> {
     const deadline = performance.now() + SWAPPED_WITHIN_MS;
     while (!this.swapped.delete(version)) {
       if (performance.now() > deadline) throw new Error(`version ${version} is not taken up`);
-      await sleep(2);
+      await sleep(2, undefined, { signal });
     }
   }
 }

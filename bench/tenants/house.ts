@@ -20,6 +20,7 @@ import {
   startAggregator,
   startStack,
 } from '../../control/stack/index.ts';
+import { within } from '../../control/within.ts';
 import { digestOf, signing, type Tenant } from './population.ts';
 
 /** Organizations that are filled in at a time, and messages that are on their way. */
@@ -45,24 +46,35 @@ export class House {
   private readonly stateDir: string;
   private readonly stack: Stack;
   private readonly connection: NatsConnection;
+  private readonly signal: AbortSignal;
   private aggregator: Service | null = null;
   private address = '';
   /** Messages since the start. */
   private sent = 0;
 
-  private constructor(stateDir: string, stack: Stack, connection: NatsConnection) {
+  private constructor(
+    stateDir: string,
+    stack: Stack,
+    connection: NatsConnection,
+    signal: AbortSignal,
+  ) {
     this.stateDir = stateDir;
     this.stack = stack;
     this.connection = connection;
+    this.signal = signal;
   }
 
-  static async open(say: (line: string) => void): Promise<House> {
+  static async open(say: (line: string) => void, signal: AbortSignal): Promise<House> {
     const stateDir = await mkdtemp(join(tmpdir(), 'ratchet-bench-tenants-'));
-    const stack = await startStack({ stateDir, ports: freePorts, services: ['nats'], log: say });
-    const { addresses, secrets } = stack;
-    const connection = await connectNats(addresses.nats, 'admin', secrets.password('admin'));
-    await ensureTokens(stateDir, [], 'http://127.0.0.1:1');
-    return new House(stateDir, stack, connection);
+    try {
+      await ensureTokens(stateDir, [], 'http://127.0.0.1:1');
+      const [ports, services] = [freePorts, ['nats'] as const];
+      const stack = await startStack({ stateDir, ports, services, log: say, signal });
+      return new House(stateDir, stack, await connected(stack), signal);
+    } catch (error) {
+      await rm(stateDir, { recursive: true, force: true });
+      throw error;
+    }
   }
 
   async close(): Promise<void> {
@@ -78,7 +90,7 @@ export class House {
     const active = await new Kvm(this.connection).open('active');
     const modules = await new Objm(this.connection).open('modules');
     const sign = await signing(this.stack.secrets.keys);
-    await inParallel(FILLING, tenants, async ({ configuration, component }) => {
+    await inParallel(FILLING, tenants, this.signal, async ({ configuration, component }) => {
       const { org, digest, blob } = configuration;
       const rules = Buffer.from(blob).toString('base64');
       const entry = { schema: 1, org, digest, effective_from_ms: 0, rules };
@@ -106,6 +118,7 @@ export class House {
       // Sampling has a budget of each organization: that is no part of equal work.
       flags: ['--capture-one-in', String(CAPTURE_ONE_IN), '--lease-ttl', LEASE_TTL],
       readyWithinMs: DONE_WITHIN_MS,
+      signal: this.signal,
     });
     // NATS goes first, so that messages wait for the aggregator, and not it for them.
     for (const thread of readdirSync(`/proc/${this.pid()}/task`)) {
@@ -121,7 +134,7 @@ export class House {
     const stream = jetstream(this.connection);
     process.kill(this.pid(), 'SIGSTOP');
     try {
-      await inParallel(IN_FLIGHT, messages, async ({ org, payload }) => {
+      await inParallel(IN_FLIGHT, messages, this.signal, async ({ org, payload }) => {
         await stream.publish(`ingest.${org}`, payload);
         this.sent += 1;
       });
@@ -142,7 +155,9 @@ export class House {
 
   /** The sum of a metric over all its labels. */
   async sum(metric: string): Promise<number> {
-    const text = await (await fetch(`${this.address}/metrics`)).text();
+    const url = `${this.address}/metrics`;
+    const read = async (signal: AbortSignal) => await (await fetch(url, { signal })).text();
+    const text = await within(DONE_WITHIN_MS, read, this.signal);
     const lines = text.split('\n').filter((line) => /^[\w:]+/.exec(line)?.[0] === metric);
     return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0);
   }
@@ -166,7 +181,7 @@ export class House {
       if (performance.now() > deadline) {
         throw new Error(`${aggregated} of ${this.sent} messages are aggregated`);
       }
-      await sleep(LOOK_EVERY_MS);
+      await sleep(LOOK_EVERY_MS, undefined, { signal: this.signal });
     }
   }
 
@@ -180,19 +195,34 @@ export class House {
         pending += consumer.num_pending;
       quiet = pending === 0 ? quiet + 1 : 0;
       if (performance.now() > deadline) throw new Error(`${pending} messages are not read`);
-      await sleep(POLL_MS);
+      await sleep(POLL_MS, undefined, { signal: this.signal });
     }
+  }
+}
+
+/** Where that fails nobody else stops the stack. */
+async function connected(stack: Stack): Promise<NatsConnection> {
+  try {
+    const { addresses, secrets } = stack;
+    return await connectNats(addresses.nats, 'admin', secrets.password('admin'));
+  } catch (error) {
+    await stack.stop();
+    throw error;
   }
 }
 
 async function inParallel<T>(
   most: number,
   items: Iterable<T>,
+  signal: AbortSignal,
   work: (item: T) => Promise<void>,
 ): Promise<void> {
   const rest = items[Symbol.iterator]();
   const worker = async () => {
-    for (let next = rest.next(); !next.done; next = rest.next()) await work(next.value);
+    for (let next = rest.next(); !next.done; next = rest.next()) {
+      signal.throwIfAborted();
+      await work(next.value);
+    }
   };
   await Promise.all(Array.from({ length: most }, worker));
 }

@@ -11,11 +11,15 @@ import { findExecutable } from '../../control/stack/index.ts';
 import { specialise } from '../../evolver/specialise.ts';
 import { configurationOf } from './population.ts';
 
-const BUILD_WITHIN_MS = 120_000;
+const COMPONENTIZED_WITHIN_MS = 120_000;
 const run = promisify(execFile);
 
 /** One component a variant of the rules, with those rules as constants. */
-export async function buildSources(count: number, say: (line: string) => void) {
+export async function buildSources(
+  count: number,
+  say: (line: string) => void,
+  signal: AbortSignal,
+): Promise<Uint8Array[]> {
   const kit = await readKit(findExecutable('kit'));
   const folder = await mkdtemp(join(tmpdir(), 'ratchet-bench-sources-'));
   try {
@@ -24,9 +28,9 @@ export async function buildSources(count: number, say: (line: string) => void) {
       const { blob, digest } = configurationOf('bench', variant);
       const { specRs, aggregateRs } = specialise({ rules: decodeBlob(blob), blob, digest });
       const sources = { spec: Buffer.from(specRs), aggregate: Buffer.from(aggregateRs) };
-      const built = await compile(kit, sources, AbortSignal.timeout(BUILD_WITHIN_MS));
+      const built = await compile(kit, sources, signal);
       if (built.verdict !== 'compiled') throw new Error(`source ${variant}: ${built.verdict}`);
-      components.push(await componentize(folder, built.core));
+      components.push(await componentize(folder, built.core, signal));
       if ((variant + 1) % 10 === 0) say(`${variant + 1} sources are built`);
     }
     return components;
@@ -35,10 +39,14 @@ export async function buildSources(count: number, say: (line: string) => void) {
   }
 }
 
-async function componentize(folder: string, core: Uint8Array): Promise<Uint8Array> {
+async function componentize(
+  folder: string,
+  core: Uint8Array,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
   const [from, to] = [join(folder, 'core.wasm'), join(folder, 'component.wasm')];
   await writeFile(from, core);
   const args = ['componentize', '--core', from, '--out', to];
-  await run(findExecutable('aggregator'), args, { timeout: BUILD_WITHIN_MS });
+  await run(findExecutable('aggregator'), args, { timeout: COMPONENTIZED_WITHIN_MS, signal });
   return await readFile(to);
 }

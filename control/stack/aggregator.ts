@@ -5,7 +5,13 @@ import { apiTokensFile } from './control-plane.ts';
 import { type KeyFiles, passwordFile } from './keys.ts';
 import { partitions } from './nats/topology.ts';
 import { host } from './ports.ts';
-import { httpProbe, type Service, serverEnvironment, startService } from './service.ts';
+import {
+  httpProbe,
+  type Launch,
+  type Service,
+  serverEnvironment,
+  startService,
+} from './service.ts';
 
 export type ProofPolicy = 'attested' | 'verified';
 
@@ -17,7 +23,7 @@ export interface IngestOptions {
   readonly tokensFile: string;
 }
 
-export interface AggregatorOptions {
+export interface AggregatorOptions extends Launch {
   readonly executable: string;
   readonly stateDir: string;
   readonly keys: KeyFiles;
@@ -40,7 +46,6 @@ export interface AggregatorOptions {
   readonly flags?: readonly string[];
   /** More than a minute where many modules have to be verified first. */
   readonly readyWithinMs?: number;
-  readonly onSpawn?: (pid: number) => void;
 }
 
 export function startAggregator(options: AggregatorOptions): Promise<Service> {
@@ -57,7 +62,8 @@ export function startAggregator(options: AggregatorOptions): Promise<Service> {
     probe: httpProbe(`http://${host}:${options.port}/healthz`),
     readyWithinMs: options.readyWithinMs ?? 60_000,
     graceMs: 15_000,
-    ...(options.onSpawn === undefined ? {} : { onSpawn: options.onSpawn }),
+    onSpawn: options.onSpawn,
+    signal: options.signal,
   });
 }
 

@@ -4,9 +4,9 @@ import type { ProofPolicy } from './aggregator.ts';
 import { type Executables, repositoryRoot } from './executables.ts';
 import { type KeyFiles, passwordFile } from './keys.ts';
 import { host } from './ports.ts';
-import { httpProbe, type Service, startService } from './service.ts';
+import { httpProbe, type Launch, type Service, startService } from './service.ts';
 
-export interface ControlPlaneOptions {
+export interface ControlPlaneOptions extends Launch {
   readonly executables: Pick<Executables, 'aggregator' | 'kit'>;
   readonly stateDir: string;
   readonly keys: KeyFiles;
@@ -24,7 +24,6 @@ export interface ControlPlaneOptions {
   readonly environment?: NodeJS.ProcessEnv;
   /** Names the process and its log, where several run. */
   readonly name?: string;
-  readonly onSpawn?: (pid: number) => void;
 }
 
 export function apiTokensFile(stateDir: string): string {
@@ -43,7 +42,8 @@ export function startControlPlane(options: ControlPlaneOptions): Promise<Service
     probe: httpProbe(`http://${host}:${options.port}/healthz`),
     readyWithinMs: 120_000,
     graceMs: 20_000,
-    ...(options.onSpawn === undefined ? {} : { onSpawn: options.onSpawn }),
+    onSpawn: options.onSpawn,
+    signal: options.signal,
   });
 }
 

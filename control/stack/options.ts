@@ -29,6 +29,8 @@ export interface StackOptions {
   readonly controlEnvironment: NodeJS.ProcessEnv;
   /** Progress, one line each. */
   readonly log: (line: string) => void;
+  /** Gives up the start of servers; those that run go on until they are stopped. */
+  readonly signal: AbortSignal;
 }
 
 export const portsOf: Readonly<Record<ServiceName, readonly PortName[]>> = {
@@ -63,6 +65,7 @@ export function completeOptions(given: Partial<StackOptions>): StackOptions {
     attestations: resolve(given.attestations ?? attestationsDirectory()),
     controlEnvironment: given.controlEnvironment ?? {},
     log: given.log ?? (() => undefined),
+    signal: given.signal ?? new AbortController().signal,
   };
 }
 

@@ -5,7 +5,15 @@ import { within } from '../within.ts';
 import { hasCode, messageOf, StackError } from './errors.ts';
 import { logSize, openLog, tail } from './logs.ts';
 
-export interface ServiceOptions {
+/** What whoever launches a server may want besides. */
+export interface Launch {
+  /** Told the process as soon as it runs (before it is healthy). */
+  readonly onSpawn?: ((pid: number) => void) | undefined;
+  /** Gives up a server that is not healthy yet; one that is goes on. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface ServiceOptions extends Launch {
   readonly name: string;
   readonly command: string;
   readonly args: readonly string[];
@@ -16,8 +24,6 @@ export interface ServiceOptions {
   readonly probe: (signal: AbortSignal) => Promise<void>;
   readonly readyWithinMs: number;
   readonly graceMs: number;
-  /** Told the process as soon as it runs (before it is healthy). */
-  readonly onSpawn?: (pid: number) => void;
 }
 
 export interface Exit {
@@ -51,6 +57,7 @@ process.on('exit', () => {
 
 /** Spawns a server and waits until it is healthy; if it is not in time, it is stopped again. */
 export async function startService(options: ServiceOptions): Promise<Service> {
+  options.signal?.throwIfAborted();
   const since = logSize(options.logFile);
   const child = await spawnLogged(options);
   const pid = child.pid;
@@ -145,9 +152,10 @@ async function untilHealthy(options: ServiceOptions, service: Service): Promise<
   while (performance.now() < deadline) {
     if (exit !== undefined) throw startFailure(service, `ended at once (${describeExit(exit)})`);
     try {
-      await within(probeTimeoutMs, options.probe);
+      await within(probeTimeoutMs, options.probe, options.signal);
       return;
     } catch (error) {
+      options.signal?.throwIfAborted();
       last = messageOf(error);
     }
     await Promise.race([sleep(probeEveryMs), service.exited]);

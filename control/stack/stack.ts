@@ -236,8 +236,8 @@ class RunningStack implements Stack {
   }
 
   #launch(name: ServiceName, onSpawn: (pid: number) => void): Promise<Service> {
-    const { stateDir, executables, temporal, lateness } = this.#options;
-    const shared = { stateDir, onSpawn };
+    const { stateDir, executables, temporal, lateness, signal } = this.#options;
+    const shared = { stateDir, onSpawn, signal };
     const ports = this.#ports;
     if (name === 'temporal') {
       const executable = executables.temporal;

@@ -2,16 +2,15 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Connection } from '@temporalio/client';
 import { host, type Ports } from './ports.ts';
-import { type Service, serverEnvironment, startService } from './service.ts';
+import { type Launch, type Service, serverEnvironment, startService } from './service.ts';
 import { type TemporalConfig, temporalFlags } from './temporal-config.ts';
 
-export interface TemporalOptions {
+export interface TemporalOptions extends Launch {
   readonly executable: string;
   readonly config: TemporalConfig;
   readonly stateDir: string;
   /** Claimed ports, none of them 0. */
   readonly ports: Pick<Ports, 'temporal' | 'temporalUi' | 'temporalMetrics'>;
-  readonly onSpawn?: (pid: number) => void;
 }
 
 /** Starts the development server; healthy = the namespace and its search attributes exist. */
@@ -34,7 +33,8 @@ export function startTemporal(options: TemporalOptions): Promise<Service> {
     probe: () => probe(`${host}:${ports.temporal}`, config),
     readyWithinMs: config.readyWithinMs,
     graceMs: 15_000,
-    ...(options.onSpawn === undefined ? {} : { onSpawn: options.onSpawn }),
+    onSpawn: options.onSpawn,
+    signal: options.signal,
   });
 }
 

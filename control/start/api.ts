@@ -15,10 +15,13 @@ const TIMEOUT_MS = 30_000;
 export class ApiClient {
   private readonly base: string;
   private readonly token: string;
+  private readonly interrupt: AbortSignal | undefined;
 
-  constructor(base: string, token: string) {
+  /** Once `interrupt` is aborted, no request is waited for. */
+  constructor(base: string, token: string, interrupt?: AbortSignal) {
     this.base = base;
     this.token = token;
+    this.interrupt = interrupt;
   }
 
   async configure(org: string, rules: readonly RuleInput[]): Promise<Configured> {
@@ -57,7 +60,7 @@ export class ApiClient {
   }
 
   private async request(method: string, path: string, body?: unknown): Promise<unknown> {
-    return await within(TIMEOUT_MS, async (signal) => {
+    const answer = async (signal: AbortSignal) => {
       const response = await fetch(this.base + path, {
         method,
         headers: { authorization: `Bearer ${this.token}`, 'content-type': 'application/json' },
@@ -67,6 +70,7 @@ export class ApiClient {
       const text = await response.text();
       if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
       return JSON.parse(text);
-    });
+    };
+    return await within(TIMEOUT_MS, answer, this.interrupt);
   }
 }

@@ -16,7 +16,7 @@ import {
   startStack,
   type UnexpectedExit,
 } from '../../control/stack/index.ts';
-import { startService } from '../../control/stack/service.ts';
+import { type Launch, startService } from '../../control/stack/service.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'ratchet-stack-'));
 after(() => rmSync(scratch, { recursive: true, force: true }));
@@ -44,7 +44,7 @@ async function reconnection(connection: NatsConnection): Promise<void> {
   }
 }
 
-function script(code: string, timeMs = 5_000) {
+function script(code: string, timeMs = 5_000, launch: Launch = {}) {
   return startService({
     name: 'sample',
     command: process.execPath,
@@ -55,6 +55,7 @@ function script(code: string, timeMs = 5_000) {
     probe: () => Promise.reject(new Error('not yet')),
     readyWithinMs: timeMs,
     graceMs: 300,
+    ...launch,
   });
 }
 
@@ -79,6 +80,21 @@ describe('a server that does not come up', () => {
     assert.equal(isAlive(pid), false);
   });
 
+  test('one that is given up is stopped, and none is started after it', async () => {
+    const reason = new Error('given up');
+    const giveUp = new AbortController();
+    const pids: number[] = [];
+    const onSpawn = (pid: number) => {
+      pids.push(pid);
+      setTimeout(() => giveUp.abort(reason), 50);
+    };
+    for (const _ of ['during', 'after']) {
+      const start = script('setInterval(() => {}, 9)', 30_000, { onSpawn, signal: giveUp.signal });
+      await assert.rejects(start, (error) => error === reason);
+    }
+    assert.deepEqual(pids.map(isAlive), [false]);
+  });
+
   test('a program that does not exist is named', async () => {
     const missing = { temporal: '', nats: join(scratch, 'nowhere'), aggregator: '', kit: '' };
     const options = { stateDir: join(scratch, 'missing'), ports: freePorts };
@@ -89,6 +105,21 @@ describe('a server that does not come up', () => {
 });
 
 describe('a stack', () => {
+  test('whose start is given up leaves nothing behind', async () => {
+    const giveUp = new AbortController();
+    const stateDir = join(scratch, 'given-up');
+    const begun: string[] = [];
+    const log = (line: string) => {
+      begun.push(line);
+      giveUp.abort();
+    };
+    const options = { stateDir, ports: freePorts, log, signal: giveUp.signal };
+    const starting = startStack({ ...options, services: ['temporal', 'nats'] });
+    await assert.rejects(starting, { name: 'AbortError' });
+    assert.match(begun.join('\n'), /^temporal is healthy .*\ntemporal stopped$/);
+    assert.equal(existsSync(join(stateDir, 'stack.lock')), false);
+  });
+
   test('starts Temporal with namespace, attributes and UI, and keeps its state', async () => {
     const options = { stateDir: join(scratch, 'temporal'), ports: freePorts };
     for (let round = 0; round < 2; round += 1) {

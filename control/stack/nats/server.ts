@@ -2,18 +2,23 @@ import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ensurePassword } from '../keys.ts';
 import { host, type Ports } from '../ports.ts';
-import { httpProbe, type Service, serverEnvironment, startService } from '../service.ts';
+import {
+  httpProbe,
+  type Launch,
+  type Service,
+  serverEnvironment,
+  startService,
+} from '../service.ts';
 import { renderNatsConfig } from './config.ts';
 import { connectNats } from './connect.ts';
 import { type NatsUser, natsUsers } from './permissions.ts';
 import { provision } from './provision.ts';
 
-export interface NatsOptions {
+export interface NatsOptions extends Launch {
   readonly executable: string;
   readonly stateDir: string;
   /** Claimed ports, none of them 0. */
   readonly ports: Pick<Ports, 'nats' | 'natsMonitor'>;
-  readonly onSpawn?: (pid: number) => void;
 }
 
 export function natsUrl(ports: Pick<Ports, 'nats'>): string {
@@ -34,7 +39,8 @@ export async function startNats(options: NatsOptions): Promise<Service> {
     probe: httpProbe(`http://${host}:${options.ports.natsMonitor}/healthz`),
     readyWithinMs: 30_000,
     graceMs: 10_000,
-    ...(options.onSpawn === undefined ? {} : { onSpawn: options.onSpawn }),
+    onSpawn: options.onSpawn,
+    signal: options.signal,
   });
   try {
     await provisionAsAdmin(natsUrl(options.ports), passwords.admin);
