@@ -38,6 +38,9 @@ const FAILURE = 1;
 const USAGE = 2;
 const INTERRUPTED = 130;
 
+/** Ctrl-C, a plain `kill`, and the terminal that goes away. */
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
 const COMMON = {
   json: { type: 'boolean', default: false },
   help: { type: 'boolean', short: 'h', default: false },
@@ -51,12 +54,12 @@ export async function runBench<F extends Flags, Options>(
   const stop = () => interrupt.abort();
   // More than once: what is sent to a whole group comes again from the launcher, which passes
   // signals on, and must not end a bench that is stopping its servers.
-  process.on('SIGINT', stop).on('SIGTERM', stop);
+  for (const signal of SIGNALS) process.on(signal, stop);
   const print = (text: string) => process.stdout.write(text);
   const warn = (text: string) => process.stderr.write(text);
   const args = process.argv.slice(2);
   process.exitCode = await run(command, args, { print, warn, signal: interrupt.signal });
-  process.off('SIGINT', stop).off('SIGTERM', stop);
+  for (const signal of SIGNALS) process.off(signal, stop);
 }
 
 export interface Terminal {

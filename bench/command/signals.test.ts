@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 
 const FIXTURE = fileURLToPath(new URL('interrupted.fixture.ts', import.meta.url));
 
-for (const signal of ['SIGINT', 'SIGTERM'] as const)
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
   test(`${signal}, and once more while it stops`, async () => {
     const args = ['--import', 'tsx', FIXTURE];
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] });
