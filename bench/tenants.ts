@@ -2,15 +2,15 @@
  * `npm run bench -- tenants`: what it costs that many organizations share one aggregator, many of
  * them with a module of their own.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Configuration } from '../control/configuration/index.ts';
 import { integer, type Outcome, runBench } from './command/index.ts';
-
 import { median } from './evolve/curves.ts';
 import { House } from './tenants/house.ts';
 import { configurationOf, marked, type Tenant } from './tenants/population.ts';
 import { buildSources } from './tenants/sources.ts';
 import { type Random, seededRandom, shuffled } from './workloads/random.ts';
-import { generateMessage, workloadA } from './workloads/workloads.ts';
+import { generateMessage, MESSAGES, workloadA } from './workloads/workloads.ts';
 
 const help = `Usage: npm run bench -- tenants [--json] [OPTIONS]
 
@@ -151,6 +151,8 @@ async function settled(tenants: readonly Tenant[], signal: AbortSignal): Promise
   try {
     await house.fill(tenants);
     await house.start();
+    // Rules hold from the moment they were stored: no point of a message may be older.
+    await sleep(MESSAGES.span, undefined, { signal });
     say(`${tenants.length} organizations are configured`);
     return house;
   } catch (error) {

@@ -34,7 +34,7 @@ export interface GeneratedMessage {
 }
 
 const SERIES = 10_000;
-const MESSAGES: MessageShape = { points: 200, sets: 50, metrics: 1, span: 1_000 };
+export const MESSAGES: MessageShape = { points: 200, sets: 50, metrics: 1, span: 1_000 };
 
 /** Workload A of the article: `service:svc-i`, SUM over 30 s, for 100 services. */
 export function workloadA(seed: number): Workload {
