@@ -32,7 +32,8 @@ const EVERYTHING: Span = Span {
 };
 
 /// Merges all messages, round after round, into the same windows: none closes, so this is the
-/// merge alone.
+/// merge alone. Their tag-sets come again from round to round, as from processes that export the
+/// same series every few seconds; a message with others is read first, which adds its time.
 pub fn race(contest: &Contest, blob: &[u8], promoted: &mut Contestant) -> Result<Figures, Failure> {
     let mut race = Race::new(blob)?;
     let mut times = Vec::new();

@@ -2,14 +2,22 @@
 
 use ratchet_rules::Aggregate;
 
+/// What joins no value.
+const NOTHING: u64 = 1 << 63;
+
 /// The bits of every NaN that leaves the aggregator.
 const CANONICAL_NAN: f64 = f64::from_bits(0x7ff8_0000_0000_0000);
 
 /// The value of one (rule, group, window) so far. `count == 0` means: nothing yet. Four of them
 /// fill a cache line.
+///
+/// A partial is joined to it without a look at what it is: values are kept in a form where the same
+/// bits stand for nothing, whatever the aggregate. For a sum these are those of −0.0, which adds
+/// nothing to any number. For an extreme they are the least integer, below all that values become
+/// then: integers that ascend from the value that any other replaces.
 #[derive(Clone, Copy, Debug)]
 pub struct Cell {
-    pub value: f64,
+    pub form: u64,
     pub count: u32,
     /// The pass that touched this cell last: a second touch in one pass is a duplicate record.
     pub stamp: u32,
@@ -17,38 +25,34 @@ pub struct Cell {
 
 impl Cell {
     pub const EMPTY: Self = Self {
-        value: 0.0,
+        form: NOTHING,
         count: 0,
         stamp: 0,
     };
 
     /// Folds one partial in; partials arrive in stream order, which is what makes a sum exact.
-    #[inline]
-    pub fn fold(&mut self, aggregate: Aggregate, value: f64, count: u32) {
-        match aggregate {
-            Aggregate::Sum | Aggregate::Avg | Aggregate::Count => self.fold_by(add, value, count),
-            Aggregate::Max => self.fold_by(greater, value, count),
-            Aggregate::Min => self.fold_by(lesser, value, count),
-        }
+    #[inline(always)]
+    pub fn fold(&mut self, join: impl Fn(u64, f64) -> u64, value: f64, points: u32) {
+        self.form = join(self.form, value);
+        self.count = self.count.saturating_add(points);
     }
 
-    /// The same where it is known how two values become one.
-    #[inline(always)]
-    pub fn fold_by(&mut self, join: impl Fn(f64, f64) -> f64, value: f64, count: u32) {
-        self.value = if self.count == 0 {
-            value
-        } else {
-            join(self.value, value)
-        };
-        self.count = self.count.saturating_add(count);
+    /// What another accumulator of the same aggregate folds on.
+    pub fn partial(&self, aggregate: Aggregate) -> f64 {
+        match aggregate {
+            Aggregate::Sum | Aggregate::Avg | Aggregate::Count => f64::from_bits(self.form),
+            Aggregate::Max => value_of_rank(self.form, 0),
+            Aggregate::Min => value_of_rank(self.form, -1),
+        }
     }
 
     /// What is emitted when the window closes.
     pub fn finish(&self, aggregate: Aggregate) -> f64 {
+        let partial = self.partial(aggregate);
         let value = match aggregate {
-            Aggregate::Avg => self.value / f64::from(self.count),
+            Aggregate::Avg => partial / f64::from(self.count),
             // A count's values are counts: their sum is exact far beyond what `count` can hold.
-            Aggregate::Sum | Aggregate::Max | Aggregate::Min | Aggregate::Count => self.value,
+            Aggregate::Sum | Aggregate::Max | Aggregate::Min | Aggregate::Count => partial,
         };
         if value.is_nan() {
             CANONICAL_NAN
@@ -58,29 +62,88 @@ impl Cell {
     }
 }
 
+/// How a value joins the form of others, without a branch on the aggregate: records of rules of all
+/// kinds follow each other in no order that a processor could foresee.
+///
+/// Masks: all bits or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Join {
+    adds: i8,
+    reverses: i8,
+}
+
+impl Join {
+    pub const ADD: Self = Self {
+        adds: -1,
+        reverses: 0,
+    };
+    pub const GREATER: Self = Self {
+        adds: 0,
+        reverses: 0,
+    };
+    pub const LESSER: Self = Self {
+        adds: 0,
+        reverses: -1,
+    };
+
+    pub fn of(aggregate: Aggregate) -> Self {
+        match aggregate {
+            Aggregate::Sum | Aggregate::Avg | Aggregate::Count => Self::ADD,
+            Aggregate::Max => Self::GREATER,
+            Aggregate::Min => Self::LESSER,
+        }
+    }
+
+    #[inline(always)]
+    pub fn join(self, form: u64, value: f64) -> u64 {
+        let sum = add(form, value);
+        let extreme = form.cast_signed().max(rank(value, self.reverses.into()));
+        let extreme = extreme.cast_unsigned();
+        extreme ^ ((extreme ^ sum) & i64::from(self.adds).cast_unsigned())
+    }
+}
+
 #[inline(always)]
-pub fn add(a: f64, b: f64) -> f64 {
-    a + b
+pub fn add(form: u64, value: f64) -> u64 {
+    (f64::from_bits(form) + value).to_bits()
 }
 
 /// The maximum that ignores NaN unless all are NaN, with −0.0 < +0.0.
 #[inline(always)]
-pub fn greater(a: f64, b: f64) -> f64 {
-    if a.is_nan() || (!b.is_nan() && b.total_cmp(&a).is_gt()) {
-        b
-    } else {
-        a
-    }
+pub fn greater(form: u64, value: f64) -> u64 {
+    form.cast_signed().max(rank(value, 0)).cast_unsigned()
 }
 
 /// The minimum that ignores NaN unless all are NaN, with −0.0 < +0.0.
 #[inline(always)]
-pub fn lesser(a: f64, b: f64) -> f64 {
-    if a.is_nan() || (!b.is_nan() && b.total_cmp(&a).is_lt()) {
-        b
+pub fn lesser(form: u64, value: f64) -> u64 {
+    form.cast_signed().max(rank(value, -1)).cast_unsigned()
+}
+
+/// Integers in the order of [`f64::total_cmp`], or, with all bits reversed, in the contrary one.
+/// NaN comes before all numbers.
+#[inline(always)]
+fn rank(value: f64, reverses: i64) -> i64 {
+    let bits = value.to_bits().cast_signed();
+    if value.is_nan() {
+        NOTHING.cast_signed()
     } else {
-        a
+        mirrored(bits) ^ reverses
     }
+}
+
+fn value_of_rank(form: u64, reverses: i64) -> f64 {
+    if form == NOTHING {
+        return CANONICAL_NAN;
+    }
+    f64::from_bits(mirrored(form.cast_signed() ^ reverses).cast_unsigned())
+}
+
+/// Turns the order of negative numbers round, which their bits have the wrong way; twice is as
+/// before.
+#[inline(always)]
+fn mirrored(bits: i64) -> i64 {
+    bits ^ ((bits >> 63).cast_unsigned() >> 1).cast_signed()
 }
 
 #[cfg(test)]
@@ -90,7 +153,11 @@ mod tests {
     fn check(aggregate: Aggregate, partials: &[(f64, u32)], expected: f64) {
         let mut cell = Cell::EMPTY;
         for (value, count) in partials {
-            cell.fold(aggregate, *value, *count);
+            cell.fold(
+                |form, value| Join::of(aggregate).join(form, value),
+                *value,
+                *count,
+            );
         }
         let actual = cell.finish(aggregate).to_bits();
         assert_eq!(actual, expected.to_bits(), "{aggregate:?} of {partials:?}");
@@ -118,5 +185,31 @@ mod tests {
             &[(2.0, 1), (f64::NEG_INFINITY, 1)],
             f64::NEG_INFINITY,
         );
+    }
+
+    /// Whether the aggregate is known beforehand or not, the same bits come of it.
+    #[test]
+    fn joins_alike() {
+        let values = [
+            0.0,
+            -0.0,
+            1.5,
+            -2.5,
+            f64::INFINITY,
+            f64::NEG_INFINITY,
+            f64::NAN,
+        ];
+        for aggregate in Aggregate::ALL {
+            let join: fn(u64, f64) -> u64 = match aggregate {
+                Aggregate::Sum | Aggregate::Avg | Aggregate::Count => add,
+                Aggregate::Max => greater,
+                Aggregate::Min => lesser,
+            };
+            for (a, b) in values.iter().flat_map(|a| values.map(|b| (*a, b))) {
+                let form = join(NOTHING, a);
+                let actual = Join::of(aggregate).join(form, b);
+                assert_eq!(actual, join(form, b), "{aggregate:?} of {a} and {b}");
+            }
+        }
     }
 }

@@ -9,11 +9,11 @@ use super::cell::Cell;
 use super::memo::UNKNOWN;
 use super::message::View;
 use super::pass::{Beyond, LatePoints, MergeFault, Pass, Tally};
-use super::series::Series;
+use super::series::{Series, UNRESOLVED};
 use super::table::GROUP_BYTES;
 use super::window::Window;
-use super::work::{Undo, Way, Work, UNCHANGED, UNRESOLVED};
-use super::Merger;
+use super::work::{Way, Work};
+use super::{Merger, Scratch};
 
 /// Where a window's points go.
 enum Place {
@@ -29,61 +29,93 @@ impl Merger {
     /// Folds all records, or none.
     pub(super) fn fold(
         &mut self,
-        work: &mut Work,
+        scratch: &mut Scratch,
         pass: &Pass<'_>,
         records: &[Record],
-        mut view: Option<View<'_>>,
     ) -> Result<Tally, MergeFault> {
+        let work = &mut scratch.work;
         let sizes = (self.lengths.len(), pass.header.sets as usize, records.len());
         work.begin(sizes, self.stamp);
         self.recognise_windows(work, pass);
-        if let Some(view) = &mut view {
+        let message = match pass.binding.is_grouped {
+            true => self
+                .series
+                .recall(pass.payload, pass.header, &mut work.series),
+            false => None,
+        };
+        let (ways, memo) = (pass.binding.ways(), self.memo.slots());
+        let done = work.find(ways, memo, &mut self.windows, (0, records));
+        let mut tally = match done == records.len() {
+            true => Tally::default(),
+            false => self.find_rest(scratch, pass, (done, records), message)?,
+        };
+        tally.records = scratch.work.change(&mut self.windows, records) as u64;
+        Ok(tally)
+    }
+
+    /// Finds the accumulators of the other records, of the first of which not all is known.
+    fn find_rest(
+        &mut self,
+        Scratch { buffers, work }: &mut Scratch,
+        pass: &Pass<'_>,
+        (done, records): (usize, &[Record]),
+        message: Option<u128>,
+    ) -> Result<Tally, MergeFault> {
+        if !pass.binding.is_grouped {
+            return self.find_from(done, work, pass, records, None);
+        }
+        let hasher = self.series.hasher();
+        let folded = buffers.with_view(pass.payload, pass.header, hasher, |mut view| {
             view.recognise(&self.series, &mut work.series);
+            self.find_from(done, work, pass, records, Some(view))
+        });
+        let tally = folded.map_err(MergeFault::Decode)??;
+        if let Some(message) = message {
+            self.series.remember(message, &work.series);
         }
-        let folded = self.fold_into(work, pass, records, view);
-        if folded.is_err() {
-            work.undo(&mut self.windows);
-        }
-        folded
+        Ok(tally)
     }
 
     /// Finds the windows of a message that are open already.
     fn recognise_windows(&self, work: &mut Work, pass: &Pass<'_>) {
+        let lengths = self.lengths.iter();
+        work.firsts.clear();
+        work.firsts
+            .extend(lengths.map(|length| length.index_of(pass.header.min_ts)));
         for (position, window) in (0u32..).zip(&self.windows) {
             let length = &self.lengths[window.length as usize];
-            let first = length.index_of(pass.header.min_ts);
             let takes = length.closes_at_ms(window.index) > pass.time_ms;
             if takes && pass.span.contains(window.index * length.window_ms) {
+                let first = work.firsts[window.length as usize];
                 work.see_window((window.length, window.index - first), position);
             }
         }
     }
 
-    fn fold_into(
+    fn find_from(
         &mut self,
+        mut done: usize,
         work: &mut Work,
         pass: &Pass<'_>,
         records: &[Record],
         mut view: Option<View<'_>>,
     ) -> Result<Tally, MergeFault> {
         let mut tally = Tally::default();
-        let (ways, mut done) = (&pass.binding.ways[..], 0);
+        let ways = pass.binding.ways();
         loop {
-            let (memo, rest) = (self.memo.slots(), &records[done..]);
-            done += work.fold(ways, memo, &mut self.windows, rest);
+            let memo = self.memo.slots();
+            done = work.find(ways, memo, &mut self.windows, (done, records));
             let Some(record) = records.get(done) else {
-                break;
+                return Ok(tally);
             };
-            self.fold_one((done, record), work, pass, &mut view, &mut tally)?;
+            self.find_one((done, record), work, pass, &mut view, &mut tally)?;
             done += 1;
         }
-        (tally.records, tally.matched) = work.folded();
-        Ok(tally)
     }
 
-    /// Folds a record of which not all is known.
+    /// Finds the accumulator of a record of which not all is known, unless it has none.
     #[cold]
-    fn fold_one(
+    fn find_one(
         &mut self,
         (at, record): (usize, &Record),
         work: &mut Work,
@@ -95,7 +127,8 @@ impl Merger {
             rule, set, window, ..
         } = record;
         let range = MergeFault::Range { at, rule, set };
-        let way = pass.binding.ways.get(rule as usize).ok_or(range.clone())?;
+        let ways = &pass.binding.ways;
+        let way = ways.get(rule as usize).ok_or(range.clone())?;
         let position = match self.place(way, window, pass, work) {
             Place::Open(position) => position,
             Place::Late(start_ms) => {
@@ -106,10 +139,14 @@ impl Merger {
                 });
                 return Ok(());
             }
-            Place::Elsewhere => return Ok(()),
+            Place::Elsewhere => {
+                tally.leave_out(record);
+                return Ok(());
+            }
         };
         let series = work.series.get_mut(set as usize).ok_or(range)?;
-        let group = self.group((at, record), way, series, view)?;
+        let table = pass.binding.tables[rule as usize];
+        let group = self.group((at, record), (way, table), series, view)?;
         let group = group.and_then(|group| self.has_cell(position, group).map(|()| group));
         let group = match group {
             Ok(group) => group,
@@ -118,13 +155,8 @@ impl Merger {
                 return Ok(());
             }
         };
-        let undo = Undo {
-            position,
-            group,
-            ..UNCHANGED
-        };
-        let cell = &mut self.windows[position as usize].cells[group as usize];
-        if work.fold_one(way, record, undo, cell) {
+        let cells = &mut self.windows[position as usize].cells;
+        if work.find_one(at, (position, group, way.join), cells) {
             return Ok(());
         }
         Err(MergeFault::Duplicate {
@@ -138,7 +170,7 @@ impl Merger {
     /// Where a rule's window is, counted from the first one of the message.
     fn place(&mut self, way: &Way, window: u32, pass: &Pass<'_>, work: &mut Work) -> Place {
         let length = &self.lengths[way.length as usize];
-        let index = length.index_of(pass.header.min_ts) + i64::from(window);
+        let index = work.firsts[way.length as usize] + i64::from(window);
         let start_ms = index * length.window_ms;
         let closes_ms = length.closes_at_ms(index);
         if !pass.span.contains(start_ms) {
@@ -163,15 +195,14 @@ impl Merger {
     fn group(
         &mut self,
         (at, record): (usize, &Record),
-        way: &Way,
+        (way, table): (&Way, u32),
         series: &mut Series,
         view: &mut Option<View<'_>>,
     ) -> Result<Result<u32, Beyond>, MergeFault> {
         let &Record { rule, set, .. } = record;
-        let view = view.as_mut().filter(|_| way.mask != 0);
         let Some(view) = view else {
-            // All series are one group: it does not matter which one this is.
-            return Ok(self.group_of_key(way, UNKNOWN, &[]));
+            // All series are one group, whose slot the column is.
+            return Ok(self.group_of_key((way, table), 0, &[]));
         };
         if *series == UNRESOLVED {
             let found = view.series(set as usize, &mut self.series, &mut self.memo);
@@ -185,14 +216,19 @@ impl Merger {
         if let Some(group) = known.filter(|group| *group != UNKNOWN) {
             return Ok(Ok(group));
         }
-        let rule = self.tables[way.table as usize].rule.clone();
+        let rule = self.tables[table as usize].rule.clone();
         let key = view.group_key(set as usize, &rule.rule.group_by);
-        Ok(self.group_of_key(way, series.row, key))
+        Ok(self.group_of_key((way, table), series.row, key))
     }
 
     /// The group of a key, new or known; an error when there is no room for a new one.
-    fn group_of_key(&mut self, way: &Way, row: u32, key: &[u8]) -> Result<u32, Beyond> {
-        let table = &mut self.tables[way.table as usize];
+    fn group_of_key(
+        &mut self,
+        (way, table): (&Way, u32),
+        row: u32,
+        key: &[u8],
+    ) -> Result<u32, Beyond> {
+        let table = &mut self.tables[table as usize];
         let fingerprint = self.series.hasher().hash(key);
         let group = match table.group(fingerprint) {
             Some(group) => group,
@@ -213,7 +249,7 @@ impl Merger {
                 group
             }
         };
-        if let Some(slot) = self.memo.slot(row & way.mask, way.column) {
+        if let Some(slot) = self.memo.slot(row, way.column) {
             *slot = group;
         }
         Ok(group)

@@ -2,7 +2,8 @@
 //!
 //! A message names few series and many rules, so the groups of one series lie side by side: one
 //! row a series, one column a rule of the metric. A row is a few cache lines that serve all the
-//! rules of a message. Rules that group by nothing have one slot each, before all rows.
+//! rules of a message. Rules that group by nothing have one slot each, too, before all rows: where
+//! there are no others, no series are told apart.
 
 /// Stands for a group that is not known, and for the row of a series that has none.
 pub const UNKNOWN: u32 = u32::MAX;

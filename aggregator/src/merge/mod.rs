@@ -8,6 +8,7 @@ mod fold;
 mod memo;
 mod message;
 mod pass;
+mod recall;
 mod series;
 mod table;
 #[cfg(test)]
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use ratchet_sandbox::Record;
 use ratchet_trust::Sha256Digest;
 
+use self::cell::Join;
 use self::memo::{Memo, UNKNOWN};
 pub use self::message::group_values;
 use self::message::Buffers;
@@ -30,7 +32,7 @@ use self::series::SeriesTable;
 pub use self::table::ClosedGroup;
 use self::table::{RuleTable, GROUP_BYTES};
 use self::window::{Length, Window};
-use self::work::{Way, Work};
+use self::work::{Way, Ways, Work};
 use crate::configuration::{Configuration, MeaningfulRule};
 use crate::watermark::Lateness;
 
@@ -63,8 +65,19 @@ impl Default for Limits {
 #[derive(Clone, Debug, Default)]
 pub struct Binding {
     ways: Vec<Way>,
+    /// By rule: its table.
+    tables: Vec<u32>,
     /// Whether any rule groups by keys, so that series have to be told apart.
     is_grouped: bool,
+}
+
+impl Binding {
+    fn ways(&self) -> Ways<'_> {
+        Ways {
+            all: &self.ways,
+            is_grouped: self.is_grouped,
+        }
+    }
 }
 
 /// A window that closed, with its final values.
@@ -151,23 +164,7 @@ impl Merger {
         }
         self.make_room(pass.header.sets as usize, records.len());
         self.next_stamp();
-        SCRATCH.with_borrow_mut(|scratch| self.merge_in(scratch, pass, records))
-    }
-
-    fn merge_in(
-        &mut self,
-        Scratch { buffers, work }: &mut Scratch,
-        pass: &Pass<'_>,
-        records: &[Record],
-    ) -> Result<Tally, MergeFault> {
-        if !pass.binding.is_grouped {
-            return self.fold(work, pass, records, None);
-        }
-        let hasher = self.series.hasher();
-        let folded = buffers.with_view(pass.payload, pass.header, hasher, |view| {
-            self.fold(work, pass, records, Some(view))
-        });
-        folded.map_err(MergeFault::Decode)?
+        SCRATCH.with_borrow_mut(|scratch| self.fold(scratch, pass, records))
     }
 
     /// Closes and takes the windows that wait no longer at `time_ms`, ordered by start, length,
@@ -327,36 +324,35 @@ impl Merger {
     }
 
     fn binding(&self, configuration: &Configuration) -> Binding {
-        let way = |rule: &Arc<MeaningfulRule>| {
-            let table = self.by_meaning[&rule.meaning];
-            let bound = &self.tables[table as usize];
+        let tables = configuration.rules.iter();
+        let tables: Vec<_> = tables.map(|rule| self.by_meaning[&rule.meaning]).collect();
+        let is_grouped = tables.iter().any(|t| self.tables[*t as usize].is_grouped());
+        let way = |table: &u32| {
+            let table = &self.tables[*table as usize];
             Way {
-                table,
-                metric: bound.metric,
-                column: bound.column,
-                mask: if bound.is_grouped() { u32::MAX } else { 0 },
-                length: bound.length,
-                aggregate: rule.rule.aggregate,
+                metric: table.metric,
+                column: if is_grouped { table.column } else { table.solo },
+                length: table.length,
+                join: Join::of(table.rule.rule.aggregate),
             }
         };
-        let ways: Vec<_> = configuration.rules.iter().map(way).collect();
         Binding {
-            is_grouped: ways.iter().any(|way| way.mask != 0),
-            ways,
+            ways: tables.iter().map(way).collect(),
+            tables,
+            is_grouped,
         }
     }
 
-    /// Gives every rule its column among the rules of its metric, or its single slot.
+    /// Gives every rule its column among the rules of its metric, and, if it groups by nothing, its
+    /// single slot.
     fn lay_out_memo(&mut self) {
         let mut columns = vec![0; self.series.metrics()];
         let mut solos = 0;
         for table in &mut self.tables {
-            let next = match table.is_grouped() {
-                true => &mut columns[table.metric as usize],
-                false => &mut solos,
-            };
-            table.column = *next;
-            *next += 1;
+            let column = &mut columns[table.metric as usize];
+            (table.column, table.solo) = (*column, solos);
+            *column += 1;
+            solos += u32::from(!table.is_grouped());
         }
         self.series.flush();
         self.memo.lay_out(solos as usize, columns);

@@ -19,13 +19,13 @@ pub struct Pass<'a> {
     pub time_ms: i64,
 }
 
-/// What became of a message's records.
+/// What became of a message's records. All that is not listed went into windows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     pub records: u64,
-    /// Points that went into windows.
-    pub matched: Vec<RulePoints>,
     pub late: Vec<LatePoints>,
+    /// Points of windows that another configuration serves.
+    pub elsewhere: Vec<RulePoints>,
     /// Points of groups that did not fit.
     pub overflow: Vec<RulePoints>,
     /// How many of them met the limit of groups, and that of memory.
@@ -47,7 +47,19 @@ impl Tally {
             Beyond::Memory => &mut self.beyond_memory,
         };
         *refused += u64::from(record.count);
-        add(&mut self.overflow, record.rule, record.count);
+        add(&mut self.overflow, record);
+    }
+
+    /// How many points of all records went into windows.
+    pub fn matched_of(&self, records: &[Record]) -> u64 {
+        let all: u64 = records.iter().map(|record| u64::from(record.count)).sum();
+        let late: u64 = self.late.iter().map(|late| u64::from(late.points)).sum();
+        let apart = self.elsewhere.iter().chain(&self.overflow);
+        all - late - apart.map(|apart| apart.points).sum::<u64>()
+    }
+
+    pub(super) fn leave_out(&mut self, record: &Record) {
+        add(&mut self.elsewhere, record);
     }
 }
 
@@ -60,8 +72,8 @@ pub struct RulePoints {
 }
 
 /// Adds to the last entry when that is of the same rule.
-fn add(all: &mut Vec<RulePoints>, rule: u32, points: u32) {
-    let points = u64::from(points);
+fn add(all: &mut Vec<RulePoints>, record: &Record) {
+    let (rule, points) = (record.rule, u64::from(record.count));
     match all.last_mut().filter(|last| last.rule == rule) {
         Some(last) => last.points += points,
         None => all.push(RulePoints { rule, points }),

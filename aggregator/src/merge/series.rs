@@ -8,10 +8,12 @@
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 
+use ratchet_codec::payload::Header;
 use ratchet_ingest::fingerprint::{entry_bytes, FingerprintMap};
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
-use super::memo::Memo;
+use super::memo::{Memo, UNKNOWN};
+use super::recall::Recall;
 
 /// A series: its metric and its row in the memo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +21,12 @@ pub struct Series {
     pub metric: u32,
     pub row: u32,
 }
+
+/// Stands for a tag-set that was not looked up yet, or whose metric no rule names.
+pub const UNRESOLVED: Series = Series {
+    metric: u32::MAX,
+    row: UNKNOWN,
+};
 
 /// Hashes texts with a seed that no sender knows.
 #[derive(Clone, Copy)]
@@ -37,6 +45,7 @@ pub struct SeriesTable {
     by_fingerprint: FingerprintMap<Series>,
     /// Number of each metric, by the hash of its name; kept for good, since rules refer to it.
     metrics: FingerprintMap<u32>,
+    recall: Recall,
 }
 
 impl Default for SeriesTable {
@@ -51,6 +60,7 @@ impl SeriesTable {
             hasher: StringHasher(seed),
             by_fingerprint: FingerprintMap::default(),
             metrics: FingerprintMap::default(),
+            recall: Recall::default(),
         }
     }
 
@@ -64,7 +74,7 @@ impl SeriesTable {
 
     /// Memory, about.
     pub fn bytes(&self) -> usize {
-        self.by_fingerprint.capacity() * entry_bytes::<Series>()
+        self.by_fingerprint.capacity() * entry_bytes::<Series>() + self.recall.bytes()
     }
 
     /// How many metrics are known.
@@ -100,9 +110,24 @@ impl SeriesTable {
         *self.by_fingerprint.entry(fingerprint).or_insert_with(new)
     }
 
+    /// Writes the series of a validated message's tag-sets, if one with the same was merged before;
+    /// answers what these tag-sets are remembered by.
+    pub fn recall(&mut self, payload: &[u8], header: &Header, out: &mut [Series]) -> Option<u128> {
+        let message = self.recall.fingerprint(payload, header, self.hasher)?;
+        self.recall.get(message, out);
+        Some(message)
+    }
+
+    /// Remembers the series of a message's tag-sets.
+    pub fn remember(&mut self, message: u128, sets: &[Series]) {
+        let series = self.count();
+        self.recall.put(message, sets, series);
+    }
+
     /// Forgets all series; their rows in the memo have to go as well.
     pub fn flush(&mut self) {
         self.by_fingerprint = FingerprintMap::default();
+        self.recall = Recall::default();
     }
 }
 

@@ -34,8 +34,10 @@ pub struct RuleTable {
     pub metric: u32,
     /// The length of its windows.
     pub length: u32,
-    /// Its column in the rows of its metric in the memo, or its single slot.
+    /// Its column in the rows of its metric in the memo.
     pub column: u32,
+    /// Its single slot there, if it groups by nothing.
+    pub solo: u32,
     numbers: FingerprintMap<u32>,
     /// The first `sorted` of them ascend by key.
     groups: Vec<Group>,
@@ -51,6 +53,7 @@ impl RuleTable {
             metric,
             length,
             column: 0,
+            solo: 0,
             numbers: FingerprintMap::default(),
             groups: Vec::new(),
             sorted: 0,
@@ -98,7 +101,7 @@ impl RuleTable {
             Some(ClosedGroup {
                 key: group.key.clone(),
                 value: cell.finish(aggregate),
-                partial: cell.value,
+                partial: cell.partial(aggregate),
                 count: cell.count,
             })
         };

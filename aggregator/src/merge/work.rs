@@ -1,80 +1,92 @@
 //! The loops that fold the records of one message.
 //!
-//! Modules write the records of a rule and window one after the other. Where these are many, such a
-//! run is folded by a loop of its own; other records one by one. Both loops go as far as all groups
-//! and windows are known.
+//! First the accumulators of all records are found and stamped, then they are changed: a message of
+//! which a record is refused has changed nothing. What the second step needs is near by then,
+//! however far it lay, for the first one waits for nothing else.
+//!
+//! Modules write the records of a rule and window one after the other, or those of a tag-set. A run
+//! of the former kind goes through loops of its own, for its rule; other records through loops for
+//! all rules. They go as far as groups and windows are known.
 
-use ratchet_rules::Aggregate;
 use ratchet_sandbox::Record;
 
-use super::cell::{add, greater, lesser, Cell};
+use super::cell::{add, greater, lesser, Cell, Join};
 use super::memo::UNKNOWN;
-use super::pass::RulePoints;
-use super::series::Series;
+use super::series::{Series, UNRESOLVED};
 use super::window::Window;
 
 /// So many windows of a message are found by a table; the others by search.
 const WINDOWS: usize = 16;
 
-/// So many records of a rule and window in a row are worth a loop of their own.
+/// So many records of a rule and window in a row are worth loops of their own.
 const RUN: usize = 4;
+
+/// Among records of any rules, so many lie between two looks for a run.
+const LOOK: usize = 8;
+
+/// So many groups are found before the first accumulator is stamped.
+const AHEAD: usize = 128;
 
 /// Stands for the position of a window that was not looked up yet, or that takes no points.
 const NOWHERE: u32 = u32::MAX;
 
-/// Stands for a tag-set that was not looked up yet, or whose metric no rule names.
-pub const UNRESOLVED: Series = Series {
-    metric: u32::MAX,
-    row: UNKNOWN,
-};
-
 /// What a record's rule leads to.
 #[derive(Clone, Copy, Debug)]
 pub struct Way {
-    pub table: u32,
     pub metric: u32,
-    /// Of the memo: a column in the row of a series, or the single slot of a rule without keys to
-    /// group by, where `mask` is zero: neither series nor metric matter to that.
+    /// Of the memo: a column in the rows of the metric's series. Where no rule groups by keys, the
+    /// single slot of the rule: neither series nor metric matter then.
     pub column: u32,
-    pub mask: u32,
     pub length: u32,
-    pub aggregate: Aggregate,
+    pub join: Join,
 }
 
-/// An accumulator as it was before the message.
+/// What the records of a configuration lead to.
 #[derive(Clone, Copy)]
-pub struct Undo {
-    pub position: u32,
-    pub group: u32,
-    pub cell: Cell,
+pub struct Ways<'a> {
+    /// By rule.
+    pub all: &'a [Way],
+    /// Whether any rule groups by keys.
+    pub is_grouped: bool,
 }
 
-/// What no accumulator was.
-pub const UNCHANGED: Undo = Undo {
-    position: NOWHERE,
+/// What was found for a record.
+#[derive(Clone, Copy)]
+struct Found {
+    group: u32,
+    /// Of its rule; not in a run, whose rule is known.
+    join: Join,
+}
+
+const NOTHING_FOUND: Found = Found {
     group: UNKNOWN,
-    cell: Cell::EMPTY,
+    join: Join::ADD,
 };
 
-/// Stands before the points of the first rule.
-const NO_RULE: RulePoints = RulePoints {
-    rule: u32::MAX,
-    points: 0,
-};
+/// Records in a row whose accumulators were found.
+#[derive(Clone, Copy)]
+struct Stretch {
+    /// Of their window.
+    position: u32,
+    /// The first one, and the one after the last.
+    from: usize,
+    until: usize,
+    /// Of their rule, where that is one.
+    join: Option<Join>,
+}
 
 /// What is kept of one message while it is merged.
 #[derive(Default)]
 pub struct Work {
     /// By length and number of the window in the message: its position.
     positions: Vec<u32>,
+    /// By length: which window the first point of the message is in.
+    pub firsts: Vec<i64>,
     /// By tag-set.
     pub series: Vec<Series>,
-    /// The first `changed` count: one a record at most.
-    undo: Vec<Undo>,
-    changed: usize,
-    /// Points by rule, up to `matched`, after one entry of no rule. Consecutive ones are one entry.
-    points: Vec<RulePoints>,
-    matched: usize,
+    /// By record.
+    found: Vec<Found>,
+    stretches: Vec<Stretch>,
     stamp: u32,
 }
 
@@ -85,11 +97,10 @@ impl Work {
         self.positions.resize(lengths * WINDOWS, NOWHERE);
         self.series.clear();
         self.series.resize(sets, UNRESOLVED);
-        let room = self.undo.len().max(records);
-        self.undo.resize(room, UNCHANGED);
-        self.points.resize(room + 1, NO_RULE);
-        self.points[0] = NO_RULE;
-        (self.changed, self.matched, self.stamp) = (0, 0, stamp);
+        let room = self.found.len().max(records);
+        self.found.resize(room, NOTHING_FOUND);
+        self.stretches.clear();
+        self.stamp = stamp;
     }
 
     /// Remembers where a window of a message is, which its number counts from the first one.
@@ -100,236 +111,99 @@ impl Work {
         }
     }
 
-    /// Folds records as long as all is known that they lead to; answers how many.
-    pub fn fold(
+    /// Finds the accumulators of records as long as all is known that they lead to; `done` records
+    /// were looked at before. Answers how many are now.
+    pub fn find(
         &mut self,
-        ways: &[Way],
+        ways: Ways<'_>,
         memo: &[u32],
         windows: &mut [Window],
-        records: &[Record],
+        (mut done, records): (usize, &[Record]),
     ) -> usize {
-        let mut done = 0;
         while let Some(first) = records.get(done) {
-            let Some((way, target)) = self.target(ways, windows, first) else {
+            let Some((way, position)) = self.way_of(ways.all, first) else {
                 break;
             };
-            let rest = &records[done..];
-            let folded = if begins_run(rest) {
-                self.fold_run((way, memo), target, rest)
-            } else {
-                self.fold_singly((ways, memo), way.length, target, rest)
+            let Some(window) = windows.get_mut(position as usize) else {
+                break;
             };
-            done += folded.records;
-            if !folded.whole {
+            let (rest, found) = (&records[done..], &mut self.found[done..]);
+            let series = &self.series[..];
+            let (count, join) = if ways.is_grouped && begins_run(rest) {
+                let count = find_run(way, (series, memo), run_of(rest), found);
+                (count, Some(way.join))
+            } else {
+                let ahead = singles_of(rest);
+                let count = find_singles((ways, way.length), (series, memo), ahead, found);
+                (count, None)
+            };
+            let count = claim(&mut window.cells, self.stamp, &found[..count]);
+            if count == 0 {
                 break;
             }
+            self.stretches.push(Stretch {
+                position,
+                from: done,
+                until: done + count,
+                join,
+            });
+            done += count;
         }
         done
     }
 
-    /// Folds the run that records begin with.
-    fn fold_run(
-        &mut self,
-        (way, memo): (&Way, &[u32]),
-        target: Target<'_>,
-        records: &[Record],
-    ) -> Folded {
-        match way.aggregate {
-            Aggregate::Sum | Aggregate::Avg | Aggregate::Count => {
-                self.fold_run_by((way, memo), target, records, add)
-            }
-            Aggregate::Max => self.fold_run_by((way, memo), target, records, greater),
-            Aggregate::Min => self.fold_run_by((way, memo), target, records, lesser),
-        }
-    }
-
+    /// What a record's rule leads to, and where its window is, unless that is not known.
     #[inline(always)]
-    fn fold_run_by(
-        &mut self,
-        (way, memo): (&Way, &[u32]),
-        mut target: Target<'_>,
-        records: &[Record],
-        join: impl Fn(f64, f64) -> f64,
-    ) -> Folded {
-        let series = &self.series[..];
-        let Some(&Record { rule, window, .. }) = records.first() else {
-            return NONE_FOLDED;
-        };
-        let (mut folded, mut points) = (NONE_FOLDED, 0);
-        for (record, undo) in records.iter().zip(&mut self.undo[self.changed..]) {
-            if (record.rule ^ rule) | (record.window ^ window) != 0 {
-                break;
-            }
-            let group = group_of(record, way, series, memo);
-            let Some(cell) = group.and_then(|group| target.take(group, undo)) else {
-                folded.whole = false;
-                break;
-            };
-            cell.fold_by(&join, record.value, record.count);
-            points += u64::from(record.count);
-            folded.records += 1;
-        }
-        if folded.records > 0 {
-            self.count(rule, points);
-        }
-        self.changed += folded.records;
-        folded
-    }
-
-    /// Folds the records of one window, of any rules of its length, up to one that a run begins
-    /// with.
-    fn fold_singly(
-        &mut self,
-        (ways, memo): (&[Way], &[u32]),
-        length: u32,
-        mut target: Target<'_>,
-        records: &[Record],
-    ) -> Folded {
-        let (series, points) = (&self.series[..], &mut self.points[..]);
-        let (mut matched, mut last) = (self.matched, points[self.matched]);
-        let window = records.first().map_or(0, |first| first.window);
-        let mut folded = NONE_FOLDED;
-        for (record, undo) in records.iter().zip(&mut self.undo[self.changed..]) {
-            let way = ways.get(record.rule as usize);
-            let known = way.and_then(|way| Some((way, group_of(record, way, series, memo)?)));
-            let Some((way, group)) = known else {
-                folded.whole = false;
-                break;
-            };
-            let is_elsewhere = (way.length ^ length) | (record.window ^ window) != 0;
-            if is_elsewhere || (record.rule == last.rule && begins_run(&records[folded.records..]))
-            {
-                break;
-            }
-            let Some(cell) = target.take(group, undo) else {
-                folded.whole = false;
-                break;
-            };
-            cell.fold(way.aggregate, record.value, record.count);
-            matched += last.next(record.rule, record.count.into());
-            points[matched] = last;
-            folded.records += 1;
-        }
-        self.changed += folded.records;
-        self.matched = matched;
-        folded
-    }
-
-    /// Where a record leads to, as far as its window is known.
-    #[inline(always)]
-    fn target<'a>(
-        &self,
-        ways: &'a [Way],
-        windows: &'a mut [Window],
-        record: &Record,
-    ) -> Option<(&'a Way, Target<'a>)> {
+    fn way_of<'a>(&self, ways: &'a [Way], record: &Record) -> Option<(&'a Way, u32)> {
         let way = ways.get(record.rule as usize)?;
         if record.window as usize >= WINDOWS {
             return None;
         }
         let at = way.length as usize * WINDOWS + record.window as usize;
-        let position = *self.positions.get(at)?;
-        let cells = &mut windows.get_mut(position as usize)?.cells[..];
-        let stamp = self.stamp;
-        let target = Target {
-            position,
-            cells,
-            stamp,
-        };
-        Some((way, target))
+        self.positions.get(at).map(|position| (way, *position))
     }
 
-    /// How many records went into accumulators, and their points by rule.
-    pub fn folded(&self) -> (u64, Vec<RulePoints>) {
-        let points = self.points[1..=self.matched].to_vec();
-        (self.changed as u64, points)
-    }
-
-    /// Books points of a rule.
-    #[inline(always)]
-    fn count(&mut self, rule: u32, points: u64) {
-        let mut last = self.points[self.matched];
-        self.matched += last.next(rule, points);
-        self.points[self.matched] = last;
-    }
-
-    /// Folds one record into its accumulator; false when another one of the message was there.
-    pub fn fold_one(
+    /// Finds the accumulator of one record; false when another one of the message has it.
+    pub fn find_one(
         &mut self,
-        way: &Way,
-        record: &Record,
-        mut undo: Undo,
-        cell: &mut Cell,
+        at: usize,
+        (position, group, join): (u32, u32, Join),
+        cells: &mut [Cell],
     ) -> bool {
-        if cell.stamp == self.stamp {
-            return false;
+        self.found[at] = Found { group, join };
+        self.stretches.push(Stretch {
+            position,
+            from: at,
+            until: at + 1,
+            join: None,
+        });
+        claim(cells, self.stamp, &self.found[at..=at]) == 1
+    }
+
+    /// Changes all accumulators that were found; answers how many.
+    pub fn change(&self, windows: &mut [Window], records: &[Record]) -> usize {
+        let mut count = 0;
+        for stretch in &self.stretches {
+            let cells = &mut windows[stretch.position as usize].cells[..];
+            let all = stretch.from..stretch.until;
+            count += all.len();
+            let (found, records) = (&self.found[all.clone()], &records[all]);
+            match stretch.join {
+                Some(Join::ADD) => change(cells, found, records, |_, form, value| add(form, value)),
+                Some(Join::GREATER) => {
+                    change(cells, found, records, |_, form, value| greater(form, value))
+                }
+                Some(Join::LESSER) => {
+                    change(cells, found, records, |_, form, value| lesser(form, value))
+                }
+                _ => change(cells, found, records, Join::join),
+            }
         }
-        undo.cell = *cell;
-        self.undo[self.changed] = undo;
-        self.changed += 1;
-        cell.stamp = self.stamp;
-        cell.fold(way.aggregate, record.value, record.count);
-        self.count(record.rule, record.count.into());
-        true
-    }
-
-    pub fn undo(&mut self, windows: &mut [Window]) {
-        for undo in &self.undo[..self.changed] {
-            windows[undo.position as usize].cells[undo.group as usize] = undo.cell;
-        }
+        count
     }
 }
 
-/// The window that records go to.
-struct Target<'a> {
-    position: u32,
-    cells: &'a mut [Cell],
-    stamp: u32,
-}
-
-impl Target<'_> {
-    /// The accumulator of a group, unless the message has changed it already. What it was goes to
-    /// `undo`.
-    #[inline(always)]
-    fn take(&mut self, group: u32, undo: &mut Undo) -> Option<&mut Cell> {
-        let cell = self.cells.get_mut(group as usize)?;
-        if cell.stamp == self.stamp {
-            return None;
-        }
-        *undo = Undo {
-            position: self.position,
-            group,
-            cell: *cell,
-        };
-        cell.stamp = self.stamp;
-        Some(cell)
-    }
-}
-
-/// How far a loop came.
-struct Folded {
-    records: usize,
-    /// Whether it did not stop at a record of which not all is known.
-    whole: bool,
-}
-
-const NONE_FOLDED: Folded = Folded {
-    records: 0,
-    whole: true,
-};
-
-/// The group that a record leads to, `UNKNOWN` or nothing when that is not known yet.
-#[inline(always)]
-fn group_of(record: &Record, way: &Way, series: &[Series], memo: &[u32]) -> Option<u32> {
-    let series = series.get(record.set as usize)?;
-    if (series.metric ^ way.metric) & way.mask != 0 {
-        return None;
-    }
-    let slot = (series.row & way.mask) as usize + way.column as usize;
-    memo.get(slot).copied()
-}
-
-/// Whether enough of one rule and window lie ahead for a loop of their own.
+/// Whether enough of one rule and window lie ahead for loops of their own.
 #[inline(always)]
 fn begins_run(records: &[Record]) -> bool {
     match (records.first(), records.get(RUN - 1)) {
@@ -338,16 +212,128 @@ fn begins_run(records: &[Record]) -> bool {
     }
 }
 
-impl RulePoints {
-    /// Adds points of the same rule, or becomes the next entry; answers by how much to go on.
-    #[inline(always)]
-    fn next(&mut self, rule: u32, points: u64) -> usize {
-        let is_other = self.rule != rule;
-        let before = if is_other { 0 } else { self.points };
-        *self = RulePoints {
-            rule,
-            points: before + points,
+/// The records of the first one's rule and window that come first.
+#[inline(always)]
+fn run_of(records: &[Record]) -> &[Record] {
+    let (rule, window) = records.first().map_or((0, 0), |r| (r.rule, r.window));
+    let is_alike = |record: &&Record| (record.rule ^ rule) | (record.window ^ window) == 0;
+    let ahead = records.iter().take(AHEAD);
+    &records[..ahead.take_while(is_alike).count()]
+}
+
+/// The records of which no run is part, about.
+#[inline(always)]
+fn singles_of(records: &[Record]) -> &[Record] {
+    let until = records.len().min(AHEAD);
+    let mut looks = (LOOK..until).step_by(LOOK);
+    let run = looks.find(|at| begins_run(&records[*at..]));
+    &records[..run.unwrap_or(until)]
+}
+
+/// Finds the groups of records of one rule, as long as they are known; answers how many.
+///
+/// A function of its own, like the other loops: there are registers enough for all that it needs.
+#[inline(never)]
+fn find_run(
+    way: &Way,
+    (series, memo): (&[Series], &[u32]),
+    records: &[Record],
+    found: &mut [Found],
+) -> usize {
+    let metric = way.metric;
+    let memo = memo.get(way.column as usize..).unwrap_or_default();
+    let mut count = 0;
+    for (record, found) in records.iter().zip(found) {
+        let Some(series) = series.get(record.set as usize) else {
+            break;
         };
-        usize::from(is_other)
+        if series.metric != metric {
+            break;
+        }
+        let Some(&group) = memo.get(series.row as usize) else {
+            break;
+        };
+        found.group = group;
+        count += 1;
+    }
+    count
+}
+
+/// The same for records of any rules whose windows are so long: up to one of another window.
+fn find_singles(
+    (ways, length): (Ways<'_>, u32),
+    known: (&[Series], &[u32]),
+    records: &[Record],
+    found: &mut [Found],
+) -> usize {
+    let all = (ways.all, length);
+    if ways.is_grouped {
+        find_by(all, known, records, found, |way, series| {
+            let slot = series.row as usize + way.column as usize;
+            (series.metric == way.metric).then_some(slot)
+        })
+    } else {
+        find_by(all, known, records, found, |way, _| {
+            Some(way.column as usize)
+        })
+    }
+}
+
+#[inline(never)]
+fn find_by(
+    (ways, length): (&[Way], u32),
+    (series, memo): (&[Series], &[u32]),
+    records: &[Record],
+    found: &mut [Found],
+    slot: impl Fn(&Way, &Series) -> Option<usize>,
+) -> usize {
+    let window = records.first().map_or(0, |first| first.window);
+    let mut count = 0;
+    for (record, found) in records.iter().zip(found) {
+        let Some(way) = ways.get(record.rule as usize) else {
+            break;
+        };
+        let Some(series) = series.get(record.set as usize) else {
+            break;
+        };
+        if (way.length ^ length) | (record.window ^ window) != 0 {
+            break;
+        }
+        let Some(&group) = slot(way, series).and_then(|slot| memo.get(slot)) else {
+            break;
+        };
+        let join = way.join;
+        *found = Found { group, join };
+        count += 1;
+    }
+    count
+}
+
+/// Stamps the accumulators of groups, as long as there are any that have no record of the message
+/// yet; answers how many. This is what brings them here, and there is nothing else to wait for.
+#[inline(never)]
+fn claim(cells: &mut [Cell], stamp: u32, found: &[Found]) -> usize {
+    let mut count = 0;
+    for found in found {
+        match cells.get_mut(found.group as usize) {
+            Some(cell) if cell.stamp != stamp => cell.stamp = stamp,
+            _ => break,
+        }
+        count += 1;
+    }
+    count
+}
+
+/// Changes the accumulators that were found for records.
+#[inline(never)]
+fn change(
+    cells: &mut [Cell],
+    found: &[Found],
+    records: &[Record],
+    join: impl Fn(Join, u64, f64) -> u64,
+) {
+    for (record, found) in records.iter().zip(found) {
+        let join = |form, value| join(found.join, form, value);
+        cells[found.group as usize].fold(join, record.value, record.count);
     }
 }

@@ -29,6 +29,15 @@ pub struct Arrival<'a> {
     pub replayed: bool,
 }
 
+/// What became of a message that was served.
+pub struct Merged {
+    pub tally: Tally,
+    /// Points that went into windows, by any rule; for a trace.
+    pub matched: u64,
+    /// How long the module took.
+    guest: Duration,
+}
+
 /// Why a module did not serve a message.
 struct Failure {
     reason: &'static str,
@@ -72,21 +81,22 @@ pub fn serve(
     }
     let started = org.journey.is_some().then(SystemTime::now);
     match attempt(org, index, span, arrival, Which::Installed) {
-        Ok((tally, guest)) => {
-            org.trace_run(index, started, &tally);
+        Ok(merged) => {
+            org.trace_run(index, started, &merged);
+            let guest = merged.guest;
             let us = guest.as_secs_f64() * 1e6;
             org.status.message(us);
             org.metrics.message_seconds.observe(guest.as_secs_f64());
             let points = u64::from(arrival.header.points);
             org.metrics.module_points.inc_by(points);
-            Ok(tally)
+            Ok(merged.tally)
         }
         Err(failure) if org.served[index].is_baseline() => Err(failure.detail),
         Err(failure) => {
             count_fault(shared, org, index, &failure);
             let again = attempt(org, index, span, arrival, Which::Baseline);
             again
-                .map(|(tally, _)| tally)
+                .map(|merged| merged.tally)
                 .map_err(|failure| failure.detail)
         }
     }
@@ -115,7 +125,7 @@ fn attempt(
     span: Span,
     arrival: &Arrival<'_>,
     which: Which,
-) -> Result<(Tally, Duration), Failure> {
+) -> Result<Merged, Failure> {
     match attempt_once(org, index, span, arrival, which) {
         Err(Fault::Capacity(_)) => {
             org.served.iter_mut().for_each(Served::release);
@@ -125,7 +135,7 @@ fn attempt(
     }
 }
 
-type Attempt = Result<Result<(Tally, Duration), MergeFault>, Fault>;
+type Attempt = Result<Result<Merged, MergeFault>, Fault>;
 
 fn attempt_once(
     org: &mut OrgState,
@@ -138,10 +148,12 @@ fn attempt_once(
         served,
         merger,
         watermark,
+        journey,
         ..
     } = org;
     let served = &mut served[index];
     let binding = std::mem::take(&mut served.binding);
+    let mut rules = std::mem::take(&mut served.rules);
     let pass = Pass {
         payload: arrival.payload,
         header: arrival.header,
@@ -155,9 +167,21 @@ fn attempt_once(
         .runner(served)
         .process(arrival.payload, arrival.header, |records| {
             let guest = started.elapsed();
-            merger.merge(&pass, records).map(|tally| (tally, guest))
+            let tally = merger.merge(&pass, records)?;
+            if !arrival.replayed {
+                rules.count(records, &tally);
+            }
+            let matched = match journey {
+                Some(_) => tally.matched_of(records),
+                None => 0,
+            };
+            Ok(Merged {
+                tally,
+                matched,
+                guest,
+            })
         });
-    served.binding = binding;
+    (served.binding, served.rules) = (binding, rules);
     result
 }
 

@@ -12,6 +12,7 @@
 //! `docs/exactly-once.md` goes through the cases.
 
 mod fallback;
+mod figures;
 mod instances;
 mod lane;
 mod lanes;

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use ratchet_codec::payload::Header;
 use ratchet_trust::Sha256Digest;
 
+use super::fallback::Merged;
 use super::served::Served;
 use crate::capture::Budget;
 use crate::chronicle::View;
@@ -14,7 +15,7 @@ use crate::configuration::Configuration;
 use crate::emit::{self, EmittedMessage, Form};
 use crate::events::now_ms;
 use crate::identity::Org;
-use crate::merge::{ClosedWindow, Merger, Tally};
+use crate::merge::{ClosedWindow, Merger};
 use crate::metrics::OrgMetrics;
 use crate::parts::{self, Gather, Part};
 use crate::registry::Installed;
@@ -350,7 +351,7 @@ impl OrgState {
     }
 
     /// Adds the run of a module to the trace of the message at hand.
-    pub fn trace_run(&mut self, index: usize, started: Option<SystemTime>, tally: &Tally) {
+    pub fn trace_run(&mut self, index: usize, started: Option<SystemTime>, merged: &Merged) {
         let (Some(journey), Some(started)) = (&mut self.journey, started) else {
             return;
         };
@@ -361,8 +362,8 @@ impl OrgState {
             module: served.installed.digest.to_string(),
             level: served.installed.level.name(),
             version: served.installed.version,
-            records: tally.records,
-            matched: tally.matched.iter().map(|matched| matched.points).sum(),
+            records: merged.tally.records,
+            matched: merged.matched,
         });
     }
 
@@ -372,6 +373,13 @@ impl OrgState {
             let (min_ts, max_ts) = (header.min_ts, header.max_ts);
             self.origins.merged(*journey, min_ts, max_ts);
         }
+    }
+
+    /// Tells how many points matched since it was told last.
+    pub fn tell_matched(&mut self) {
+        self.served
+            .iter_mut()
+            .for_each(|served| served.rules.tell());
     }
 
     /// Tells how large the merge state is, if a message or a close may have changed it.

@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use ratchet_sandbox::{Module, Runner};
 
+use super::figures::RuleFigures;
 use super::instances::Held;
 use crate::configuration::Configuration;
 use crate::identity::Org;
-use crate::merge::{Binding, Tally};
-use crate::metrics::RuleMetrics;
+use crate::merge::Binding;
 use crate::registry::{Installed, Level, Serving};
 use crate::shared::Shared;
 
@@ -18,8 +18,7 @@ pub struct Served {
     pub configuration: Arc<Configuration>,
     pub blob: Arc<[u8]>,
     pub binding: Binding,
-    /// The figures of its rules.
-    pub rules: Vec<RuleMetrics>,
+    pub rules: RuleFigures,
     pub installed: Arc<Installed>,
     /// The organization's own module, while another stands in for it.
     pub absent: Option<Arc<Installed>>,
@@ -43,10 +42,7 @@ impl Served {
         let serving = shared.registry.serving(org, configuration.digest);
         let runner = Runner::new(&serving.module, blob.clone());
         let baseline = Runner::new(shared.registry.baseline(), blob.clone());
-        let rules = configuration.rules.iter();
-        let rules = rules
-            .map(|rule| RuleMetrics::new(&shared.metrics, org, &rule.rule.id))
-            .collect();
+        let rules = RuleFigures::new(&shared.metrics, org, &configuration);
         Self {
             configuration,
             blob,
@@ -93,29 +89,6 @@ impl Served {
         self.runner = self.next_runner(&installed, &module);
         self.installed = installed;
         self.messages = 0;
-    }
-
-    /// Counts what became of a message's points, by rule.
-    pub fn count(&self, tally: &Tally) {
-        let rule = |index: u32| self.rules.get(index as usize);
-        for matched in &tally.matched {
-            let Some(rule) = rule(matched.rule) else {
-                continue;
-            };
-            rule.matched.inc_by(matched.points);
-        }
-        for overflow in &tally.overflow {
-            let Some(rule) = rule(overflow.rule) else {
-                continue;
-            };
-            rule.overflow.inc_by(overflow.points);
-        }
-        for late in &tally.late {
-            let Some(rule) = rule(late.rule) else {
-                continue;
-            };
-            rule.late.inc_by(u64::from(late.points));
-        }
     }
 
     /// The instance that the swap kept warm, else one that is made with the first message. Only who

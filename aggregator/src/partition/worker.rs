@@ -266,6 +266,7 @@ impl Worker {
             org.replaying = sequence <= self.replay_until;
             let closed = org.close_and_tell();
             org.tell_state_if_changed();
+            org.tell_matched();
             emitted = emitted.and_then(|()| self.outbox.emit(org, sequence, closed));
         }
         self.orgs = orgs;

@@ -8,7 +8,7 @@ use ratchet_codec::DecodeError;
 use ratchet_trust::Sha256Digest;
 
 use crate::configuration::MeaningfulRule;
-use crate::merge::cell::Cell;
+use crate::merge::cell::{Cell, Join};
 use crate::merge::{ClosedGroup, ClosedWindow};
 
 const MALFORMED: &str = "part-malformed";
@@ -103,7 +103,9 @@ impl Fold {
             let rule = &table.rule.rule;
             let key = columns.group_key(set, &rule.group_by, &strings);
             let cell = table.groups.entry(key).or_insert(Cell::EMPTY);
-            cell.fold(rule.aggregate, columns.values[point], columns.counts[point]);
+            let join = Join::of(rule.aggregate);
+            let (value, count) = (columns.values[point], columns.counts[point]);
+            cell.fold(|form, value| join.join(form, value), value, count);
         }
         self.mirror = mirror;
         Ok(())
@@ -116,7 +118,7 @@ impl Fold {
             let groups = groups.into_iter().map(|(key, cell)| ClosedGroup {
                 key: key.into(),
                 value: cell.finish(aggregate),
-                partial: cell.value,
+                partial: cell.partial(aggregate),
                 count: cell.count,
             });
             ClosedWindow {

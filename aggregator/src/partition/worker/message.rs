@@ -219,9 +219,7 @@ impl Worker {
         let metrics = &self.shared.tenant_metrics;
         metrics.dropped(&org.org, "series", tally.beyond_series);
         metrics.dropped(&org.org, "memory", tally.beyond_memory);
-        let served = &org.served[index];
-        served.count(tally);
-        late::windows(&served.configuration, &tally.late)
+        late::windows(&org.served[index].configuration, &tally.late)
     }
 
     fn capture(&self, org: &mut OrgState, arrival: &Arrival<'_>, received_ms: i64) {
