@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { hasCode } from '../../control/stack/errors.ts';
 
 const root = resolve(fileURLToPath(import.meta.url), '..', '..', '..');
 
@@ -36,5 +37,11 @@ export async function cargoBuild({ program, env, signal }: Cargo, args: string[]
 }
 
 function endGroup(pid: number | undefined): void {
-  if (pid !== undefined) process.kill(-pid, 'SIGTERM');
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, 'SIGTERM');
+  } catch (error) {
+    // It ended by itself a moment ago.
+    if (!hasCode(error, 'ESRCH')) throw error;
+  }
 }
