@@ -2,7 +2,7 @@
 import { randomInt } from 'node:crypto';
 import { messageOf } from '../stack/errors.ts';
 import { HELP, parseOptions, type StartOptions, UsageError } from './options.ts';
-import { runMainJob } from './run.ts';
+import { INTERRUPTED, runMainJob } from './run.ts';
 
 process.exitCode = await main(process.argv.slice(2));
 // Keep-alive connections of a stopped stack must not hold the process.
@@ -28,6 +28,7 @@ async function main(args: readonly string[]): Promise<number> {
   try {
     return await runMainJob(options, interrupt.signal);
   } catch (error) {
+    if (interrupt.signal.aborted) return INTERRUPTED;
     process.stderr.write(`ratchet: ${messageOf(error)}\n`);
     return 1;
   }

@@ -25,7 +25,7 @@ const POLL_EVERY_MS = 1_000;
 const DRAIN_LIMIT_MS = 150_000;
 
 /** What a shell shows for a program that Ctrl-C ended. */
-const INTERRUPTED = 130;
+export const INTERRUPTED = 130;
 
 interface Job {
   options: StartOptions;
@@ -48,6 +48,7 @@ export async function runMainJob(options: StartOptions, interrupted: AbortSignal
     stateDir: options.state,
     lateness: `${LATENESS_S}s`,
     log: (line) => screen.say(line),
+    signal: interrupted,
   });
   const fallen = new AbortController();
   stack.onExit(({ message }) => fallen.abort(message));
