@@ -19,7 +19,9 @@ by bit: per-point and baseline, the references; promoted, the best that the buil
 from bench/hot/promoted; native, the same by hand in Rust on the same codec (bench/native). Guests
 run as in production: under deadlines, on instances that are used again, their records checked;
 native runs without any of that. Then the aggregator merges promoted's records, a few messages at a
-time and just made, all into the same windows, every series known. Times are CPU time of the thread.
+time and just made, all into the same windows, every series known: once messages whose tag-sets
+came before in the same order (merge), once the same points in an order that is new (merge new).
+Times are CPU time of the thread.
 
   --json            the last line of standard output is one JSON object with the metrics
   --workloads LIST  of ${WORKLOADS.join(', ')}; default all
@@ -31,8 +33,8 @@ time and just made, all into the same windows, every series known. Times are CPU
   --help            this text
 
 Metrics, each with a_, b_ or c_ before it: promoted_vs_baseline, promoted_vs_per_point and
-promoted_vs_native, how many times faster promoted is; merge_ns_per_record; promoted_points_per_s,
-points of messages in a second.
+promoted_vs_native, how many times faster promoted is; merge_ns_per_record and
+merge_new_ns_per_record; promoted_points_per_s, points of messages in a second.
 `;
 
 interface Options {

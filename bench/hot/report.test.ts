@@ -17,7 +17,8 @@ const merge = {
   ...{ records_per_message: 39.43, ns_per_record: 5.4321, us_per_message: 0.2142 },
   ci95: [5, 6],
 };
-const report = reportSchema.parse({ guests, merge });
+const mergeNew = { ...merge, ns_per_record: 7.25 };
+const report = reportSchema.parse({ guests, merge, merge_new: mergeNew });
 
 test('metrics carry the name of their workload', () => {
   assert.deepEqual(metricsOf('a', report), {
@@ -25,20 +26,22 @@ test('metrics carry the name of their workload', () => {
     a_promoted_vs_per_point: 200,
     a_promoted_vs_native: 0.5,
     a_merge_ns_per_record: 5.432,
+    a_merge_new_ns_per_record: 7.25,
     a_promoted_points_per_s: 50_000_000,
   });
 });
 
 test('a contest without one of the references is none', () => {
-  const twice = reportSchema.parse({ guests: [...guests.slice(0, 3), guests[2]], merge });
+  const twice = { ...report, guests: report.guests.slice(0, 3) };
   assert.throws(() => metricsOf('b', twice), /the contest of b had no native/);
-  assert.equal(reportSchema.safeParse({ guests: guests.slice(1), merge }).success, false);
+  assert.equal(reportSchema.safeParse({ ...report, guests: guests.slice(1) }).success, false);
 });
 
-test('the table has a line for each contestant, and one for the merge', () => {
+test('the table has a line for each contestant, and two for the merge', () => {
   const lines = table('c', report).trimEnd().split('\n');
-  assert.equal(lines.length, 6);
+  assert.equal(lines.length, 7);
   assert.match(lines[1] ?? '', /^ {2}baseline +16\.00 \(15\.50\) +4\.000 \(3\.900 to 4\.100\)$/);
   assert.match(lines[3] ?? '', /^ {2}promoted +4\.00 \(3\.50\) *$/);
   assert.match(lines[5] ?? '', /0\.21; 5\.43 ns a record \(5\.00 to 6\.00\), 39\.4 records/);
+  assert.match(lines[6] ?? '', /^ {2}merge new +0\.21; 7\.25 ns a record/);
 });

@@ -9,6 +9,7 @@ mod merging;
 
 use bytes::Bytes;
 use contest::{native, Contest, Contestant, Failure};
+use merging::Senders;
 use ratchet_codec::payload;
 use ratchet_native::{Dashboards, Dimensions, Services};
 use ratchet_sandbox::bench::corpus;
@@ -47,8 +48,12 @@ fn main() -> Result<(), Failure> {
         },
     ];
     contest.check(&blob, &mut contestants)?;
-    let merge = merging::race(&contest, &blob, &mut contestants[2])?;
+    let mut merge = |senders| merging::race(&contest, &blob, &mut contestants[2], senders);
+    let (known, new) = (merge(Senders::Repeat)?, merge(Senders::Shuffle)?);
     let guests = contest.race(&mut contestants)?;
-    println!("{}", json!({ "guests": guests, "merge": merge }));
+    println!(
+        "{}",
+        json!({ "guests": guests, "merge": known, "merge_new": new })
+    );
     Ok(())
 }

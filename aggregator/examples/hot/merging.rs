@@ -8,8 +8,10 @@ use ratchet_aggregator::identity::Org;
 use ratchet_aggregator::merge::{Binding, Limits, Merger, Pass};
 use ratchet_aggregator::timeline::Span;
 use ratchet_aggregator::watermark::Lateness;
-use ratchet_codec::payload::Header;
+use ratchet_codec::payload::write::MessageBuilder;
+use ratchet_codec::payload::{validate, Header};
 use ratchet_sandbox::bench::statistics::{median, median_ci95};
+use ratchet_sandbox::fuzz::draft::{decode, Draft, Point, Series};
 use ratchet_sandbox::Record;
 use serde::Serialize;
 use std::sync::Arc;
@@ -26,21 +28,42 @@ pub struct Figures {
 /// beside them. They are merged while they are in a cache close by, as in an aggregator.
 const BATCH: usize = 4_096;
 
+/// No divisor of how many points a message has, so the order is another in each of many rounds.
+const ROTATION: usize = 7;
+
 const EVERYTHING: Span = Span {
     from_ms: i64::MIN,
     until_ms: i64::MAX,
 };
 
+/// How messages come from one round to the next.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Senders {
+    /// As they are: their tag-sets come again, as from processes that export the same series every
+    /// few seconds.
+    Repeat,
+    /// With their points in another order, hence with tag-sets that are numbered otherwise: all
+    /// series are known, but no message was seen before.
+    Shuffle,
+}
+
 /// Merges all messages, round after round, into the same windows: none closes, so this is the
-/// merge alone. Their tag-sets come again from round to round, as from processes that export the
-/// same series every few seconds; a message with others is read first, which adds its time.
-pub fn race(contest: &Contest, blob: &[u8], promoted: &mut Contestant) -> Result<Figures, Failure> {
+/// merge alone.
+pub fn race(
+    contest: &Contest,
+    blob: &[u8],
+    promoted: &mut Contestant,
+    senders: Senders,
+) -> Result<Figures, Failure> {
     let mut race = Race::new(blob)?;
     let mut times = Vec::new();
     let mut records = 0;
     // The first round meets every series for the first time.
     for round in 0..=contest.rounds {
-        let taken = race.round(&contest.messages, promoted)?;
+        let taken = match senders {
+            Senders::Repeat => race.round(&contest.messages, promoted)?,
+            Senders::Shuffle => race.round(&rotated(&contest.messages, round)?, promoted)?,
+        };
         records = taken.records;
         if round > 0 {
             times.push(taken.seconds);
@@ -54,6 +77,32 @@ pub fn race(contest: &Contest, blob: &[u8], promoted: &mut Contestant) -> Result
         ci95: median_ci95(&times).map(per_record),
         us_per_message: 1e6 * median(&times) / messages,
     })
+}
+
+/// The same points, some of the first ones last: so many more from round to round.
+fn rotated(messages: &[(Header, Bytes)], round: usize) -> Result<Vec<(Header, Bytes)>, Failure> {
+    let rotate = |(_, payload): &(Header, Bytes)| {
+        let Draft { series, mut points } =
+            decode(payload).map_err(|error| format!("a message does not decode: {error:?}"))?;
+        let some = ROTATION * (round + 1) % points.len();
+        points.rotate_left(some);
+        let mut builder = MessageBuilder::new();
+        for Point {
+            series: of,
+            ts,
+            value,
+        } in points
+        {
+            let Series { metric, tags } = &series[of];
+            let added = builder.point(metric, tags, ts, value);
+            added.map_err(|error| format!("a message cannot be written: {error:?}"))?;
+        }
+        let built = builder.finish();
+        let payload = Bytes::from(built.map_err(|error| format!("no message: {error:?}"))?);
+        let header = validate(&payload).map_err(|error| error.reason())?;
+        Ok((header, payload))
+    };
+    messages.iter().map(rotate).collect()
 }
 
 struct Race {

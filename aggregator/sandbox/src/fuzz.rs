@@ -4,7 +4,7 @@
 //! in any order, tag-sets twice or unused, key columns dense or sparse. A module that reads more
 //! into the format than it promises shows it here.
 
-mod draft;
+pub mod draft;
 mod encode;
 mod literals;
 
