@@ -187,7 +187,7 @@ mod tests {
         );
     }
 
-    /// Whether the aggregate is known beforehand or not, the same bits come of it.
+    /// Whether the aggregate is known beforehand or not, the same comes of it.
     #[test]
     fn joins_alike() {
         let values = [
@@ -207,8 +207,21 @@ mod tests {
             };
             for (a, b) in values.iter().flat_map(|a| values.map(|b| (*a, b))) {
                 let form = join(NOTHING, a);
+                let finished = |form| {
+                    let cell = Cell {
+                        form,
+                        ..Cell::EMPTY
+                    };
+                    cell.partial(aggregate).to_bits()
+                };
+                // Of NaN that arithmetic makes, the bits are anybody's.
+                let bits = |form| match f64::from_bits(finished(form)).is_nan() {
+                    true => CANONICAL_NAN.to_bits(),
+                    false => finished(form),
+                };
                 let actual = Join::of(aggregate).join(form, b);
-                assert_eq!(actual, join(form, b), "{aggregate:?} of {a} and {b}");
+                let expected = join(form, b);
+                assert_eq!(bits(actual), bits(expected), "{aggregate:?} of {a} and {b}");
             }
         }
     }

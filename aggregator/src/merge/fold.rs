@@ -1,7 +1,7 @@
 //! One message's records, each into its accumulator.
 //!
-//! What the loops of [`Work`] stop at goes the long way round. Accumulators are changed at once and
-//! remembered as they were: when a record is refused, all that the message changed goes back.
+//! What the loops of [`Work`] stop at goes the long way round. When a record is refused, nothing
+//! has been changed.
 
 use ratchet_sandbox::Record;
 
@@ -209,7 +209,11 @@ impl Merger {
             *series = found.unwrap_or(UNRESOLVED);
         }
         if series.metric != way.metric {
-            return Err(MergeFault::Metric { at, rule, set });
+            // All series are one group, of whatever metric the one is that stands for it.
+            return match self.tables[table as usize].is_grouped() {
+                true => Err(MergeFault::Metric { at, rule, set }),
+                false => Ok(self.group_of_key((way, table), UNKNOWN, &[])),
+            };
         }
         let slot = series.row as usize + way.column as usize;
         let known = self.memo.slots().get(slot).copied();

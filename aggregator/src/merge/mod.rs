@@ -36,8 +36,8 @@ use self::work::{Way, Ways, Work};
 use crate::configuration::{Configuration, MeaningfulRule};
 use crate::watermark::Lateness;
 
-/// What a series costs in the table that recognises it.
-pub const SERIES_BYTES: usize = 48;
+/// What a series costs in the table that recognises it, and in what is remembered of messages.
+pub const SERIES_BYTES: usize = 48 + recall::BYTES_PER_SERIES;
 
 /// Bounds of one organization's merge state. A full memo is flushed and costs time only; groups and
 /// accumulators beyond their limits are refused and counted.

@@ -11,6 +11,10 @@ use super::series::{Series, StringHasher};
 
 /// So many tag-sets are remembered for any organization, however few its series are.
 const SETS_MIN: usize = 1024;
+/// So many of each series: senders may share it, or draw the line between two messages elsewhere.
+const SETS_PER_SERIES: usize = 4;
+/// What that costs, where messages have many tag-sets.
+pub const BYTES_PER_SERIES: usize = SETS_PER_SERIES * size_of::<Series>();
 
 /// What was found for the tag-sets of messages.
 #[derive(Default)]
@@ -70,17 +74,12 @@ impl Recall {
         Some(hasher.hash(text))
     }
 
-    /// Writes the series of a message's tag-sets, if one with these was merged before; answers
-    /// whether.
-    pub fn get(&self, fingerprint: u128, out: &mut [Series]) -> bool {
+    /// Writes the series of a message's tag-sets, if one with these was merged before.
+    pub fn get(&self, fingerprint: u128, out: &mut [Series]) {
         let place = self.by_fingerprint.get(&fingerprint);
         let known = place.and_then(|place| self.series.get(place.range()));
-        match known.filter(|known| known.len() == out.len()) {
-            Some(known) => {
-                out.copy_from_slice(known);
-                true
-            }
-            None => false,
+        if let Some(known) = known.filter(|known| known.len() == out.len()) {
+            out.copy_from_slice(known);
         }
     }
 
@@ -93,7 +92,7 @@ impl Recall {
             known.copy_from_slice(sets);
             return;
         }
-        let sets_max = SETS_MIN.max(2 * series);
+        let sets_max = SETS_MIN.max(SETS_PER_SERIES * series);
         if sets.len() > sets_max {
             return;
         }
@@ -178,7 +177,10 @@ mod tests {
         let mut recall = Recall::default();
         let known = |recall: &Recall, fingerprint, sets| {
             let mut out = vec![UNRESOLVED; sets];
-            recall.get(fingerprint, &mut out).then_some(out)
+            recall.get(fingerprint, &mut out);
+            out.iter()
+                .all(|series| *series != UNRESOLVED)
+                .then_some(out)
         };
         recall.put(1, &[series(1), series(2)], 1);
         recall.put(2, &[series(3)], 1);
@@ -194,7 +196,7 @@ mod tests {
         assert_eq!(kept, [false, false, false, true], "room was made");
         recall.put(5, &vec![series(7); SETS_MIN + 1], 1);
         assert_eq!(known(&recall, 5, SETS_MIN + 1), None, "too many");
-        recall.put(5, &vec![series(7); SETS_MIN + 1], SETS_MIN);
+        recall.put(5, &vec![series(7); SETS_MIN + 1], SETS_MIN / 2);
         assert!(known(&recall, 5, SETS_MIN + 1).is_some());
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! A record names its group by a tag-set of the message. The fingerprint of that tag-set leads to a
 //! row of the memo, and that row, per rule, to the group: no group key is built or hashed but for
-//! the first record of a series. Strings are hashed once a message. Hashes are seeded by the
-//! process, so a sender cannot prepare two series that collide.
+//! the first record of a series. Strings are hashed once a message, and not at all in a message
+//! whose tag-sets came before ([`Recall`]). Hashes are seeded by the process, so a sender cannot
+//! prepare two series that collide.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;

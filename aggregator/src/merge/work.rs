@@ -24,8 +24,8 @@ const RUN: usize = 4;
 /// Among records of any rules, so many lie between two looks for a run.
 const LOOK: usize = 8;
 
-/// So many groups are found before the first accumulator is stamped.
-const AHEAD: usize = 128;
+/// So many groups are found, at most, before the first accumulator is stamped.
+const AHEAD_MAX: usize = 128;
 
 /// Stands for the position of a window that was not looked up yet, or that takes no points.
 const NOWHERE: u32 = u32::MAX;
@@ -87,6 +87,8 @@ pub struct Work {
     /// By record.
     found: Vec<Found>,
     stretches: Vec<Stretch>,
+    /// So many records are looked up at once: more as long as all is known of them.
+    ahead: usize,
     stamp: u32,
 }
 
@@ -100,7 +102,7 @@ impl Work {
         let room = self.found.len().max(records);
         self.found.resize(room, NOTHING_FOUND);
         self.stretches.clear();
-        self.stamp = stamp;
+        (self.ahead, self.stamp) = (AHEAD_MAX, stamp);
     }
 
     /// Remembers where a window of a message is, which its number counts from the first one.
@@ -127,17 +129,20 @@ impl Work {
             let Some(window) = windows.get_mut(position as usize) else {
                 break;
             };
-            let (rest, found) = (&records[done..], &mut self.found[done..]);
-            let series = &self.series[..];
-            let (count, join) = if ways.is_grouped && begins_run(rest) {
-                let count = find_run(way, (series, memo), run_of(rest), found);
-                (count, Some(way.join))
+            let rest = &records[done..];
+            let near = &rest[..rest.len().min(self.ahead)];
+            let (series, found) = (&self.series[..], &mut self.found[done..]);
+            let (looked, count, join) = if ways.is_grouped && begins_run(near) {
+                let run = run_of(near);
+                let count = find_run(way, (series, memo), run, found);
+                (run.len(), count, Some(way.join))
             } else {
-                let ahead = singles_of(rest);
-                let count = find_singles((ways, way.length), (series, memo), ahead, found);
-                (count, None)
+                let singles = singles_of(near);
+                let count = find_singles((ways, way.length), (series, memo), singles, found);
+                (singles.len(), count, None)
             };
             let count = claim(&mut window.cells, self.stamp, &found[..count]);
+            self.look_ahead(looked, count);
             if count == 0 {
                 break;
             }
@@ -150,6 +155,13 @@ impl Work {
             done += count;
         }
         done
+    }
+
+    /// Adapts to how many of the records that were looked at were good for something.
+    #[inline(always)]
+    fn look_ahead(&mut self, looked: usize, count: usize) {
+        let good = if count == looked { self.ahead } else { count };
+        self.ahead = (2 * good).clamp(1, AHEAD_MAX);
     }
 
     /// What a record's rule leads to, and where its window is, unless that is not known.
@@ -196,7 +208,7 @@ impl Work {
                 Some(Join::LESSER) => {
                     change(cells, found, records, |_, form, value| lesser(form, value))
                 }
-                _ => change(cells, found, records, Join::join),
+                Some(_) | None => change(cells, found, records, Join::join),
             }
         }
         count
@@ -206,10 +218,12 @@ impl Work {
 /// Whether enough of one rule and window lie ahead for loops of their own.
 #[inline(always)]
 fn begins_run(records: &[Record]) -> bool {
-    match (records.first(), records.get(RUN - 1)) {
-        (Some(first), Some(last)) => (first.rule, first.window) == (last.rule, last.window),
-        _ => false,
-    }
+    let Some([first, second, .., last]) = records.first_chunk::<RUN>() else {
+        return false;
+    };
+    // Records by tag-set come back to a rule: the second one is another's then.
+    let is_same = |other: &Record| (first.rule, first.window) == (other.rule, other.window);
+    is_same(second) && is_same(last)
 }
 
 /// The records of the first one's rule and window that come first.
@@ -217,17 +231,15 @@ fn begins_run(records: &[Record]) -> bool {
 fn run_of(records: &[Record]) -> &[Record] {
     let (rule, window) = records.first().map_or((0, 0), |r| (r.rule, r.window));
     let is_alike = |record: &&Record| (record.rule ^ rule) | (record.window ^ window) == 0;
-    let ahead = records.iter().take(AHEAD);
-    &records[..ahead.take_while(is_alike).count()]
+    &records[..records.iter().take_while(is_alike).count()]
 }
 
 /// The records of which no run is part, about.
 #[inline(always)]
 fn singles_of(records: &[Record]) -> &[Record] {
-    let until = records.len().min(AHEAD);
-    let mut looks = (LOOK..until).step_by(LOOK);
+    let mut looks = (LOOK..records.len()).step_by(LOOK);
     let run = looks.find(|at| begins_run(&records[*at..]));
-    &records[..run.unwrap_or(until)]
+    &records[..run.unwrap_or(records.len())]
 }
 
 /// Finds the groups of records of one rule, as long as they are known; answers how many.

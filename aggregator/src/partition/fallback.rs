@@ -108,15 +108,6 @@ enum Which {
     Baseline,
 }
 
-impl Which {
-    fn runner(self, served: &mut Served) -> &mut Runner {
-        match self {
-            Self::Installed => &mut served.runner,
-            Self::Baseline => &mut served.baseline,
-        }
-    }
-}
-
 /// One try; when the pool of instances is exhausted, the organization gives its own up and it is
 /// tried again.
 fn attempt(
@@ -151,38 +142,42 @@ fn attempt_once(
         journey,
         ..
     } = org;
-    let served = &mut served[index];
-    let binding = std::mem::take(&mut served.binding);
-    let mut rules = std::mem::take(&mut served.rules);
+    let Served {
+        binding,
+        rules,
+        runner,
+        baseline,
+        ..
+    } = &mut served[index];
+    let runner = match which {
+        Which::Installed => runner,
+        Which::Baseline => baseline,
+    };
     let pass = Pass {
         payload: arrival.payload,
         header: arrival.header,
         sequence: arrival.sequence,
-        binding: &binding,
+        binding,
         span,
         time_ms: watermark.ms(),
     };
     let started = Instant::now();
-    let result = which
-        .runner(served)
-        .process(arrival.payload, arrival.header, |records| {
-            let guest = started.elapsed();
-            let tally = merger.merge(&pass, records)?;
-            if !arrival.replayed {
-                rules.count(records, &tally);
-            }
-            let matched = match journey {
-                Some(_) => tally.matched_of(records),
-                None => 0,
-            };
-            Ok(Merged {
-                tally,
-                matched,
-                guest,
-            })
-        });
-    (served.binding, served.rules) = (binding, rules);
-    result
+    runner.process(arrival.payload, arrival.header, |records| {
+        let guest = started.elapsed();
+        let tally = merger.merge(&pass, records)?;
+        if !arrival.replayed {
+            rules.count(records, &tally);
+        }
+        let matched = match journey {
+            Some(_) => tally.matched_of(records),
+            None => 0,
+        };
+        Ok(Merged {
+            tally,
+            matched,
+            guest,
+        })
+    })
 }
 
 /// Runs the message on module and baseline, and demotes the module at a difference.

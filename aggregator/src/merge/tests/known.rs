@@ -89,3 +89,86 @@ fn a_message_with_known_tag_sets_goes_to_their_groups() {
     ];
     assert_eq!(bench.close(i64::MAX), expected);
 }
+
+/// Records of one rule in a row go through loops of their own; those of a tag-set in a row do not.
+#[test]
+fn runs_and_single_records_come_to_the_same() {
+    let ids = ["a", "b", "c", "d", "e"];
+    let rules = std::array::from_fn::<_, 5, _>(|at| {
+        rule(ids[at], "cpu", Aggregate::ALL[at], 10, &["host"])
+    });
+    let hosts = ["a", "b", "c", "d", "e", "f"];
+    let message = message("cpu", &hosts, 1_000);
+    let value = |rule: u32, set: u32, round: u32| f64::from((rule + 3 * set + 5 * round) % 7) - 3.0;
+    let all = |round: u32, by_rule: bool| -> Vec<Record> {
+        let count = Aggregate::ALL.len() as u32;
+        let sets = hosts.len() as u32;
+        let places = (0..count * sets).map(|at| match by_rule {
+            true => (at / sets, at % sets),
+            false => (at % count, at / count),
+        });
+        let record = |(rule, set)| record(rule, set, 0, 2, value(rule, set, round));
+        places.map(record).collect()
+    };
+    let run = |orders: [bool; 3]| {
+        let mut bench = Bench::new(&of_rules(&rules), Limits::default());
+        for (round, by_rule) in (0..).zip(orders) {
+            let records = all(round, by_rule);
+            let tally = bench.merge(&message, &records, EVERYTHING, 0).unwrap();
+            assert_eq!(tally.records, records.len() as u64);
+            // What is refused after many were found changes nothing.
+            let mut refused = records.clone();
+            refused.push(records[0]);
+            let fault = bench.merge(&message, &refused, EVERYTHING, 0);
+            assert_eq!(fault.unwrap_err().reason(), "record-duplicate");
+        }
+        bench.close(i64::MAX)
+    };
+    let by_rule = run([true; 3]);
+    for (rule, aggregate) in (0..).zip(Aggregate::ALL) {
+        let id = ids[rule as usize];
+        let values = |set| [0, 1, 2].map(|round| value(rule, set, round));
+        for (set, host) in (0..).zip(hosts) {
+            let [a, b, c] = values(set);
+            let expected = match aggregate {
+                Aggregate::Sum | Aggregate::Count => a + b + c,
+                Aggregate::Avg => (a + b + c) / 6.0,
+                Aggregate::Max => a.max(b).max(c),
+                Aggregate::Min => a.min(b).min(c),
+            };
+            let expected = (id.to_owned(), 0, host.to_owned(), expected, 6);
+            assert!(by_rule.contains(&expected), "{expected:?} of {by_rule:?}");
+        }
+    }
+    assert_eq!(run([false; 3]), by_rule);
+    assert_eq!(run([true, false, true]), by_rule);
+}
+
+/// The same rule is served with others that group by keys, and without any.
+#[test]
+fn a_rule_without_keys_is_one_group_in_every_configuration() {
+    let solo = rule("all", "cpu", Aggregate::Sum, 10, &[]);
+    let by = rule("by", "cpu", Aggregate::Max, 10, &["host"]);
+    let (alone, beside) = (of_rules(std::slice::from_ref(&solo)), of_rules(&[solo, by]));
+    let mut bench = Bench::new(&alone, Limits::default());
+    let mut bindings = bench.merger.bind(&[alone, beside]);
+    let mut builder = MessageBuilder::new();
+    builder.point("cpu", &[("host", "a")], 1_000, 1.0).unwrap();
+    builder.point("mem", &[("host", "a")], 1_000, 1.0).unwrap();
+    let payload = builder.finish().unwrap();
+    let header = validate(&payload).unwrap();
+    let message = (payload, header);
+    for (value, beside) in [(1.0, 0), (2.0, 1), (4.0, 0), (8.0, 1)] {
+        bench.binding = bindings[beside].clone();
+        // A tag-set of another metric may stand for the group.
+        for (set, value) in [(0, value), (1, 16.0 * value)] {
+            let records = [record(0, set, 0, 1, value)];
+            bench.merge(&message, &records, EVERYTHING, 0).unwrap();
+        }
+    }
+    let fault = bench.merge(&message, &[record(1, 1, 0, 1, 1.0)], EVERYTHING, 0);
+    assert_eq!(fault.unwrap_err().reason(), "record-metric");
+    bindings.clear();
+    let expected = ("all".to_owned(), 0, String::new(), 17.0 * 15.0, 8);
+    assert_eq!(bench.close(i64::MAX), [expected]);
+}
