@@ -32,7 +32,8 @@ test('metrics carry the name of their workload', () => {
 });
 
 test('a contest without one of the references is none', () => {
-  const twice = { ...report, guests: report.guests.slice(0, 3) };
+  const doubled = [...guests.slice(0, 3), guests[2]];
+  const twice = reportSchema.parse({ ...report, guests: doubled });
   assert.throws(() => metricsOf('b', twice), /the contest of b had no native/);
   assert.equal(reportSchema.safeParse({ ...report, guests: guests.slice(1) }).success, false);
 });

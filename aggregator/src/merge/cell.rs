@@ -97,8 +97,7 @@ impl Join {
     #[inline(always)]
     pub fn join(self, form: u64, value: f64) -> u64 {
         let sum = add(form, value);
-        let extreme = form.cast_signed().max(rank(value, self.reverses.into()));
-        let extreme = extreme.cast_unsigned();
+        let extreme = raise(form, value, self.reverses.into());
         extreme ^ ((extreme ^ sum) & i64::from(self.adds).cast_unsigned())
     }
 }
@@ -111,13 +110,20 @@ pub fn add(form: u64, value: f64) -> u64 {
 /// The maximum that ignores NaN unless all are NaN, with −0.0 < +0.0.
 #[inline(always)]
 pub fn greater(form: u64, value: f64) -> u64 {
-    form.cast_signed().max(rank(value, 0)).cast_unsigned()
+    raise(form, value, 0)
 }
 
 /// The minimum that ignores NaN unless all are NaN, with −0.0 < +0.0.
 #[inline(always)]
 pub fn lesser(form: u64, value: f64) -> u64 {
-    form.cast_signed().max(rank(value, -1)).cast_unsigned()
+    raise(form, value, -1)
+}
+
+#[inline(always)]
+fn raise(form: u64, value: f64, reverses: i64) -> u64 {
+    form.cast_signed()
+        .max(rank(value, reverses))
+        .cast_unsigned()
 }
 
 /// Integers in the order of [`f64::total_cmp`], or, with all bits reversed, in the contrary one.
