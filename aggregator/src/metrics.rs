@@ -42,6 +42,7 @@ pub struct Metrics {
     overflow: ByRule,
     emitted: ByRule,
     records: ByOrg<Counter>,
+    recalled: ByOrg<Counter>,
     rules: ByOrg<Gauge>,
     open_windows: ByOrg<Gauge>,
     groups: ByOrg<Gauge>,
@@ -123,6 +124,7 @@ impl Metrics {
             overflow: Family::default(),
             emitted: Family::default(),
             records: Family::default(),
+            recalled: Family::default(),
             rules: Family::default(),
             open_windows: Family::default(),
             groups: Family::default(),
@@ -245,6 +247,8 @@ impl Metrics {
         let help = "Aggregated points that a rule gave";
         r.register("emitted_points", help, self.emitted.clone());
         r.register("records", "Partial records merged", self.records.clone());
+        let help = "Messages merged the way of one before";
+        r.register("recalled_messages", help, self.recalled.clone());
         let help = "From the end of a window until it was closed";
         r.register("window_age_seconds", help, self.window_age_seconds.clone());
         let help = "How long it took until the stream had an emission";

@@ -9,6 +9,7 @@ use super::cell::Cell;
 use super::memo::UNKNOWN;
 use super::message::View;
 use super::pass::{Beyond, LatePoints, MergeFault, Pass, Tally};
+use super::recall::Known;
 use super::series::{Series, UNRESOLVED};
 use super::table::GROUP_BYTES;
 use super::window::Window;
@@ -34,22 +35,33 @@ impl Merger {
         records: &[Record],
     ) -> Result<Tally, MergeFault> {
         let work = &mut scratch.work;
-        let sizes = (self.lengths.len(), pass.header.sets as usize, records.len());
-        work.begin(sizes, self.stamp);
+        work.begin(self.lengths.len());
         self.recognise_windows(work, pass);
-        let message = match pass.binding.is_grouped {
-            true => self
-                .series
-                .recall(pass.payload, pass.header, &mut work.series),
+        let (ways, binding) = (pass.binding.ways(), pass.binding.number);
+        let message = match ways.is_grouped {
+            true => self.series.fingerprint(pass.payload, pass.header),
             false => None,
         };
-        let (ways, memo) = (pass.binding.ways(), self.memo.slots());
-        let done = work.find(ways, memo, &mut self.windows, (0, records));
+        let known = message.and_then(|message| self.series.recall(message));
+        if let Some(route) = known.and_then(Known::route) {
+            if route.follow(binding, &work.positions, &mut self.windows, records) {
+                self.recalled += 1;
+                return Ok(Tally::of(records.len()));
+            }
+        }
+        work.begin_to_find(ways, (pass.header.sets, records.len()), self.stamp);
+        let comes_again = known.is_some_and(|known| known.tell(&mut work.series));
+        let done = work.find(ways, self.memo.slots(), &mut self.windows, (0, records));
         let mut tally = match done == records.len() {
             true => Tally::default(),
             false => self.find_rest(scratch, pass, (done, records), message)?,
         };
-        tally.records = scratch.work.change(&mut self.windows, records) as u64;
+        let work = &scratch.work;
+        tally.records = work.change(&mut self.windows, records) as u64;
+        if let Some(message) = message.filter(|_| comes_again) {
+            let route = || work.route(binding, &self.windows, records);
+            self.series.remember_route(message, records.len(), route);
+        }
         Ok(tally)
     }
 
@@ -87,7 +99,8 @@ impl Merger {
             let takes = length.closes_at_ms(window.index) > pass.time_ms;
             if takes && pass.span.contains(window.index * length.window_ms) {
                 let first = work.firsts[window.length as usize];
-                work.see_window((window.length, window.index - first), position);
+                work.positions
+                    .set((window.length, window.index - first), position);
             }
         }
     }
@@ -144,9 +157,11 @@ impl Merger {
                 return Ok(());
             }
         };
-        let series = work.series.get_mut(set as usize).ok_or(range)?;
+        if set >= pass.header.sets {
+            return Err(range);
+        }
         let table = pass.binding.tables[rule as usize];
-        let group = self.group((at, record), (way, table), series, view)?;
+        let group = self.group((at, record), (way, table), &mut work.series, view)?;
         let group = group.and_then(|group| self.has_cell(position, group).map(|()| group));
         let group = match group {
             Ok(group) => group,
@@ -187,7 +202,8 @@ impl Merger {
                 .push(Window::new(way.length, index, pass.sequence));
             self.windows.len() - 1
         }) as u32;
-        work.see_window((way.length, i64::from(window)), position);
+        work.positions
+            .set((way.length, i64::from(window)), position);
         Place::Open(position)
     }
 
@@ -196,7 +212,7 @@ impl Merger {
         &mut self,
         (at, record): (usize, &Record),
         (way, table): (&Way, u32),
-        series: &mut Series,
+        series: &mut [Series],
         view: &mut Option<View<'_>>,
     ) -> Result<Result<u32, Beyond>, MergeFault> {
         let &Record { rule, set, .. } = record;
@@ -204,6 +220,7 @@ impl Merger {
             // All series are one group, whose slot the column is.
             return Ok(self.group_of_key((way, table), 0, &[]));
         };
+        let series = &mut series[set as usize];
         if *series == UNRESOLVED {
             let found = view.series(set as usize, &mut self.series, &mut self.memo);
             *series = found.unwrap_or(UNRESOLVED);

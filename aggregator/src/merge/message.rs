@@ -235,7 +235,7 @@ mod tests {
 
     #[test]
     fn series_are_told_apart_and_known_again() {
-        let mut table = SeriesTable::with_seed(7);
+        let mut table = SeriesTable::with_seed(7, 0);
         let (mut memo, metrics) = (Memo::new(100), ["cpu", "mem"]);
         for metric in metrics {
             table.intern_metric(metric.as_bytes());

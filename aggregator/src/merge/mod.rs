@@ -4,11 +4,14 @@
 //! same order whenever the stream is read again. Records that are refused leave nothing behind.
 
 pub mod cell;
+mod change;
 mod fold;
 mod memo;
 mod message;
 mod pass;
+mod positions;
 mod recall;
+mod route;
 mod series;
 mod table;
 #[cfg(test)]
@@ -36,15 +39,17 @@ use self::work::{Way, Ways, Work};
 use crate::configuration::{Configuration, MeaningfulRule};
 use crate::watermark::Lateness;
 
-/// What a series costs in the table that recognises it, and in what is remembered of messages.
-pub const SERIES_BYTES: usize = 48 + recall::BYTES_PER_SERIES;
+/// What a series costs in the table that recognises it.
+pub const SERIES_BYTES: usize = 48;
 
-/// Bounds of one organization's merge state. A full memo is flushed and costs time only; groups and
-/// accumulators beyond their limits are refused and counted.
+/// Bounds of one organization's merge state. What does not fit into a memo costs time only; groups
+/// and accumulators beyond their limits are refused and counted.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     pub series: usize,
     pub slots: usize,
+    /// Of what is remembered of messages that came before.
+    pub recall_bytes: usize,
     pub groups: usize,
     /// Of groups and accumulators.
     pub bytes: usize,
@@ -55,6 +60,7 @@ impl Default for Limits {
         Self {
             series: 400_000,
             slots: 32 << 20,
+            recall_bytes: 128 << 20,
             groups: 1_000_000,
             bytes: 768 << 20,
         }
@@ -64,6 +70,8 @@ impl Default for Limits {
 /// What each rule of a configuration leads to.
 #[derive(Clone, Debug, Default)]
 pub struct Binding {
+    /// Among all that hold together.
+    number: u32,
     ways: Vec<Way>,
     /// By rule: its table.
     tables: Vec<u32>,
@@ -111,6 +119,8 @@ pub struct Merger {
     series: SeriesTable,
     memo: Memo,
     stamp: u32,
+    /// Messages merged the way of one before, since it was asked last.
+    recalled: u64,
     groups: usize,
     cells: usize,
     /// Of groups and accumulators.
@@ -126,6 +136,7 @@ impl Merger {
             limits,
             lateness,
             memo: Memo::new(limits.slots),
+            series: SeriesTable::new(limits.recall_bytes),
             next_close_ms: i64::MAX,
             ..Self::default()
         }
@@ -154,7 +165,10 @@ impl Merger {
         }
         self.lay_out_memo();
         self.recount();
-        configurations.iter().map(|c| self.binding(c)).collect()
+        let bindings = (0..).zip(configurations);
+        bindings
+            .map(|(number, c)| self.binding(number, c))
+            .collect()
     }
 
     /// Merges the records of one message.
@@ -221,6 +235,11 @@ impl Merger {
     /// Values of groups in open windows.
     pub fn accumulators(&self) -> usize {
         self.cells
+    }
+
+    /// How many messages went the way of one before, since this was asked last.
+    pub fn take_recalled(&mut self) -> u64 {
+        std::mem::take(&mut self.recalled)
     }
 
     /// Series that are remembered.
@@ -323,7 +342,7 @@ impl Merger {
         }) as u32
     }
 
-    fn binding(&self, configuration: &Configuration) -> Binding {
+    fn binding(&self, number: u32, configuration: &Configuration) -> Binding {
         let tables = configuration.rules.iter();
         let tables: Vec<_> = tables.map(|rule| self.by_meaning[&rule.meaning]).collect();
         let is_grouped = tables.iter().any(|t| self.tables[*t as usize].is_grouped());
@@ -337,6 +356,7 @@ impl Merger {
             }
         };
         Binding {
+            number,
             ways: tables.iter().map(way).collect(),
             tables,
             is_grouped,

@@ -41,6 +41,14 @@ pub(super) enum Beyond {
 }
 
 impl Tally {
+    /// That of records which all went into windows.
+    pub(super) fn of(records: usize) -> Self {
+        Self {
+            records: records as u64,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn refuse(&mut self, record: &Record, beyond: Beyond) {
         let refused = match beyond {
             Beyond::Series => &mut self.beyond_series,

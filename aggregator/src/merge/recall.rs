@@ -1,44 +1,69 @@
-//! Which series the tag-sets of a message are, by the bytes that name them.
+//! What was found for messages whose tag-sets were the same.
 //!
 //! Many senders repeat themselves: a process exports the same series in the same order every few
-//! seconds. Then a message differs from one before in its points alone, and the hash of the rest
-//! finds the series of all its tag-sets, without a string or a column being read.
+//! seconds. Then a message differs from one before in its points alone, and the hash of the bytes
+//! that name its tag-sets finds their series, without a string or a column being read. When it
+//! comes a second time, the way of its records is remembered, too.
 
 use ratchet_codec::payload::{Column, Header, FIXED_COLUMNS, HEADER_LEN};
 use ratchet_ingest::fingerprint::{entry_bytes, FingerprintMap};
 
+use super::route::{Route, STEP_BYTES};
 use super::series::{Series, StringHasher};
 
-/// So many tag-sets are remembered for any organization, however few its series are.
-const SETS_MIN: usize = 1024;
-/// So many of each series: senders may share it, or draw the line between two messages elsewhere.
-const SETS_PER_SERIES: usize = 4;
-/// What that costs, where messages have many tag-sets.
-pub const BYTES_PER_SERIES: usize = SETS_PER_SERIES * size_of::<Series>();
+/// What a message costs, beside its tag-sets and its records.
+const MESSAGE_BYTES: usize = entry_bytes::<Known>() + size_of::<Route>();
 
-/// What was found for the tag-sets of messages.
-#[derive(Default)]
-pub struct Recall {
-    by_fingerprint: FingerprintMap<Place>,
-    /// Of message after message.
-    series: Vec<Series>,
-    scratch: Vec<u8>,
+/// So many times what fits is refused before all is forgotten.
+const PATIENCE: usize = 64;
+
+/// What is known of a message that came before.
+pub struct Known {
+    /// By tag-set.
+    series: Box<[Series]>,
+    /// Of its records, if it came again.
+    route: Option<Box<Route>>,
 }
 
-/// Where the series of a message begin, and how many they are.
-#[derive(Clone, Copy)]
-struct Place {
-    start: u32,
-    sets: u32,
-}
+impl Known {
+    pub fn route(&self) -> Option<&Route> {
+        self.route.as_deref()
+    }
 
-impl Place {
-    fn range(self) -> std::ops::Range<usize> {
-        self.start as usize..self.start as usize + self.sets as usize
+    /// Tells the series of all tag-sets; false when they are not as many.
+    pub fn tell(&self, out: &mut [Series]) -> bool {
+        let is_it = self.series.len() == out.len();
+        if is_it {
+            out.copy_from_slice(&self.series);
+        }
+        is_it
+    }
+
+    fn bytes(&self) -> usize {
+        let route = self.route().map_or(0, Route::bytes);
+        MESSAGE_BYTES + size_of_val(&*self.series) + route
     }
 }
 
+/// What was found for messages, within a bound of bytes.
+#[derive(Default)]
+pub struct Recall {
+    by_fingerprint: FingerprintMap<Known>,
+    bytes: usize,
+    bytes_max: usize,
+    /// What did not fit since all was forgotten.
+    refused: usize,
+    scratch: Vec<u8>,
+}
+
 impl Recall {
+    pub fn new(bytes_max: usize) -> Self {
+        Self {
+            bytes_max,
+            ..Self::default()
+        }
+    }
+
     /// Of all that tells which series the tag-sets of a validated message are: the dictionary, the
     /// ids of keys and metrics, and the columns of keys.
     pub fn fingerprint(
@@ -74,58 +99,93 @@ impl Recall {
         Some(hasher.hash(text))
     }
 
-    /// Writes the series of a message's tag-sets, if one with these was merged before.
-    pub fn get(&self, fingerprint: u128, out: &mut [Series]) {
-        let place = self.by_fingerprint.get(&fingerprint);
-        let known = place.and_then(|place| self.series.get(place.range()));
-        if let Some(known) = known.filter(|known| known.len() == out.len()) {
-            out.copy_from_slice(known);
-        }
+    pub fn get(&self, message: u128) -> Option<&Known> {
+        self.by_fingerprint.get(&message)
     }
 
-    /// Remembers the series of a message's tag-sets, of an organization that has so many. What does
-    /// not fit makes room: all else is forgotten.
-    pub fn put(&mut self, fingerprint: u128, sets: &[Series], series: usize) {
-        let place = self.by_fingerprint.get(&fingerprint);
-        let known = place.and_then(|place| self.series.get_mut(place.range()));
-        if let Some(known) = known.filter(|known| known.len() == sets.len()) {
-            known.copy_from_slice(sets);
+    /// Remembers the series of a message's tag-sets.
+    pub fn put(&mut self, message: u128, sets: &[Series]) {
+        let known = self.by_fingerprint.get_mut(&message);
+        if let Some(known) = known.filter(|known| known.series.len() == sets.len()) {
+            known.series.copy_from_slice(sets);
             return;
         }
-        let sets_max = SETS_MIN.max(SETS_PER_SERIES * series);
-        if sets.len() > sets_max {
-            return;
-        }
-        if self.series.len() + sets.len() > sets_max {
-            self.clear();
-        }
-        let place = Place {
-            start: self.series.len() as u32,
-            sets: sets.len() as u32,
-        };
-        self.series.extend_from_slice(sets);
-        self.by_fingerprint.insert(fingerprint, place);
+        self.insert(
+            message,
+            Known {
+                series: sets.into(),
+                route: None,
+            },
+        );
     }
 
-    pub fn clear(&mut self) {
-        self.by_fingerprint.clear();
-        self.series.clear();
+    /// Remembers the way of so many records of a message whose tag-sets are known. It is made when
+    /// there is room.
+    pub fn put_route(
+        &mut self,
+        message: u128,
+        records: usize,
+        make: impl FnOnce() -> Option<Route>,
+    ) {
+        if !self.has_room(records * STEP_BYTES) {
+            return;
+        }
+        if let (Some(route), Some(mut known)) = (make(), self.remove(message)) {
+            known.route = Some(route.into());
+            self.insert(message, known);
+        }
     }
 
     /// Memory, about.
     pub fn bytes(&self) -> usize {
-        self.series.capacity() * size_of::<Series>()
-            + self.by_fingerprint.capacity() * entry_bytes::<Place>()
+        self.bytes
+    }
+
+    pub fn clear(&mut self) {
+        *self = Self {
+            scratch: std::mem::take(&mut self.scratch),
+            ..Self::new(self.bytes_max)
+        };
+    }
+
+    fn insert(&mut self, message: u128, known: Known) {
+        self.remove(message);
+        let bytes = known.bytes();
+        if self.has_room(bytes) {
+            self.bytes += bytes;
+            self.by_fingerprint.insert(message, known);
+        }
+    }
+
+    /// Where senders repeat more than fits, what fits is kept. After many refusals it may be of
+    /// senders who are gone: all is forgotten.
+    fn has_room(&mut self, bytes: usize) -> bool {
+        let has_room = self.bytes + bytes <= self.bytes_max;
+        if !has_room {
+            self.refused += bytes;
+        }
+        if self.refused > PATIENCE * self.bytes_max {
+            self.clear();
+        }
+        has_room
+    }
+
+    fn remove(&mut self, message: u128) -> Option<Known> {
+        let known = self.by_fingerprint.remove(&message)?;
+        self.bytes -= known.bytes();
+        Some(known)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::merge::change::Found;
     use crate::merge::series::UNRESOLVED;
     use crate::merge::SeriesTable;
     use ratchet_codec::payload::validate;
     use ratchet_codec::payload::write::MessageBuilder;
+    use ratchet_sandbox::Record;
 
     type Point = (
         &'static str,
@@ -141,7 +201,7 @@ mod tests {
         }
         let payload = builder.finish().unwrap();
         let header = validate(&payload).unwrap();
-        let hasher = SeriesTable::with_seed(7).hasher();
+        let hasher = SeriesTable::with_seed(7, 0).hasher();
         let fingerprint = Recall::default().fingerprint(&payload, &header, hasher);
         fingerprint.unwrap()
     }
@@ -171,32 +231,85 @@ mod tests {
         assert_eq!(all.len(), others.len() + 1);
     }
 
+    const SETS: usize = 100;
+
+    fn series(row: u32) -> Vec<Series> {
+        vec![Series { metric: 0, row }; SETS]
+    }
+
+    /// The series that are known for as many tag-sets of a message.
+    fn told(recall: &Recall, message: u128) -> Option<Vec<Series>> {
+        let mut out = vec![UNRESOLVED; SETS];
+        recall.get(message)?.tell(&mut out).then_some(out)
+    }
+
+    /// A way of so many records.
+    fn route(records: usize) -> Option<Route> {
+        let record = Record {
+            rule: 0,
+            set: 0,
+            window: 0,
+            count: 1,
+            value: 1.0,
+        };
+        let records = vec![record; records];
+        let found = vec![Found::NOTHING; records.len()];
+        Some(Route::new(0, &records, &found, std::iter::empty()))
+    }
+
+    #[test]
+    fn a_message_that_comes_again_is_told_anew() {
+        let mut recall = Recall::new(10_000);
+        recall.put(1, &series(1));
+        recall.put_route(1, 10, || route(10));
+        recall.put(1, &series(2));
+        assert_eq!(told(&recall, 1), Some(series(2)));
+        assert!(recall.get(1).and_then(Known::route).is_some(), "still good");
+        recall.put(1, &series(3)[1..]);
+        assert_eq!(told(&recall, 1), None, "of another message");
+        assert!(recall.get(1).and_then(Known::route).is_none());
+        recall.put_route(2, 10, || route(10));
+        assert!(recall.get(2).is_none(), "its tag-sets are not known");
+        recall.clear();
+        assert_eq!((recall.bytes(), told(&recall, 1)), (0, None));
+    }
+
     #[test]
     fn remembers_within_its_bounds() {
-        let series = |row| Series { metric: 0, row };
-        let mut recall = Recall::default();
-        let known = |recall: &Recall, fingerprint, sets| {
-            let mut out = vec![UNRESOLVED; sets];
-            recall.get(fingerprint, &mut out);
-            out.iter()
-                .all(|series| *series != UNRESOLVED)
-                .then_some(out)
-        };
-        recall.put(1, &[series(1), series(2)], 1);
-        recall.put(2, &[series(3)], 1);
-        recall.put(1, &[series(1), series(4)], 1);
-        assert_eq!(known(&recall, 1, 2), Some(vec![series(1), series(4)]));
-        assert_eq!(known(&recall, 2, 1), Some(vec![series(3)]));
-        assert_eq!(known(&recall, 1, 1), None, "of another message");
-        let many = vec![series(5); SETS_MIN - 3];
-        recall.put(3, &many, 1);
-        assert_eq!(known(&recall, 3, many.len()), Some(many.clone()));
-        recall.put(4, &[series(6)], 1);
-        let kept = [1, 2, 3, 4].map(|fingerprint| known(&recall, fingerprint, 1).is_some());
-        assert_eq!(kept, [false, false, false, true], "room was made");
-        recall.put(5, &vec![series(7); SETS_MIN + 1], 1);
-        assert_eq!(known(&recall, 5, SETS_MIN + 1), None, "too many");
-        recall.put(5, &vec![series(7); SETS_MIN + 1], SETS_MIN / 2);
-        assert!(known(&recall, 5, SETS_MIN + 1).is_some());
+        let message = MESSAGE_BYTES + SETS * size_of::<Series>();
+        let mut recall = Recall::new(3 * message - 1);
+        for id in 1..=3 {
+            recall.put(id, &series(1));
+        }
+        assert_eq!(recall.bytes(), 2 * message);
+        let known = |recall: &Recall| [1, 2, 3].map(|id| told(recall, id).is_some());
+        assert_eq!(known(&recall), [true, true, false]);
+        let records = message.div_ceil(STEP_BYTES);
+        recall.put_route(1, records, || panic!("made in vain"));
+        recall.put_route(1, records / 2, || route(records / 2));
+        assert!(recall.get(1).and_then(Known::route).is_some());
+        assert_eq!(
+            recall.bytes(),
+            2 * message + records / 2 * STEP_BYTES,
+            "no more than what was asked for"
+        );
+        recall.put_route(1, 1, || route(1));
+        assert_eq!(recall.bytes(), 2 * message + STEP_BYTES);
+        // Who is refused again and again makes room in the end.
+        let tries = (0..).take_while(|_| {
+            recall.put(3, &series(1));
+            known(&recall) == [true, true, false]
+        });
+        assert!((PATIENCE..4 * PATIENCE).contains(&tries.count()));
+        recall.put(3, &series(1));
+        assert_eq!(known(&recall), [false, false, true]);
+        assert_eq!(recall.bytes(), message);
+    }
+
+    #[test]
+    fn nothing_is_remembered_without_bytes() {
+        let mut recall = Recall::new(0);
+        recall.put(1, &series(1));
+        assert_eq!((recall.bytes(), told(&recall, 1)), (0, None));
     }
 }

@@ -3,8 +3,8 @@
 //! A record names its group by a tag-set of the message. The fingerprint of that tag-set leads to a
 //! row of the memo, and that row, per rule, to the group: no group key is built or hashed but for
 //! the first record of a series. Strings are hashed once a message, and not at all in a message
-//! whose tag-sets came before ([`Recall`]). Hashes are seeded by the process, so a sender cannot
-//! prepare two series that collide.
+//! whose tag-sets came before ([`Recall`]); its records mostly lead where they led then. Hashes are
+//! seeded by the process, so a sender cannot prepare two series that collide.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -14,7 +14,8 @@ use ratchet_ingest::fingerprint::{entry_bytes, FingerprintMap};
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use super::memo::{Memo, UNKNOWN};
-use super::recall::Recall;
+use super::recall::{Known, Recall};
+use super::route::Route;
 
 /// A series: its metric and its row in the memo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,17 +52,22 @@ pub struct SeriesTable {
 
 impl Default for SeriesTable {
     fn default() -> Self {
-        Self::with_seed(RandomState::new().hash_one(0u64))
+        Self::new(0)
     }
 }
 
 impl SeriesTable {
-    pub fn with_seed(seed: u64) -> Self {
+    /// A table without series. So many bytes are for what is remembered of messages.
+    pub fn new(recall_bytes: usize) -> Self {
+        Self::with_seed(RandomState::new().hash_one(0u64), recall_bytes)
+    }
+
+    pub fn with_seed(seed: u64, recall_bytes: usize) -> Self {
         Self {
             hasher: StringHasher(seed),
             by_fingerprint: FingerprintMap::default(),
             metrics: FingerprintMap::default(),
-            recall: Recall::default(),
+            recall: Recall::new(recall_bytes),
         }
     }
 
@@ -111,24 +117,35 @@ impl SeriesTable {
         *self.by_fingerprint.entry(fingerprint).or_insert_with(new)
     }
 
-    /// Writes the series of a validated message's tag-sets, if one with the same was merged before;
-    /// answers what these tag-sets are remembered by.
-    pub fn recall(&mut self, payload: &[u8], header: &Header, out: &mut [Series]) -> Option<u128> {
-        let message = self.recall.fingerprint(payload, header, self.hasher)?;
-        self.recall.get(message, out);
-        Some(message)
+    /// What a validated message's tag-sets are remembered by.
+    pub fn fingerprint(&mut self, payload: &[u8], header: &Header) -> Option<u128> {
+        self.recall.fingerprint(payload, header, self.hasher)
+    }
+
+    /// What is known of a message with tag-sets as one before.
+    pub fn recall(&self, message: u128) -> Option<&Known> {
+        self.recall.get(message)
     }
 
     /// Remembers the series of a message's tag-sets.
     pub fn remember(&mut self, message: u128, sets: &[Series]) {
-        let series = self.count();
-        self.recall.put(message, sets, series);
+        self.recall.put(message, sets);
+    }
+
+    /// Remembers the way of so many records of a message, made when there is room for it.
+    pub fn remember_route(
+        &mut self,
+        message: u128,
+        records: usize,
+        make: impl FnOnce() -> Option<Route>,
+    ) {
+        self.recall.put_route(message, records, make);
     }
 
     /// Forgets all series; their rows in the memo have to go as well.
     pub fn flush(&mut self) {
         self.by_fingerprint = FingerprintMap::default();
-        self.recall = Recall::default();
+        self.recall.clear();
     }
 }
 
@@ -138,7 +155,7 @@ mod tests {
 
     #[test]
     fn a_series_has_one_row() {
-        let mut table = SeriesTable::with_seed(7);
+        let mut table = SeriesTable::with_seed(7, 0);
         let (cpu, mem) = (table.intern_metric(b"cpu"), table.intern_metric(b"mem"));
         assert_eq!((cpu, mem, table.intern_metric(b"cpu")), (0, 1, 0));
         assert_eq!(table.metric(table.hasher.hash(b"mem")), Some(1));

@@ -421,6 +421,10 @@ fn memo_limits_do_not_change_values() {
         slots: 3,
         ..Limits::default()
     });
+    run(Limits {
+        recall_bytes: 0,
+        ..Limits::default()
+    });
 }
 
 #[test]

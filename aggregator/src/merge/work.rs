@@ -10,13 +10,12 @@
 
 use ratchet_sandbox::Record;
 
-use super::cell::{add, greater, lesser, Cell, Join};
-use super::memo::UNKNOWN;
+use super::cell::{Cell, Join};
+use super::change::{Found, Stretch};
+use super::positions::Positions;
+use super::route::Route;
 use super::series::{Series, UNRESOLVED};
 use super::window::Window;
-
-/// So many windows of a message are found by a table; the others by search.
-const WINDOWS: usize = 16;
 
 /// So many records of a rule and window in a row are worth loops of their own.
 const RUN: usize = 4;
@@ -26,9 +25,6 @@ const LOOK: usize = 8;
 
 /// So many groups are found, at most, before the first accumulator is stamped.
 const AHEAD_MAX: usize = 128;
-
-/// Stands for the position of a window that was not looked up yet, or that takes no points.
-const NOWHERE: u32 = u32::MAX;
 
 /// What a record's rule leads to.
 #[derive(Clone, Copy, Debug)]
@@ -50,39 +46,15 @@ pub struct Ways<'a> {
     pub is_grouped: bool,
 }
 
-/// What was found for a record.
-#[derive(Clone, Copy)]
-struct Found {
-    group: u32,
-    /// Of its rule; not in a run, whose rule is known.
-    join: Join,
-}
-
-const NOTHING_FOUND: Found = Found {
-    group: UNKNOWN,
-    join: Join::ADD,
-};
-
-/// Records in a row whose accumulators were found.
-#[derive(Clone, Copy)]
-struct Stretch {
-    /// Of their window.
-    position: u32,
-    /// The first one, and the one after the last.
-    from: usize,
-    until: usize,
-    /// Of their rule, where that is one.
-    join: Option<Join>,
-}
-
 /// What is kept of one message while it is merged.
 #[derive(Default)]
 pub struct Work {
-    /// By length and number of the window in the message: its position.
-    positions: Vec<u32>,
+    pub positions: Positions,
     /// By length: which window the first point of the message is in.
     pub firsts: Vec<i64>,
-    /// By tag-set.
+    /// How many tag-sets there are.
+    sets: u32,
+    /// By tag-set; none where series are not told apart.
     pub series: Vec<Series>,
     /// By record.
     found: Vec<Found>,
@@ -93,24 +65,20 @@ pub struct Work {
 }
 
 impl Work {
-    /// Prepares for a message; `stamp` is one that no accumulator has.
-    pub fn begin(&mut self, (lengths, sets, records): (usize, usize, usize), stamp: u32) {
-        self.positions.clear();
-        self.positions.resize(lengths * WINDOWS, NOWHERE);
-        self.series.clear();
-        self.series.resize(sets, UNRESOLVED);
-        let room = self.found.len().max(records);
-        self.found.resize(room, NOTHING_FOUND);
-        self.stretches.clear();
-        (self.ahead, self.stamp) = (AHEAD_MAX, stamp);
+    /// Prepares for a message.
+    pub fn begin(&mut self, lengths: usize) {
+        self.positions.clear(lengths);
     }
 
-    /// Remembers where a window of a message is, which its number counts from the first one.
-    #[inline]
-    pub fn see_window(&mut self, (length, number): (u32, i64), position: u32) {
-        if (0..WINDOWS as i64).contains(&number) {
-            self.positions[length as usize * WINDOWS + number as usize] = position;
-        }
+    /// Prepares for finding accumulators; `stamp` is one that none of them has.
+    pub fn begin_to_find(&mut self, ways: Ways<'_>, (sets, records): (u32, usize), stamp: u32) {
+        let series = if ways.is_grouped { sets } else { 0 };
+        self.series.clear();
+        self.series.resize(series as usize, UNRESOLVED);
+        let room = self.found.len().max(records);
+        self.found.resize(room, Found::NOTHING);
+        self.stretches.clear();
+        (self.sets, self.ahead, self.stamp) = (sets, AHEAD_MAX, stamp);
     }
 
     /// Finds the accumulators of records as long as all is known that they lead to; `done` records
@@ -132,13 +100,17 @@ impl Work {
             let rest = &records[done..];
             let near = &rest[..rest.len().min(self.ahead)];
             let (series, found) = (&self.series[..], &mut self.found[done..]);
-            let (looked, count, join) = if ways.is_grouped && begins_run(near) {
+            let all = (ways.all, way.length);
+            let (looked, count, join) = if !ways.is_grouped {
+                let count = find_solos(all, (self.sets, memo), near, found);
+                (near.len(), count, None)
+            } else if begins_run(near) {
                 let run = run_of(near);
                 let count = find_run(way, (series, memo), run, found);
                 (run.len(), count, Some(way.join))
             } else {
                 let singles = singles_of(near);
-                let count = find_singles((ways, way.length), (series, memo), singles, found);
+                let count = find_singles(all, (series, memo), singles, found);
                 (singles.len(), count, None)
             };
             let count = claim(&mut window.cells, self.stamp, &found[..count]);
@@ -168,11 +140,8 @@ impl Work {
     #[inline(always)]
     fn way_of<'a>(&self, ways: &'a [Way], record: &Record) -> Option<(&'a Way, u32)> {
         let way = ways.get(record.rule as usize)?;
-        if record.window as usize >= WINDOWS {
-            return None;
-        }
-        let at = way.length as usize * WINDOWS + record.window as usize;
-        self.positions.get(at).map(|position| (way, *position))
+        let position = self.positions.get(way.length, record.window)?;
+        Some((way, position))
     }
 
     /// Finds the accumulator of one record; false when another one of the message has it.
@@ -192,26 +161,33 @@ impl Work {
         claim(cells, self.stamp, &self.found[at..=at]) == 1
     }
 
+    /// The way that all records went, if that was to the first windows of the message.
+    pub fn route(&self, binding: u32, windows: &[Window], records: &[Record]) -> Option<Route> {
+        let first = |record: &Record| record.window == 0;
+        if self.count() < records.len() || !records.iter().all(first) {
+            return None;
+        }
+        let length = |stretch: &Stretch| windows[stretch.position as usize].length;
+        let stretches = self.stretches.iter().map(|s| (length(s), *s));
+        Some(Route::new(
+            binding,
+            records,
+            &self.found[..records.len()],
+            stretches,
+        ))
+    }
+
     /// Changes all accumulators that were found; answers how many.
     pub fn change(&self, windows: &mut [Window], records: &[Record]) -> usize {
-        let mut count = 0;
         for stretch in &self.stretches {
-            let cells = &mut windows[stretch.position as usize].cells[..];
-            let all = stretch.from..stretch.until;
-            count += all.len();
-            let (found, records) = (&self.found[all.clone()], &records[all]);
-            match stretch.join {
-                Some(Join::ADD) => change(cells, found, records, |_, form, value| add(form, value)),
-                Some(Join::GREATER) => {
-                    change(cells, found, records, |_, form, value| greater(form, value))
-                }
-                Some(Join::LESSER) => {
-                    change(cells, found, records, |_, form, value| lesser(form, value))
-                }
-                Some(_) | None => change(cells, found, records, Join::join),
-            }
+            stretch.change(windows, &self.found, records);
         }
-        count
+        self.count()
+    }
+
+    /// For how many records an accumulator was found.
+    fn count(&self) -> usize {
+        self.stretches.iter().map(Stretch::len).sum()
     }
 }
 
@@ -273,31 +249,37 @@ fn find_run(
 
 /// The same for records of any rules whose windows are so long: up to one of another window.
 fn find_singles(
-    (ways, length): (Ways<'_>, u32),
-    known: (&[Series], &[u32]),
+    ways: (&[Way], u32),
+    (series, memo): (&[Series], &[u32]),
     records: &[Record],
     found: &mut [Found],
 ) -> usize {
-    let all = (ways.all, length);
-    if ways.is_grouped {
-        find_by(all, known, records, found, |way, series| {
-            let slot = series.row as usize + way.column as usize;
-            (series.metric == way.metric).then_some(slot)
-        })
-    } else {
-        find_by(all, known, records, found, |way, _| {
-            Some(way.column as usize)
-        })
-    }
+    find_by(ways, memo, records, found, |way, record| {
+        let series = series.get(record.set as usize)?;
+        let slot = series.row as usize + way.column as usize;
+        (series.metric == way.metric).then_some(slot)
+    })
+}
+
+/// The same where no rule groups by keys, for a message of so many tag-sets.
+fn find_solos(
+    ways: (&[Way], u32),
+    (sets, memo): (u32, &[u32]),
+    records: &[Record],
+    found: &mut [Found],
+) -> usize {
+    find_by(ways, memo, records, found, |way, record| {
+        (record.set < sets).then_some(way.column as usize)
+    })
 }
 
 #[inline(never)]
 fn find_by(
     (ways, length): (&[Way], u32),
-    (series, memo): (&[Series], &[u32]),
+    memo: &[u32],
     records: &[Record],
     found: &mut [Found],
-    slot: impl Fn(&Way, &Series) -> Option<usize>,
+    slot: impl Fn(&Way, &Record) -> Option<usize>,
 ) -> usize {
     let window = records.first().map_or(0, |first| first.window);
     let mut count = 0;
@@ -305,13 +287,10 @@ fn find_by(
         let Some(way) = ways.get(record.rule as usize) else {
             break;
         };
-        let Some(series) = series.get(record.set as usize) else {
-            break;
-        };
         if (way.length ^ length) | (record.window ^ window) != 0 {
             break;
         }
-        let Some(&group) = slot(way, series).and_then(|slot| memo.get(slot)) else {
+        let Some(&group) = slot(way, record).and_then(|slot| memo.get(slot)) else {
             break;
         };
         let join = way.join;
@@ -334,18 +313,4 @@ fn claim(cells: &mut [Cell], stamp: u32, found: &[Found]) -> usize {
         count += 1;
     }
     count
-}
-
-/// Changes the accumulators that were found for records.
-#[inline(never)]
-fn change(
-    cells: &mut [Cell],
-    found: &[Found],
-    records: &[Record],
-    join: impl Fn(Join, u64, f64) -> u64,
-) {
-    for (record, found) in records.iter().zip(found) {
-        let join = |form, value| join(found.join, form, value);
-        cells[found.group as usize].fold(join, record.value, record.count);
-    }
 }

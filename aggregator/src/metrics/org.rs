@@ -17,6 +17,8 @@ pub struct OrgMetrics {
     pub messages: Counter,
     pub points: Counter,
     pub records: Counter,
+    /// Messages that were merged the way of one before.
+    pub recalled: Counter,
     /// Points that modules were given, and the time that they took for them.
     pub module_points: Counter,
     pub message_seconds: Histogram,
@@ -54,6 +56,7 @@ impl OrgMetrics {
             messages: metrics.messages.get_or_create_owned(&label),
             points: metrics.points.get_or_create_owned(&label),
             records: metrics.records.get_or_create_owned(&label),
+            recalled: metrics.recalled.get_or_create_owned(&label),
             module_points: metrics.module_points.get_or_create_owned(&label),
             message_seconds: metrics.message_seconds.get_or_create_owned(&label),
             state: StateMetrics::new(metrics, org),

@@ -51,8 +51,9 @@ impl TenantLimits {
         merge::Limits {
             series: (bytes / 8 / merge::SERIES_BYTES).min(merge::Limits::default().series),
             slots: bytes / 8 / size_of::<u32>(),
+            recall_bytes: bytes / 8,
             groups: self.series,
-            bytes: bytes / 4 * 3,
+            bytes: bytes / 8 * 5,
         }
     }
 }

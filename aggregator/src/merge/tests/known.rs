@@ -90,6 +90,88 @@ fn a_message_with_known_tag_sets_goes_to_their_groups() {
     assert_eq!(bench.close(i64::MAX), expected);
 }
 
+/// Messages that come again and again, whose records are now the same as before and now others:
+/// what is remembered of them may change nothing but speed.
+#[test]
+fn what_is_remembered_of_messages_changes_no_value() {
+    let rules = [
+        rule("by-max", "cpu", Aggregate::Max, 60, &["host"]),
+        rule("by-sum", "cpu", Aggregate::Sum, 10, &["host"]),
+        rule("count", "cpu", Aggregate::Count, 10, &[]),
+        rule("zone", "cpu", Aggregate::Min, 10, &["zone"]),
+    ];
+    let hosts = ["a", "b", "c", "d", "e", "f", "g", "h"];
+    let old = of_rules(&rules);
+    let new = of_rules(&[rules[0].clone(), rules[1].clone(), rules[3].clone()]);
+    let run = |recall_bytes| {
+        let limits = Limits {
+            recall_bytes,
+            groups: 20,
+            ..Limits::default()
+        };
+        let mut bench = Bench::new(&old, limits);
+        let mut bindings = bench.merger.bind(&[old.clone(), new.clone()]);
+        let mut random = Random(7);
+        let (mut told, mut closed) = (Vec::new(), Vec::new());
+        for step in 0..3_000 {
+            let ts = step * 30;
+            if random.below(500) == 0 {
+                bindings = bench.merger.bind(&[old.clone(), new.clone()]);
+            }
+            let number = random.below(40) / 39;
+            bench.binding = bindings[number as usize].clone();
+            let first = 2 * random.below(3) as usize;
+            let message = message("cpu", &hosts[first..first + 3], ts);
+            let records = random.records(if number == 0 { 4 } else { 3 }, ts);
+            let time_ms = ts - 5_000 + 10_000 * i64::from(random.below(50) == 0);
+            let tally = bench.merge(&message, &records, EVERYTHING, time_ms);
+            told.push(tally.map_err(|fault| fault.reason()));
+            closed.extend(bench.close(time_ms));
+        }
+        closed.extend(bench.close(i64::MAX));
+        (told, closed, bench.merger.take_recalled())
+    };
+    let (told, closed, recalled) = run(Limits::default().recall_bytes);
+    assert!((1_000..3_000).contains(&recalled), "{recalled} recalled");
+    let refused = told.iter().filter(|told| told.is_err()).count();
+    assert!((100..1_000).contains(&refused), "{refused} refused");
+    let late = told.iter().flatten().filter(|tally| !tally.late.is_empty());
+    assert!((10..1_000).contains(&late.count()));
+    assert_eq!(run(0), (told, closed, 0));
+}
+
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u32) -> u32 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005);
+        self.0 = self.0.wrapping_add(1_442_695_040_888_963_407);
+        ((self.0 >> 33) % u64::from(bound)) as u32
+    }
+
+    /// Records of so many rules and three tag-sets, the same ones most of the time.
+    fn records(&mut self, rules: u32, ts: i64) -> Vec<Record> {
+        let all = (0..3).flat_map(|set| (0..rules).map(move |rule| (rule, set)));
+        let mut records: Vec<_> = all
+            // One tag-set stands for all.
+            .filter(|(rule, set)| *set == 0 || *rule < 2)
+            .map(|(rule, set)| record(rule, set, 0, 1, (ts % 1_000 + i64::from(rule + set)) as f64))
+            .collect();
+        let at = self.below(records.len() as u32) as usize;
+        match self.below(40) {
+            0 => drop(records.remove(at)),
+            1 => records.swap(0, at),
+            2 => records.push(records[at]),
+            3 => records[at].window = 1,
+            4 => records[at].set = 2,
+            5 => records[at].rule = self.below(rules + 1),
+            6 => records.truncate(at),
+            _ => {}
+        }
+        records
+    }
+}
+
 /// Records of one rule in a row go through loops of their own; those of a tag-set in a row do not.
 #[test]
 fn runs_and_single_records_come_to_the_same() {
