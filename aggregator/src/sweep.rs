@@ -4,10 +4,15 @@
 //! is done with has to make room: every message before those that a partition may still have to be
 //! read from, as the checkpoints say. One aggregator removes, the owner of the first partition; two
 //! that do at a time remove the same. A partition that nobody serves keeps everything since.
+//!
+//! While a server removes, it stores nothing. Windows that close leave the messages of half a
+//! minute behind, and all of them at once would keep senders waiting for most of a second: they go
+//! little by little.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use async_nats::jetstream::stream::{State, Stream};
 use async_nats::jetstream::Context;
 
 use crate::checkpoint::{Checkpoint, Checkpoints, Origin};
@@ -16,6 +21,13 @@ use crate::nats;
 const EVERY: Duration = Duration::from_secs(5);
 /// Whoever has not answered by then is asked in the next round.
 const ROUND_WITHIN: Duration = Duration::from_secs(30);
+/// A round that has removed for so long leaves the rest to the next one.
+const REMOVE_FOR: Duration = Duration::from_secs(20);
+/// What is removed at once: a server takes some milliseconds for it, most of them to read a block.
+const STEP_MESSAGES: u64 = 1_000;
+const STEP_BYTES: u64 = 8 << 20;
+/// For each moment that the server removes, it is left alone for so many.
+const PAUSES: u32 = 9;
 
 pub struct Sweep {
     pub context: Context,
@@ -53,10 +65,8 @@ impl Sweep {
         if until <= info.state.first_sequence {
             return Ok(());
         }
-        let purged = stream.purge().sequence(until).await;
-        let purged = purged.map_err(|error| error.to_string())?.purged;
-        tracing::debug!(until, purged, crowded, "INGEST is swept");
-        Ok(())
+        tracing::debug!(until, crowded, "INGEST is swept");
+        remove(&stream, &info.state, until).await
     }
 
     /// The first message that may still be read; `None` while that is not known.
@@ -75,6 +85,26 @@ impl Sweep {
         }
         Ok(Some(done))
     }
+}
+
+/// Removes what comes before `until`, or much of it.
+async fn remove(stream: &Stream, state: &State, until: u64) -> Result<(), String> {
+    let step = step(state.messages, state.bytes);
+    let (began, mut at) = (Instant::now(), state.first_sequence);
+    while at < until && began.elapsed() < REMOVE_FOR {
+        at = until.min(at.saturating_add(step));
+        let asked = Instant::now();
+        let purged = stream.purge().sequence(at).await;
+        purged.map_err(|error| error.to_string())?;
+        tokio::time::sleep(PAUSES * asked.elapsed()).await;
+    }
+    Ok(())
+}
+
+/// How many messages are removed at once from a stream that has so many, of so many bytes.
+fn step(messages: u64, bytes: u64) -> u64 {
+    let mean = (bytes / messages.max(1)).max(1);
+    (STEP_BYTES / mean).clamp(1, STEP_MESSAGES)
 }
 
 /// Where a partition is read from, if its checkpoint is of the stream as it is.
@@ -131,6 +161,19 @@ mod tests {
             assert_eq!(passed.by(now, kept, done), expected, "after {at_s} s");
         }
         assert_eq!(Passed::default().by(start, Duration::ZERO, 7), 7);
+    }
+
+    #[test]
+    fn a_step_is_bounded_in_messages_and_bytes() {
+        for (messages, bytes, expected) in [
+            (0, 0, 1_000),
+            (1_000_000, 200_000_000, 1_000),
+            (1_000, 16_000_000, 524),
+            (10, 80 << 20, 1),
+            (1, 64 << 20, 1),
+        ] {
+            assert_eq!(step(messages, bytes), expected, "{bytes} in {messages}");
+        }
     }
 
     #[test]
