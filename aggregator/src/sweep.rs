@@ -12,7 +12,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use async_nats::jetstream::stream::{State, Stream};
+use async_nats::jetstream::stream::{Info, State, Stream};
 use async_nats::jetstream::Context;
 
 use crate::checkpoint::{Checkpoint, Checkpoints, Origin};
@@ -26,8 +26,11 @@ const REMOVE_FOR: Duration = Duration::from_secs(20);
 /// What is removed at once: a server takes some milliseconds for it, most of them to read a block.
 const STEP_MESSAGES: u64 = 1_000;
 const STEP_BYTES: u64 = 8 << 20;
-/// For each moment that the server removes, it is left alone for so many.
+/// More of them at once where the rest would take more steps than these.
+const STEPS_MAX: u64 = 200;
+/// For each moment that the server removes, it is left alone for so many, up to a bound.
 const PAUSES: u32 = 9;
+const PAUSE_MAX: Duration = Duration::from_millis(100);
 
 pub struct Sweep {
     pub context: Context,
@@ -56,17 +59,39 @@ impl Sweep {
     async fn once(&self, passed: &mut Passed) -> Result<(), String> {
         let stream = nats::ingest(&self.context).await?;
         let info = stream.cached_info();
-        let Some(done) = self.done(&nats::origin_of(info)).await? else {
+        let origin = nats::origin_of(info);
+        let Some(done) = self.done(&origin).await? else {
             return Ok(());
         };
-        let crowded = is_crowded(info.state.bytes, info.config.max_bytes);
+        let room = Room::of(info);
         let aged = passed.by(Instant::now(), self.kept, done);
-        let until = if crowded { done } else { aged };
-        if until <= info.state.first_sequence {
-            return Ok(());
+        let until = if room == Room::Enough { aged } else { done };
+        self.remove(stream, &origin, until).await
+    }
+
+    /// Removes what comes before `until` from the stream of this origin, or much of it.
+    async fn remove(&self, mut stream: Stream, origin: &Origin, until: u64) -> Result<(), String> {
+        let (began, mut steps) = (Instant::now(), 0);
+        let mut info = stream.cached_info();
+        let step = step(&info.state, until);
+        // Another stream of the name begins anew: nothing of it is done with.
+        while nats::origin_of(info).stream == origin.stream && info.state.first_sequence < until {
+            let at = until.min(info.state.first_sequence.saturating_add(step));
+            let asked = Instant::now();
+            let purged = stream.purge().sequence(at).await;
+            purged.map_err(|error| error.to_string())?;
+            steps += 1;
+            if at == until || began.elapsed() > REMOVE_FOR {
+                break;
+            }
+            if Room::of(stream.cached_info()) != Room::Scarce {
+                tokio::time::sleep((PAUSES * asked.elapsed()).min(PAUSE_MAX)).await;
+            }
+            stream = nats::ingest(&self.context).await?;
+            info = stream.cached_info();
         }
-        tracing::debug!(until, crowded, "INGEST is swept");
-        remove(&stream, &info.state, until).await
+        tracing::debug!(until, steps, "INGEST is swept");
+        Ok(())
     }
 
     /// The first message that may still be read; `None` while that is not known.
@@ -87,24 +112,11 @@ impl Sweep {
     }
 }
 
-/// Removes what comes before `until`, or much of it.
-async fn remove(stream: &Stream, state: &State, until: u64) -> Result<(), String> {
-    let step = step(state.messages, state.bytes);
-    let (began, mut at) = (Instant::now(), state.first_sequence);
-    while at < until && began.elapsed() < REMOVE_FOR {
-        at = until.min(at.saturating_add(step));
-        let asked = Instant::now();
-        let purged = stream.purge().sequence(at).await;
-        purged.map_err(|error| error.to_string())?;
-        tokio::time::sleep(PAUSES * asked.elapsed()).await;
-    }
-    Ok(())
-}
-
-/// How many messages are removed at once from a stream that has so many, of so many bytes.
-fn step(messages: u64, bytes: u64) -> u64 {
-    let mean = (bytes / messages.max(1)).max(1);
-    (STEP_BYTES / mean).clamp(1, STEP_MESSAGES)
+/// How many messages are removed at once when all before `until` have to go.
+fn step(state: &State, until: u64) -> u64 {
+    let mean = (state.bytes / state.messages.max(1)).max(1);
+    let small = (STEP_BYTES / mean).clamp(1, STEP_MESSAGES);
+    small.max(until.saturating_sub(state.first_sequence) / STEPS_MAX)
 }
 
 /// Where a partition is read from, if its checkpoint is of the stream as it is.
@@ -113,9 +125,29 @@ fn position(checkpoint: &Checkpoint, origin: &Origin) -> Option<u64> {
     holds.then_some(checkpoint.position)
 }
 
-/// Whether room is worth more than a look back. A limit below zero is none.
-fn is_crowded(bytes: u64, max_bytes: i64) -> bool {
-    u64::try_from(max_bytes).is_ok_and(|most| most > 0 && bytes > most / 2)
+/// How much room a stream has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Room {
+    Enough,
+    /// Worth more than a look back.
+    Little,
+    /// Worth more than quick answers. Beyond fifteen sixteenths gateways refuse what is new.
+    Scarce,
+}
+
+impl Room {
+    fn of(info: &Info) -> Self {
+        Self::beside(info.state.bytes, info.config.max_bytes)
+    }
+
+    /// A limit below zero is none.
+    fn beside(bytes: u64, max_bytes: i64) -> Self {
+        match u64::try_from(max_bytes) {
+            Ok(most) if most > 0 && bytes > most / 4 * 3 => Self::Scarce,
+            Ok(most) if most > 0 && bytes > most / 2 => Self::Little,
+            Ok(_) | Err(_) => Self::Enough,
+        }
+    }
 }
 
 /// How far everything was done with, and when that was seen.
@@ -165,14 +197,38 @@ mod tests {
 
     #[test]
     fn a_step_is_bounded_in_messages_and_bytes() {
-        for (messages, bytes, expected) in [
-            (0, 0, 1_000),
-            (1_000_000, 200_000_000, 1_000),
-            (1_000, 16_000_000, 524),
-            (10, 80 << 20, 1),
-            (1, 64 << 20, 1),
+        let check = |(messages, bytes), until, expected| {
+            let json = format!(
+                r#"{{"messages":{messages},"bytes":{bytes},"first_seq":1,"last_seq":{messages},
+                "first_ts":"1970-01-01T00:00:00Z","last_ts":"1970-01-01T00:00:00Z",
+                "consumer_count":0}}"#
+            );
+            let state = serde_json::from_str(&json).unwrap();
+            assert_eq!(step(&state, until), expected, "{bytes} in {messages}");
+        };
+        check((0, 0), 0, 1_000);
+        check((150_000, 30_000_000), 150_000, 1_000);
+        check((1_000, 16_000_000), 900, 524);
+        check((10, 80 << 20), 10, 1);
+        check((1, 64 << 20), 1, 1);
+        check((4_000_000, 800_000_000), 3_000_001, 15_000);
+    }
+
+    #[test]
+    fn room_is_told_by_what_is_used() {
+        for (bytes, max_bytes, expected) in [
+            (50, 100, Room::Enough),
+            (51, 100, Room::Little),
+            (75, 100, Room::Little),
+            (76, 100, Room::Scarce),
+            (u64::MAX, -1, Room::Enough),
+            (1, 0, Room::Enough),
         ] {
-            assert_eq!(step(messages, bytes), expected, "{bytes} in {messages}");
+            assert_eq!(
+                Room::beside(bytes, max_bytes),
+                expected,
+                "{bytes} of {max_bytes}"
+            );
         }
     }
 
@@ -195,6 +251,5 @@ mod tests {
         ] {
             assert_eq!(position(&checkpoint, &found), expected, "{found:?}");
         }
-        assert!(is_crowded(51, 100) && !is_crowded(50, 100) && !is_crowded(50, -1));
     }
 }

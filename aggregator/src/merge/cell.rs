@@ -19,7 +19,7 @@ const CANONICAL_NAN: f64 = f64::from_bits(0x7ff8_0000_0000_0000);
 pub struct Cell {
     pub form: u64,
     pub count: u32,
-    /// The pass that touched this cell last: a second touch in one pass is a duplicate record.
+    /// The pass that found this cell last: a second time in one pass is a duplicate record.
     pub stamp: u32,
 }
 

@@ -1,18 +1,18 @@
 //! One message's records, each into its accumulator.
 //!
-//! What the loops of [`Work`] stop at goes the long way round. When a record is refused, nothing
-//! has been changed.
+//! Records that are those of a message before go the way that these went. For others the loops of
+//! [`Work`] find the accumulators; what they stop at goes the long way round. When a record is
+//! refused, nothing has been changed.
 
 use ratchet_sandbox::Record;
 
-use super::cell::Cell;
 use super::memo::UNKNOWN;
 use super::message::View;
 use super::pass::{Beyond, LatePoints, MergeFault, Pass, Tally};
 use super::recall::Known;
 use super::series::{Series, UNRESOLVED};
 use super::table::GROUP_BYTES;
-use super::window::Window;
+use super::window::{Room, Window};
 use super::work::{Way, Work};
 use super::{Merger, Scratch};
 
@@ -37,32 +37,65 @@ impl Merger {
         let work = &mut scratch.work;
         work.begin(self.lengths.len());
         self.recognise_windows(work, pass);
-        let (ways, binding) = (pass.binding.ways(), pass.binding.number);
-        let message = match ways.is_grouped {
+        let message = match pass.binding.is_grouped {
             true => self.series.fingerprint(pass.payload, pass.header),
             false => None,
         };
-        let known = message.and_then(|message| self.series.recall(message));
-        if let Some(route) = known.and_then(Known::route) {
-            if route.follow(binding, &work.positions, &mut self.windows, records) {
-                self.recalled += 1;
-                return Ok(Tally::of(records.len()));
-            }
+        if message.is_some_and(|message| self.follow(message, work, pass, records)) {
+            return Ok(Tally::recalled(records.len()));
         }
+        self.find_and_change(scratch, pass, records, message)
+    }
+
+    /// Lets the records go the way of those of a message before; false when there is none.
+    fn follow(&mut self, message: u128, work: &Work, pass: &Pass<'_>, records: &[Record]) -> bool {
+        let known = self.series.recall(message);
+        let Some(route) = known.and_then(Known::route) else {
+            return false;
+        };
+        let mut room = Room {
+            windows: &mut self.windows,
+            cells: &mut self.cells,
+            bytes: &mut self.bytes,
+            bytes_max: self.limits.bytes,
+        };
+        route.follow(pass.binding.number, &work.positions, &mut room, records)
+    }
+
+    /// Finds the accumulators of all records, then changes them.
+    fn find_and_change(
+        &mut self,
+        scratch: &mut Scratch,
+        pass: &Pass<'_>,
+        records: &[Record],
+        message: Option<u128>,
+    ) -> Result<Tally, MergeFault> {
+        self.make_room(pass.header.sets as usize, records.len());
+        self.next_stamp();
+        let (ways, work) = (pass.binding.ways(), &mut scratch.work);
         work.begin_to_find(ways, (pass.header.sets, records.len()), self.stamp);
+        let known = message.and_then(|message| self.series.recall(message));
         let comes_again = known.is_some_and(|known| known.tell(&mut work.series));
         let done = work.find(ways, self.memo.slots(), &mut self.windows, (0, records));
         let mut tally = match done == records.len() {
             true => Tally::default(),
             false => self.find_rest(scratch, pass, (done, records), message)?,
         };
-        let work = &scratch.work;
-        tally.records = work.change(&mut self.windows, records) as u64;
+        tally.records = scratch.work.change(&mut self.windows, records) as u64;
         if let Some(message) = message.filter(|_| comes_again) {
+            self.remember_route(message, &scratch.work, pass, records);
+        }
+        Ok(tally)
+    }
+
+    /// Remembers the way of the records of a message that came again, unless it is known.
+    fn remember_route(&mut self, message: u128, work: &Work, pass: &Pass<'_>, records: &[Record]) {
+        let binding = pass.binding.number;
+        let known = self.series.recall(message).and_then(Known::route);
+        if !known.is_some_and(|route| route.is_of(binding, records)) {
             let route = || work.route(binding, &self.windows, records);
             self.series.remember_route(message, records.len(), route);
         }
-        Ok(tally)
     }
 
     /// Finds the accumulators of the other records, of the first of which not all is known.
@@ -278,17 +311,15 @@ impl Merger {
 
     /// Whether a window has an accumulator for a group, now if not before.
     fn has_cell(&mut self, position: u32, group: u32) -> Result<(), Beyond> {
-        let cells = &mut self.windows[position as usize].cells;
-        let missing = (group as usize + 1).saturating_sub(cells.len());
-        let bytes = self.bytes + missing * size_of::<Cell>();
-        if missing > 0 {
-            if bytes > self.limits.bytes {
-                return Err(Beyond::Memory);
-            }
-            self.bytes = bytes;
-            self.cells += missing;
-            cells.resize(group as usize + 1, Cell::EMPTY);
+        let mut room = Room {
+            windows: &mut self.windows,
+            cells: &mut self.cells,
+            bytes: &mut self.bytes,
+            bytes_max: self.limits.bytes,
+        };
+        match room.has_cell(position, group) {
+            true => Ok(()),
+            false => Err(Beyond::Memory),
         }
-        Ok(())
     }
 }

@@ -62,7 +62,7 @@ impl Default for Limits {
             slots: 32 << 20,
             recall_bytes: 128 << 20,
             groups: 1_000_000,
-            bytes: 768 << 20,
+            bytes: 640 << 20,
         }
     }
 }
@@ -119,8 +119,6 @@ pub struct Merger {
     series: SeriesTable,
     memo: Memo,
     stamp: u32,
-    /// Messages merged the way of one before, since it was asked last.
-    recalled: u64,
     groups: usize,
     cells: usize,
     /// Of groups and accumulators.
@@ -176,8 +174,6 @@ impl Merger {
         if records.is_empty() {
             return Ok(Tally::default());
         }
-        self.make_room(pass.header.sets as usize, records.len());
-        self.next_stamp();
         SCRATCH.with_borrow_mut(|scratch| self.fold(scratch, pass, records))
     }
 
@@ -237,11 +233,6 @@ impl Merger {
         self.cells
     }
 
-    /// How many messages went the way of one before, since this was asked last.
-    pub fn take_recalled(&mut self) -> u64 {
-        std::mem::take(&mut self.recalled)
-    }
-
     /// Series that are remembered.
     pub fn series(&self) -> usize {
         self.series.count()
@@ -252,7 +243,8 @@ impl Merger {
         self.bytes + self.memo.bytes() + self.series.bytes()
     }
 
-    /// Before a pass: flushes the memo when it may not fit the message, and drops idle groups.
+    /// Before groups are looked up: flushes the memo when it may not fit the message, and drops
+    /// idle groups.
     fn make_room(&mut self, sets: usize, records: usize) {
         if self.memo.is_full() || self.series.count() + sets > self.limits.series {
             self.forget_series();

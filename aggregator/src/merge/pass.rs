@@ -23,6 +23,8 @@ pub struct Pass<'a> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     pub records: u64,
+    /// Whether they went the way of those of a message before.
+    pub is_recalled: bool,
     pub late: Vec<LatePoints>,
     /// Points of windows that another configuration serves.
     pub elsewhere: Vec<RulePoints>,
@@ -41,10 +43,11 @@ pub(super) enum Beyond {
 }
 
 impl Tally {
-    /// That of records which all went into windows.
-    pub(super) fn of(records: usize) -> Self {
+    /// That of records which all went the way of others before.
+    pub(super) fn recalled(records: usize) -> Self {
         Self {
             records: records as u64,
+            is_recalled: true,
             ..Self::default()
         }
     }

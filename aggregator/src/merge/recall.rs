@@ -8,13 +8,17 @@
 use ratchet_codec::payload::{Column, Header, FIXED_COLUMNS, HEADER_LEN};
 use ratchet_ingest::fingerprint::{entry_bytes, FingerprintMap};
 
-use super::route::{Route, STEP_BYTES};
+use super::route::Route;
 use super::series::{Series, StringHasher};
 
 /// What a message costs, beside its tag-sets and its records.
-const MESSAGE_BYTES: usize = entry_bytes::<Known>() + size_of::<Route>();
+const MESSAGE_BYTES: usize = entry_bytes::<Known>();
 
-/// So many times what fits is refused before all is forgotten.
+/// So many tag-sets are remembered of any organization, however few its series are.
+const SETS_MIN: usize = 1024;
+/// So many of each series: senders may share it, or draw the line between two messages elsewhere.
+const SETS_PER_SERIES: usize = 4;
+/// So often each message that is remembered is refused a place before all are forgotten.
 const PATIENCE: usize = 64;
 
 /// What is known of a message that came before.
@@ -49,9 +53,11 @@ impl Known {
 #[derive(Default)]
 pub struct Recall {
     by_fingerprint: FingerprintMap<Known>,
+    /// Tag-sets of all messages.
+    sets: usize,
     bytes: usize,
     bytes_max: usize,
-    /// What did not fit since all was forgotten.
+    /// How often something did not fit since all was forgotten.
     refused: usize,
     scratch: Vec<u8>,
 }
@@ -103,37 +109,48 @@ impl Recall {
         self.by_fingerprint.get(&message)
     }
 
-    /// Remembers the series of a message's tag-sets.
-    pub fn put(&mut self, message: u128, sets: &[Series]) {
+    /// Remembers the series of a message's tag-sets, of an organization that has so many series.
+    /// What never comes again takes its share of those, and no more.
+    pub fn put(&mut self, message: u128, sets: &[Series], series: usize) {
         let known = self.by_fingerprint.get_mut(&message);
         if let Some(known) = known.filter(|known| known.series.len() == sets.len()) {
             known.series.copy_from_slice(sets);
             return;
         }
-        self.insert(
-            message,
-            Known {
-                series: sets.into(),
-                route: None,
-            },
-        );
-    }
-
-    /// Remembers the way of so many records of a message whose tag-sets are known. It is made when
-    /// there is room.
-    pub fn put_route(
-        &mut self,
-        message: u128,
-        records: usize,
-        make: impl FnOnce() -> Option<Route>,
-    ) {
-        if !self.has_room(records * STEP_BYTES) {
+        self.remove(message);
+        let known = Known {
+            series: sets.into(),
+            route: None,
+        };
+        let bytes = self.bytes + known.bytes();
+        let sets = self.sets + sets.len();
+        if bytes > self.bytes_max || sets > SETS_MIN.max(SETS_PER_SERIES * series) {
+            self.refuse();
             return;
         }
-        if let (Some(route), Some(mut known)) = (make(), self.remove(message)) {
-            known.route = Some(route.into());
-            self.insert(message, known);
+        (self.bytes, self.sets) = (bytes, sets);
+        self.by_fingerprint.insert(message, known);
+    }
+
+    /// Remembers the way of the records of a message, if its tag-sets are known.
+    pub fn put_route(&mut self, message: u128, route: Route) {
+        let Some(known) = self.by_fingerprint.get_mut(&message) else {
+            return;
+        };
+        let others = self.bytes - known.bytes();
+        let before = known.route.replace(route.into());
+        let bytes = others + known.bytes();
+        if bytes > self.bytes_max {
+            known.route = before;
+            self.refuse();
+            return;
         }
+        self.bytes = bytes;
+    }
+
+    /// Whether so much more may be remembered.
+    pub fn has_room(&self, bytes: usize) -> bool {
+        self.bytes + bytes <= self.bytes_max
     }
 
     /// Memory, about.
@@ -148,32 +165,20 @@ impl Recall {
         };
     }
 
-    fn insert(&mut self, message: u128, known: Known) {
-        self.remove(message);
-        let bytes = known.bytes();
-        if self.has_room(bytes) {
-            self.bytes += bytes;
-            self.by_fingerprint.insert(message, known);
+    fn remove(&mut self, message: u128) {
+        if let Some(known) = self.by_fingerprint.remove(&message) {
+            self.bytes -= known.bytes();
+            self.sets -= known.series.len();
         }
     }
 
     /// Where senders repeat more than fits, what fits is kept. After many refusals it may be of
     /// senders who are gone: all is forgotten.
-    fn has_room(&mut self, bytes: usize) -> bool {
-        let has_room = self.bytes + bytes <= self.bytes_max;
-        if !has_room {
-            self.refused += bytes;
-        }
-        if self.refused > PATIENCE * self.bytes_max {
+    pub fn refuse(&mut self) {
+        self.refused += 1;
+        if self.refused > PATIENCE * self.by_fingerprint.len() {
             self.clear();
         }
-        has_room
-    }
-
-    fn remove(&mut self, message: u128) -> Option<Known> {
-        let known = self.by_fingerprint.remove(&message)?;
-        self.bytes -= known.bytes();
-        Some(known)
     }
 }
 
@@ -181,6 +186,7 @@ impl Recall {
 mod tests {
     use super::*;
     use crate::merge::change::Found;
+    use crate::merge::route::STEP_BYTES;
     use crate::merge::series::UNRESOLVED;
     use crate::merge::SeriesTable;
     use ratchet_codec::payload::validate;
@@ -243,8 +249,12 @@ mod tests {
         recall.get(message)?.tell(&mut out).then_some(out)
     }
 
+    fn has_route(recall: &Recall, message: u128) -> bool {
+        recall.get(message).and_then(Known::route).is_some()
+    }
+
     /// A way of so many records.
-    fn route(records: usize) -> Option<Route> {
+    fn route(records: usize) -> Route {
         let record = Record {
             rule: 0,
             set: 0,
@@ -254,21 +264,21 @@ mod tests {
         };
         let records = vec![record; records];
         let found = vec![Found::NOTHING; records.len()];
-        Some(Route::new(0, &records, &found, std::iter::empty()))
+        Route::new(0, &records, &found, std::iter::empty())
     }
 
     #[test]
     fn a_message_that_comes_again_is_told_anew() {
         let mut recall = Recall::new(10_000);
-        recall.put(1, &series(1));
-        recall.put_route(1, 10, || route(10));
-        recall.put(1, &series(2));
+        recall.put(1, &series(1), 1);
+        recall.put_route(1, route(10));
+        recall.put(1, &series(2), 1);
         assert_eq!(told(&recall, 1), Some(series(2)));
-        assert!(recall.get(1).and_then(Known::route).is_some(), "still good");
-        recall.put(1, &series(3)[1..]);
+        assert!(has_route(&recall, 1), "still good");
+        recall.put(1, &series(3)[1..], 1);
         assert_eq!(told(&recall, 1), None, "of another message");
-        assert!(recall.get(1).and_then(Known::route).is_none());
-        recall.put_route(2, 10, || route(10));
+        assert!(!has_route(&recall, 1));
+        recall.put_route(2, route(10));
         assert!(recall.get(2).is_none(), "its tag-sets are not known");
         recall.clear();
         assert_eq!((recall.bytes(), told(&recall, 1)), (0, None));
@@ -279,37 +289,55 @@ mod tests {
         let message = MESSAGE_BYTES + SETS * size_of::<Series>();
         let mut recall = Recall::new(3 * message - 1);
         for id in 1..=3 {
-            recall.put(id, &series(1));
+            recall.put(id, &series(1), 1);
         }
         assert_eq!(recall.bytes(), 2 * message);
         let known = |recall: &Recall| [1, 2, 3].map(|id| told(recall, id).is_some());
         assert_eq!(known(&recall), [true, true, false]);
-        let records = message.div_ceil(STEP_BYTES);
-        recall.put_route(1, records, || panic!("made in vain"));
-        recall.put_route(1, records / 2, || route(records / 2));
-        assert!(recall.get(1).and_then(Known::route).is_some());
-        assert_eq!(
-            recall.bytes(),
-            2 * message + records / 2 * STEP_BYTES,
-            "no more than what was asked for"
+        let records = message / STEP_BYTES;
+        recall.put_route(1, route(records / 2));
+        let bytes = recall.bytes();
+        recall.put_route(1, route(records));
+        assert!(
+            has_route(&recall, 1) && recall.bytes() == bytes,
+            "as before"
         );
-        recall.put_route(1, 1, || route(1));
-        assert_eq!(recall.bytes(), 2 * message + STEP_BYTES);
+        recall.put_route(2, route(records));
+        assert!(!has_route(&recall, 2) && recall.bytes() == bytes);
+        assert!(recall.has_room(3 * message - 1 - bytes));
+        assert!(!recall.has_room(3 * message - bytes));
+        recall.put_route(1, route(1));
+        assert!(recall.bytes() < bytes);
         // Who is refused again and again makes room in the end.
         let tries = (0..).take_while(|_| {
-            recall.put(3, &series(1));
+            recall.put(3, &series(1), 1);
             known(&recall) == [true, true, false]
         });
         assert!((PATIENCE..4 * PATIENCE).contains(&tries.count()));
-        recall.put(3, &series(1));
+        recall.put(3, &series(1), 1);
         assert_eq!(known(&recall), [false, false, true]);
         assert_eq!(recall.bytes(), message);
     }
 
     #[test]
+    fn messages_that_never_come_again_take_a_share_of_their_series() {
+        let mut recall = Recall::new(1 << 20);
+        for id in 0..100 {
+            recall.put(id, &series(1), 500);
+        }
+        let count = |recall: &Recall| (0..100).filter(|id| told(recall, *id).is_some()).count();
+        assert_eq!(count(&recall), SETS_PER_SERIES * 500 / SETS);
+        recall.clear();
+        for id in 0..100 {
+            recall.put(id, &series(1), 1);
+        }
+        assert_eq!(count(&recall), SETS_MIN / SETS);
+    }
+
+    #[test]
     fn nothing_is_remembered_without_bytes() {
         let mut recall = Recall::new(0);
-        recall.put(1, &series(1));
+        recall.put(1, &series(1), 1);
         assert_eq!((recall.bytes(), told(&recall, 1)), (0, None));
     }
 }

@@ -11,7 +11,7 @@ use ratchet_sandbox::Record;
 use super::cell::{Cell, Join};
 use super::change::{Found, Stretch};
 use super::positions::Positions;
-use super::window::Window;
+use super::window::Room;
 
 /// What a record is of, beside a window: that is the first one of its length in the message.
 #[derive(Clone, Copy)]
@@ -31,6 +31,8 @@ struct Leg {
     until: usize,
     /// Of their rule, where that is one.
     join: Option<Join>,
+    /// The greatest one.
+    group: u32,
 }
 
 /// What the records of one message led to.
@@ -62,6 +64,7 @@ impl Route {
         for (length, stretch) in stretches {
             route.lengthen(length, stretch);
         }
+        route.legs.shrink_to_fit();
         route
     }
 
@@ -69,55 +72,75 @@ impl Route {
         let Stretch {
             from, until, join, ..
         } = stretch;
+        let groups = self.found[from..until].iter().map(|found| found.group);
+        let group = groups.max().unwrap_or(0);
         match self.legs.last_mut() {
-            Some(leg) if (leg.length, leg.join) == (length, join) => leg.until = until,
+            Some(leg) if (leg.length, leg.join) == (length, join) => {
+                leg.until = until;
+                leg.group = leg.group.max(group);
+            }
             _ => self.legs.push(Leg {
                 length,
                 from,
                 until,
                 join,
+                group,
             }),
         }
     }
 
+    /// Whether it is known for a binding and records of these rules and tag-sets.
+    pub fn is_of(&self, binding: u32, records: &[Record]) -> bool {
+        let same = |(name, record): (&Name, &Record)| name.difference(record) == 0;
+        (binding, records.len()) == (self.binding, self.names.len())
+            && self.names.iter().zip(records).all(same)
+    }
+
     /// Memory, about.
     pub fn bytes(&self) -> usize {
-        self.names.len() * STEP_BYTES + self.legs.capacity() * size_of::<Leg>()
+        size_of::<Self>() + self.names.len() * STEP_BYTES + self.legs.capacity() * size_of::<Leg>()
     }
 
     /// Changes the accumulators of all records if these are the ones that it is known for, their
-    /// windows are open, and all accumulators are there; else none.
+    /// windows are open, and there is room for all accumulators; else none.
     pub fn follow(
         &self,
         binding: u32,
         positions: &Positions,
-        windows: &mut [Window],
+        room: &mut Room<'_>,
         records: &[Record],
     ) -> bool {
         if (binding, records.len()) != (self.binding, self.names.len()) {
             return false;
         }
-        let stretches = || {
-            let legs = self.legs.iter();
-            legs.map(|leg| leg.stretch(positions))
-        };
-        let leads = |stretch: Option<Stretch>| {
-            stretch.is_some_and(|stretch| self.leads(&stretch, windows, records))
-        };
-        if !stretches().all(leads) {
-            return false;
+        for leg in &self.legs {
+            let stretch = leg.stretch(positions);
+            if !stretch.is_some_and(|stretch| self.leads(leg, &stretch, room, records)) {
+                return false;
+            }
         }
-        for stretch in stretches().flatten() {
-            stretch.change(windows, &self.found, records);
+        let stretches = self.legs.iter().filter_map(|leg| leg.stretch(positions));
+        for stretch in stretches {
+            stretch.change(room.windows, &self.found, records);
         }
         true
     }
 
-    fn leads(&self, stretch: &Stretch, windows: &[Window], records: &[Record]) -> bool {
-        let all = stretch.from..stretch.until;
-        let cells = &windows[stretch.position as usize].cells;
-        let (names, found) = (&self.names[all.clone()], &self.found[all.clone()]);
-        leads(cells, names, found, &records[all])
+    fn leads(&self, leg: &Leg, stretch: &Stretch, room: &mut Room<'_>, all: &[Record]) -> bool {
+        let records = leg.from..leg.until;
+        let (names, found) = (&self.names[records.clone()], &self.found[records.clone()]);
+        room.has_cell(stretch.position, leg.group) && {
+            let cells = &room.windows[stretch.position as usize].cells;
+            leads(cells, names, found, &all[records])
+        }
+    }
+}
+
+impl Name {
+    /// 0 where the record is of this name.
+    #[inline(always)]
+    fn difference(self, record: &Record) -> u32 {
+        (self.rule ^ record.rule) | (self.set ^ record.set) | record.window
     }
 }
 
@@ -133,20 +156,17 @@ impl Leg {
     }
 }
 
-/// Whether the records are of these names, and all their accumulators are there.
+/// Whether the records are of these names; all their accumulators are there.
 ///
 /// Every accumulator is looked at: so it is near by when it is changed, however far it lay. There
 /// is nothing else that the loop would wait for.
 #[inline(never)]
 fn leads(cells: &[Cell], names: &[Name], found: &[Found], records: &[Record]) -> bool {
-    let (mut differences, mut seen) = (0, 0);
+    let (mut difference, mut seen) = (0, 0);
     for ((name, found), record) in names.iter().zip(found).zip(records) {
-        differences |= (name.rule ^ record.rule) | (name.set ^ record.set) | record.window;
-        let Some(cell) = cells.get(found.group as usize) else {
-            return false;
-        };
-        seen |= cell.count;
+        difference |= name.difference(record);
+        seen |= cells[found.group as usize].count;
     }
     black_box(seen);
-    differences == 0
+    difference == 0
 }

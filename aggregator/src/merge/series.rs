@@ -15,7 +15,7 @@ use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use super::memo::{Memo, UNKNOWN};
 use super::recall::{Known, Recall};
-use super::route::Route;
+use super::route::{Route, STEP_BYTES};
 
 /// A series: its metric and its row in the memo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,17 +129,23 @@ impl SeriesTable {
 
     /// Remembers the series of a message's tag-sets.
     pub fn remember(&mut self, message: u128, sets: &[Series]) {
-        self.recall.put(message, sets);
+        let series = self.count();
+        self.recall.put(message, sets, series);
     }
 
-    /// Remembers the way of so many records of a message, made when there is room for it.
+    /// Remembers the way of so many records of a message, if there is one. It is made when there
+    /// is room for it.
     pub fn remember_route(
         &mut self,
         message: u128,
         records: usize,
         make: impl FnOnce() -> Option<Route>,
     ) {
-        self.recall.put_route(message, records, make);
+        if !self.recall.has_room(records * STEP_BYTES) {
+            self.recall.refuse();
+        } else if let Some(route) = make() {
+            self.recall.put_route(message, route);
+        }
     }
 
     /// Forgets all series; their rows in the memo have to go as well.

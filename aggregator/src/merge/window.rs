@@ -24,6 +24,35 @@ pub struct Window {
     pub cells: Vec<Cell>,
 }
 
+/// The open windows, and the memory that their accumulators take.
+pub struct Room<'a> {
+    pub windows: &'a mut [Window],
+    /// Accumulators of all windows.
+    pub cells: &'a mut usize,
+    /// Of groups and accumulators, and how many they may be.
+    pub bytes: &'a mut usize,
+    pub bytes_max: usize,
+}
+
+impl Room<'_> {
+    /// Whether a window has an accumulator for a group, now if not before.
+    pub fn has_cell(&mut self, position: u32, group: u32) -> bool {
+        let cells = &mut self.windows[position as usize].cells;
+        let missing = (group as usize + 1).saturating_sub(cells.len());
+        let bytes = *self.bytes + missing * size_of::<Cell>();
+        if missing == 0 {
+            return true;
+        }
+        if bytes > self.bytes_max {
+            return false;
+        }
+        *self.bytes = bytes;
+        *self.cells += missing;
+        cells.resize(group as usize + 1, Cell::EMPTY);
+        true
+    }
+}
+
 impl Length {
     pub fn new(window_ms: i64, lateness: Lateness) -> Self {
         Self {

@@ -388,7 +388,6 @@ impl OrgState {
             return;
         }
         let rules = self.view.timeline.newest().map_or(0, |c| c.rules.len());
-        self.metrics.recalled.inc_by(self.merger.take_recalled());
         let (merger, state) = (&self.merger, &mut self.metrics.state);
         state.rules.set(rules);
         state.open_windows.set(merger.open_windows());

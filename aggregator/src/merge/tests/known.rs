@@ -94,50 +94,81 @@ fn a_message_with_known_tag_sets_goes_to_their_groups() {
 /// what is remembered of them may change nothing but speed.
 #[test]
 fn what_is_remembered_of_messages_changes_no_value() {
+    let limits = |recall_bytes, groups| Limits {
+        recall_bytes,
+        groups,
+        ..Limits::default()
+    };
+    for groups in [40, 16] {
+        let (mut told, closed) = again_and_again(limits(Limits::default().recall_bytes, groups));
+        let recalled = told.iter_mut().flatten();
+        let recalled =
+            recalled.filter_map(|tally| std::mem::take(&mut tally.is_recalled).then_some(()));
+        let recalled = recalled.count();
+        assert!((900..2_500).contains(&recalled), "{recalled} recalled");
+        let refused = told.iter().filter(|told| told.is_err()).count();
+        assert!((100..1_000).contains(&refused), "{refused} refused");
+        let count =
+            |is: fn(&Tally) -> bool| told.iter().flatten().filter(|tally| is(tally)).count();
+        let late = count(|tally| !tally.late.is_empty());
+        let elsewhere = count(|tally| !tally.elsewhere.is_empty());
+        let overflow = count(|tally| !tally.overflow.is_empty());
+        assert!(
+            late > 10 && elsewhere > 10,
+            "{late} late, {elsewhere} elsewhere"
+        );
+        assert_eq!(overflow > 10, groups == 16, "{overflow} overflow");
+        assert_eq!(again_and_again(limits(0, groups)), (told, closed));
+    }
+}
+
+type Closed = Vec<(String, i64, String, f64, u32)>;
+
+/// What became of 3,000 messages, and what closed.
+fn again_and_again(limits: Limits) -> (Vec<Result<Tally, &'static str>>, Closed) {
     let rules = [
         rule("by-max", "cpu", Aggregate::Max, 60, &["host"]),
         rule("by-sum", "cpu", Aggregate::Sum, 10, &["host"]),
         rule("count", "cpu", Aggregate::Count, 10, &[]),
         rule("zone", "cpu", Aggregate::Min, 10, &["zone"]),
     ];
+    let others = [
+        rules[0].clone(),
+        rule("by-min", "cpu", Aggregate::Min, 10, &["host"]),
+        rules[2].clone(),
+        rules[3].clone(),
+    ];
     let hosts = ["a", "b", "c", "d", "e", "f", "g", "h"];
-    let old = of_rules(&rules);
-    let new = of_rules(&[rules[0].clone(), rules[1].clone(), rules[3].clone()]);
-    let run = |recall_bytes| {
-        let limits = Limits {
-            recall_bytes,
-            groups: 20,
-            ..Limits::default()
-        };
-        let mut bench = Bench::new(&old, limits);
-        let mut bindings = bench.merger.bind(&[old.clone(), new.clone()]);
-        let mut random = Random(7);
-        let (mut told, mut closed) = (Vec::new(), Vec::new());
-        for step in 0..3_000 {
-            let ts = step * 30;
-            if random.below(500) == 0 {
-                bindings = bench.merger.bind(&[old.clone(), new.clone()]);
-            }
-            let number = random.below(40) / 39;
-            bench.binding = bindings[number as usize].clone();
-            let first = 2 * random.below(3) as usize;
-            let message = message("cpu", &hosts[first..first + 3], ts);
-            let records = random.records(if number == 0 { 4 } else { 3 }, ts);
-            let time_ms = ts - 5_000 + 10_000 * i64::from(random.below(50) == 0);
-            let tally = bench.merge(&message, &records, EVERYTHING, time_ms);
-            told.push(tally.map_err(|fault| fault.reason()));
-            closed.extend(bench.close(time_ms));
+    let both = [of_rules(&rules), of_rules(&others)];
+    let mut bench = Bench::new(&both[0], limits);
+    let mut bindings = bench.merger.bind(&both);
+    let (mut random, mut newest) = (Random(7), 0);
+    let (mut told, mut closed) = (Vec::new(), Vec::new());
+    for step in 0..3_000 {
+        let ts = step * 30;
+        if random.below(300) == 0 {
+            newest = 1 - newest;
+            let order = [newest, 1 - newest].map(|at| both[at].clone());
+            bindings = bench.merger.bind(&order);
         }
-        closed.extend(bench.close(i64::MAX));
-        (told, closed, bench.merger.take_recalled())
-    };
-    let (told, closed, recalled) = run(Limits::default().recall_bytes);
-    assert!((1_000..3_000).contains(&recalled), "{recalled} recalled");
-    let refused = told.iter().filter(|told| told.is_err()).count();
-    assert!((100..1_000).contains(&refused), "{refused} refused");
-    let late = told.iter().flatten().filter(|tally| !tally.late.is_empty());
-    assert!((10..1_000).contains(&late.count()));
-    assert_eq!(run(0), (told, closed, 0));
+        bench.binding = bindings[random.below(20) as usize / 19].clone();
+        let first = 2 * random.below(3) as usize;
+        let message = message("cpu", &hosts[first..first + 3], ts);
+        let records = random.records(ts);
+        let time_ms = ts - 5_000 + 10_000 * i64::from(random.below(50) == 0);
+        let span = match random.below(50) {
+            0 => Span {
+                from_ms: ts,
+                ..EVERYTHING
+            },
+            _ => EVERYTHING,
+        };
+        let tally = bench.merge(&message, &records, span, time_ms);
+        told.push(tally.map_err(|fault| fault.reason()));
+        closed.extend(bench.close(time_ms));
+    }
+    closed.extend(bench.close(i64::MAX));
+    (told, closed)
 }
 
 struct Random(u64);
@@ -149,9 +180,9 @@ impl Random {
         ((self.0 >> 33) % u64::from(bound)) as u32
     }
 
-    /// Records of so many rules and three tag-sets, the same ones most of the time.
-    fn records(&mut self, rules: u32, ts: i64) -> Vec<Record> {
-        let all = (0..3).flat_map(|set| (0..rules).map(move |rule| (rule, set)));
+    /// Records of four rules and three tag-sets, the same ones most of the time.
+    fn records(&mut self, ts: i64) -> Vec<Record> {
+        let all = (0..3).flat_map(|set| (0..4).map(move |rule| (rule, set)));
         let mut records: Vec<_> = all
             // One tag-set stands for all.
             .filter(|(rule, set)| *set == 0 || *rule < 2)
@@ -164,12 +195,32 @@ impl Random {
             2 => records.push(records[at]),
             3 => records[at].window = 1,
             4 => records[at].set = 2,
-            5 => records[at].rule = self.below(rules + 1),
+            5 => records[at].rule = self.below(5),
             6 => records.truncate(at),
             _ => {}
         }
         records
     }
+}
+
+/// A message that came before goes its way also into a window that has few accumulators yet.
+#[test]
+fn a_window_that_opens_is_no_reason_to_look_again() {
+    let mut bench = Bench::new(&two_rules(), Limits::default());
+    let of = |hosts: &[&str], ts| message("cpu", hosts, ts);
+    let records = [record(1, 0, 0, 1, 1.0), record(1, 1, 0, 1, 2.0)];
+    let mut recalled = Vec::new();
+    for ts in [0, 0, 0, 10_000, 20_000] {
+        for hosts in [["a", "b"], ["c", "d"]] {
+            let tally = bench.merge(&of(&hosts, ts), &records, EVERYTHING, 0);
+            recalled.push(tally.unwrap().is_recalled);
+        }
+    }
+    let (opens, goes_on) = ([false, true], [true, true]);
+    let expected = [[false; 2], [false; 2], goes_on, opens, opens];
+    assert_eq!(recalled, expected.concat());
+    let values: f64 = bench.close(i64::MAX).iter().map(|closed| closed.3).sum();
+    assert_eq!(values, 5.0 * 6.0);
 }
 
 /// Records of one rule in a row go through loops of their own; those of a tag-set in a row do not.

@@ -216,6 +216,7 @@ impl Worker {
     /// Counts what became of a message's records; returns the closed windows that it missed.
     fn count(&self, org: &OrgState, index: usize, tally: &Tally) -> Vec<LateWindow> {
         org.metrics.records.inc_by(tally.records);
+        org.metrics.recalled.inc_by(tally.is_recalled.into());
         let metrics = &self.shared.tenant_metrics;
         metrics.dropped(&org.org, "series", tally.beyond_series);
         metrics.dropped(&org.org, "memory", tally.beyond_memory);
