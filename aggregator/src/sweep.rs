@@ -27,9 +27,11 @@ const REMOVE_FOR: Duration = Duration::from_secs(20);
 const STEP_MESSAGES: u64 = 1_000;
 const STEP_BYTES: u64 = 8 << 20;
 /// More of them at once where the rest would take more steps than these.
-const STEPS_MAX: u64 = 200;
-/// For each moment that the server removes, it is left alone for so many, up to a bound.
+const STEPS_MAX: u64 = 400;
+/// For each moment that the server removes, it is left alone for so many, up to a bound; for one
+/// where room is scarce.
 const PAUSES: u32 = 9;
+const PAUSES_WHEN_SCARCE: u32 = 1;
 const PAUSE_MAX: Duration = Duration::from_millis(100);
 
 pub struct Sweep {
@@ -84,9 +86,11 @@ impl Sweep {
             if at == until || began.elapsed() > REMOVE_FOR {
                 break;
             }
-            if Room::of(stream.cached_info()) != Room::Scarce {
-                tokio::time::sleep((PAUSES * asked.elapsed()).min(PAUSE_MAX)).await;
-            }
+            let pauses = match Room::of(info) {
+                Room::Enough | Room::Little => PAUSES,
+                Room::Scarce => PAUSES_WHEN_SCARCE,
+            };
+            tokio::time::sleep((pauses * asked.elapsed()).min(PAUSE_MAX)).await;
             stream = nats::ingest(&self.context).await?;
             info = stream.cached_info();
         }
@@ -207,11 +211,11 @@ mod tests {
             assert_eq!(step(&state, until), expected, "{bytes} in {messages}");
         };
         check((0, 0), 0, 1_000);
-        check((150_000, 30_000_000), 150_000, 1_000);
+        check((350_000, 70_000_000), 350_000, 1_000);
         check((1_000, 16_000_000), 900, 524);
         check((10, 80 << 20), 10, 1);
         check((1, 64 << 20), 1, 1);
-        check((4_000_000, 800_000_000), 3_000_001, 15_000);
+        check((8_000_000, 1_600_000_000), 6_000_001, 15_000);
     }
 
     #[test]
