@@ -4,7 +4,8 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { JetStreamClient } from '@nats-io/jetstream';
 import { workloadA } from '../workloads/workloads.ts';
-import { contest } from './contest.ts';
+import { addedMs, contest, type Pair } from './contest.ts';
+import type { Histogram } from './latency.ts';
 import { Templates } from './templates.ts';
 
 test('an interruption ends the load', async () => {
@@ -29,4 +30,20 @@ test('an interruption ends the load', async () => {
   const before = published;
   await sleep(50);
   assert.equal(published, before);
+});
+
+test('one pair of slices does not decide what swaps add', () => {
+  const slice = (slow: number) => ({
+    bounds: [0.001, 0.01, 1],
+    counts: [1_000 - slow, 1_000, 1_000],
+  });
+  const stalled = { bounds: [0.001, 0.01, 1], counts: [900, 900, 1_000] };
+  const pair = (quiet: Histogram, swapping: Histogram) => ({ quiet, swapping });
+  const same = pair(slice(0), slice(0));
+  const check = (pairs: readonly Pair[], expected: (added: number) => boolean) =>
+    assert.ok(expected(addedMs(pairs)), `${addedMs(pairs)}`);
+  check([same, same, pair(slice(0), stalled)], (added) => added === 0);
+  check([same, same, pair(stalled, slice(0))], (added) => added === 0);
+  const slower = pair(slice(0), slice(100));
+  check([slower, slower, pair(stalled, slice(0))], (added) => added > 5 && added < 10);
 });

@@ -2,7 +2,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { JetStreamClient } from '@nats-io/jetstream';
 import { within } from '../../control/within.ts';
-import { type Histogram, quantileMs, readHistogram, since, sum, total } from './latency.ts';
+import { median } from '../evolve/curves.ts';
+import { type Histogram, quantileMs, readHistogram, since, total } from './latency.ts';
 import { Load } from './load.ts';
 import type { Swapper } from './swapper.ts';
 import type { Templates } from './templates.ts';
@@ -15,12 +16,17 @@ export interface Plan {
   readonly share: number;
 }
 
+/** How long messages waited in two slices side by side. */
+export interface Pair {
+  readonly quiet: Histogram;
+  readonly swapping: Histogram;
+}
+
 export interface Contest {
   readonly capacity: number;
   readonly perSecond: number;
   readonly swaps: number;
-  readonly quiet: Histogram;
-  readonly swapping: Histogram;
+  readonly pairs: readonly Pair[];
   readonly failed: number;
   readonly skipped: number;
 }
@@ -53,29 +59,46 @@ export async function contest(bench: Bench, plan: Plan): Promise<Contest> {
   return { capacity, perSecond, failed, skipped, ...measured };
 }
 
-async function inSlices(
-  bench: Bench,
-  plan: Plan,
-): Promise<Pick<Contest, 'swaps' | 'quiet' | 'swapping'>> {
-  const { signal } = bench;
-  await sleep(SETTLE_MS, undefined, { signal });
-  const [quiet, swapping]: [Histogram[], Histogram[]] = [[], []];
+async function inSlices(bench: Bench, plan: Plan): Promise<Pick<Contest, 'swaps' | 'pairs'>> {
+  await sleep(SETTLE_MS, undefined, { signal: bench.signal });
+  const pairs: Pair[] = [];
   let swaps = 0;
   for (let slice = 0; slice < plan.slices; slice++) {
-    quiet.push(await during(bench, () => sleep(plan.sliceMs, undefined, { signal })));
     const due = Math.round(((slice + 1) * plan.swaps) / plan.slices) - swaps;
-    swapping.push(await during(bench, () => swapEvenly(bench, due, plan.sliceMs)));
+    const pair = await inTurns(bench, plan.sliceMs, due, slice % 2 === 0);
     swaps += due;
+    pairs.push(pair);
     bench.say(
-      `slice ${slice + 1}: p99.9 ${p999(quiet.at(-1))} ms without, ` +
-        `${p999(swapping.at(-1))} ms with ${due} swaps`,
+      `slice ${slice + 1}: p99.9 ${p999(pair.quiet).toFixed(2)} ms without, ` +
+        `${p999(pair.swapping).toFixed(2)} ms with ${due} swaps`,
     );
   }
-  return { swaps, quiet: sum(quiet), swapping: sum(swapping) };
+  return { swaps, pairs };
 }
 
-function p999(histogram: Histogram | undefined): string {
-  return histogram === undefined ? '' : quantileMs(histogram, 0.999).toFixed(2);
+/** Whichever comes first: what happens every half minute must not fall to one side alone. */
+async function inTurns(
+  bench: Bench,
+  ms: number,
+  swaps: number,
+  quietFirst: boolean,
+): Promise<Pair> {
+  const quietly = () => during(bench, () => sleep(ms, undefined, { signal: bench.signal }));
+  const withSwaps = () => during(bench, () => swapEvenly(bench, swaps, ms));
+  if (quietFirst) return { quiet: await quietly(), swapping: await withSwaps() };
+  return { swapping: await withSwaps(), quiet: await quietly() };
+}
+
+export function p999(histogram: Histogram): number {
+  return quantileMs(histogram, 0.999);
+}
+
+/**
+ * Milliseconds that swaps add to the 99.9th percentile: the median of the pairs' differences. Of a
+ * machine that stands still for a moment, one pair tells; the median does not.
+ */
+export function addedMs(pairs: readonly Pair[]): number {
+  return median(pairs.map(({ quiet, swapping }) => p999(swapping) - p999(quiet)));
 }
 
 /** Messages a second when as many are under way as the servers bear. */
