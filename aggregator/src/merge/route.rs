@@ -31,7 +31,7 @@ struct Leg {
     until: usize,
     /// Of their rule, where that is one.
     join: Option<Join>,
-    /// The greatest one.
+    /// The greatest of the groups that they lead to.
     group: u32,
 }
 
