@@ -94,10 +94,10 @@ export function p999(histogram: Histogram): number {
 }
 
 /**
- * Milliseconds that swaps add to the 99.9th percentile: the median of the pairs' differences. Of a
- * machine that stands still for a moment, one pair tells; the median does not.
+ * Milliseconds that swaps add to the 99.9th percentile of a slice, as the median of the pairs. It
+ * says nothing of what fewer than half of the slices show: that is in the difference of the totals.
  */
-export function addedMs(pairs: readonly Pair[]): number {
+export function medianAddedMs(pairs: readonly Pair[]): number {
   return median(pairs.map(({ quiet, swapping }) => p999(swapping) - p999(quiet)));
 }
 
