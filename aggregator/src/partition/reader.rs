@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream;
-use async_nats::jetstream::consumer::pull::{Ordered, OrderedConfig};
-use async_nats::jetstream::consumer::DeliverPolicy;
+use async_nats::jetstream::consumer::pull::{self, Stream};
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy};
 use async_nats::jetstream::stream::Info;
 use futures::StreamExt;
 use tokio::sync::{mpsc, watch, Semaphore};
@@ -25,6 +25,12 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 const STORED_WITHIN: Duration = Duration::from_secs(1);
 /// Ticks come every second; silence for so long means that the consumer is gone.
 const SILENCE_MAX: Duration = Duration::from_secs(15);
+/// What is asked for at a time, and asked for again when half of it is here. A loaded server takes
+/// its time to hear the next question, and sends nothing when it has answered the last one.
+const ASKED_MESSAGES: usize = 4096;
+const ASKED_BYTES: usize = 32 << 20;
+/// The server forgets a reader from which it hears nothing.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(30);
 
 pub struct Reader {
     pub partition: u32,
@@ -69,7 +75,7 @@ impl Reader {
         }
     }
 
-    async fn consume(&mut self) -> Result<Ordered, String> {
+    async fn consume(&mut self) -> Result<Stream, String> {
         let p = self.partition;
         let stream = nats::ingest(&self.context).await?;
         let info = stream.cached_info();
@@ -78,7 +84,7 @@ impl Reader {
         let last_ms = info.state.last_timestamp.unix_timestamp_nanos() / 1_000_000;
         let known = &self.shared.directory.completeness;
         known.see(i64::try_from(last_ms).unwrap_or(0));
-        let config = OrderedConfig {
+        let config = pull::Config {
             filter_subjects: vec![
                 format!("ingest.{p}.*"),
                 format!("tick.{p}"),
@@ -87,13 +93,23 @@ impl Reader {
             deliver_policy: DeliverPolicy::ByStartSequence {
                 start_sequence: self.next,
             },
-            ..OrderedConfig::default()
+            // Where to go on is in the checkpoint.
+            ack_policy: AckPolicy::None,
+            memory_storage: true,
+            num_replicas: 1,
+            inactive_threshold: FORGOTTEN_AFTER,
+            ..pull::Config::default()
         };
         let consumer = stream
             .create_consumer(config)
             .await
             .map_err(|error| error.to_string())?;
-        consumer.messages().await.map_err(|error| error.to_string())
+        let messages = consumer
+            .stream()
+            .max_messages_per_batch(ASKED_MESSAGES)
+            .max_bytes_per_batch(ASKED_BYTES)
+            .messages();
+        messages.await.map_err(|error| error.to_string())
     }
 
     /// Tells of messages that are gone and were not read. What is removed in good order was read.
@@ -108,7 +124,7 @@ impl Reader {
     }
 
     /// Hands messages to the worker until the consumer fails.
-    async fn forward(&mut self, mut messages: Ordered) {
+    async fn forward(&mut self, mut messages: Stream) {
         let label = PartitionLabel {
             partition: self.partition,
         };
@@ -116,6 +132,7 @@ impl Reader {
         let position = self.shared.metrics.position.get_or_create_owned(&label);
         let mut connections = self.shared.connections.subscribe();
         let mut look = tokio::time::interval(LOOK_EVERY);
+        let mut delivered = 0;
         loop {
             let next = tokio::select! {
                 next = tokio::time::timeout(SILENCE_MAX, messages.next()) => next,
@@ -148,6 +165,15 @@ impl Reader {
                 );
                 return;
             };
+            // One that was sent did not come, or came twice.
+            delivered += 1;
+            if info.consumer_sequence != delivered {
+                tracing::warn!(
+                    partition = self.partition,
+                    "a message was lost on its way; reading on from the last one"
+                );
+                return;
+            }
             let sequence = info.stream_sequence;
             let received_us = (info.published.unix_timestamp_nanos() / 1_000) as i64;
             lag.set(i64::try_from(info.pending).unwrap_or(i64::MAX));
