@@ -23,9 +23,10 @@ const EVERY: Duration = Duration::from_secs(5);
 const ROUND_WITHIN: Duration = Duration::from_secs(30);
 /// A round that has removed for so long leaves the rest to the next one.
 const REMOVE_FOR: Duration = Duration::from_secs(20);
-/// What is removed at once: a server takes some milliseconds for it, most of them to read a block.
-const STEP_MESSAGES: u64 = 1_000;
-const STEP_BYTES: u64 = 8 << 20;
+/// What is removed at once: a server takes some milliseconds for it, most of them to read and write
+/// the one block of 8 MiB that goes in part; the others it has but to unlink.
+const STEP_MESSAGES: u64 = 4_000;
+const STEP_BYTES: u64 = 16 << 20;
 /// More of them at once where the rest would take more steps than these.
 const STEPS_MAX: u64 = 400;
 /// For each moment that the server removes, it is left alone for so many, up to a bound; for one
@@ -210,10 +211,10 @@ mod tests {
             let state = serde_json::from_str(&json).unwrap();
             assert_eq!(step(&state, until), expected, "{bytes} in {messages}");
         };
-        check((0, 0), 0, 1_000);
-        check((350_000, 70_000_000), 350_000, 1_000);
-        check((1_000, 16_000_000), 900, 524);
-        check((10, 80 << 20), 10, 1);
+        check((0, 0), 0, 4_000);
+        check((350_000, 70_000_000), 350_000, 4_000);
+        check((1_000, 16_000_000), 900, 1_048);
+        check((10, 160 << 20), 10, 1);
         check((1, 64 << 20), 1, 1);
         check((8_000_000, 1_600_000_000), 6_000_001, 15_000);
     }
