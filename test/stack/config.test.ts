@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { ensureKeys, repositoryRoot, StackError } from '../../control/stack/index.ts';
 import { openLog, tail } from '../../control/stack/logs.ts';
+import { collectorEnvironment } from '../../control/stack/nats/collector.ts';
 import {
   claimPort,
   claimPorts,
@@ -139,4 +140,15 @@ describe('logs', () => {
     assert.equal(tail(file, 2), 'line 4998\nline 4999');
     assert.equal(tail(join(scratch, 'none.log'), 2), '');
   });
+});
+
+test("nats-server's heap may grow to a quarter of the memory, or as the caller says", () => {
+  const gib = 1024 ** 3;
+  for (const [environment, memory, expected] of [
+    [{}, 8 * gib, { GOGC: '400', GOMEMLIMIT: '2048MiB' }],
+    [{ GOGC: '100' }, gib, { GOGC: '100', GOMEMLIMIT: '256MiB' }],
+    [{ GOMEMLIMIT: '1GiB', OTHER: 'x' }, gib, { GOGC: '400', GOMEMLIMIT: '1GiB' }],
+  ] as const) {
+    assert.deepEqual(collectorEnvironment(environment, memory), expected);
+  }
 });

@@ -9,6 +9,7 @@ import {
   serverEnvironment,
   startService,
 } from '../service.ts';
+import { collectorEnvironment } from './collector.ts';
 import { renderNatsConfig } from './config.ts';
 import { connectNats } from './connect.ts';
 import { type NatsUser, natsUsers } from './permissions.ts';
@@ -33,7 +34,7 @@ export async function startNats(options: NatsOptions): Promise<Service> {
     name: 'nats',
     command: options.executable,
     args: ['--config', configFile],
-    env: serverEnvironment(),
+    env: { ...serverEnvironment(), ...collectorEnvironment() },
     cwd: options.stateDir,
     logFile: join(options.stateDir, 'logs', 'nats.log'),
     probe: httpProbe(`http://${host}:${options.ports.natsMonitor}/healthz`),
