@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { jetstream } from '@nats-io/jetstream';
+import { Objm } from '@nats-io/obj';
 import type { NatsSettings } from './config.ts';
 import { compileConfiguration } from './configuration/index.ts';
 import { readEvents } from './events.ts';
@@ -92,9 +93,19 @@ test('objects are named by their digest', async () => {
   const table = await ObjectTable.open(connection, 'modules');
   const bytes = new Uint8Array(300_000).fill(7);
   assert.equal(await table.get(sha256(bytes)), null);
+  assert.equal(await table.has(sha256(bytes)), false);
   assert.equal(await table.put(bytes), sha256(bytes));
   assert.equal(await table.put(bytes), sha256(bytes));
   assert.deepEqual(await table.get(sha256(bytes)), bytes);
+  assert.equal(await table.has(sha256(bytes)), true);
+  // Bytes of another digest count as absent.
+  const store = await new Objm(connection).open('modules');
+  const name = sha256('something else');
+  await store.putBlob({ name }, bytes);
+  assert.equal(await table.get(name), null);
+  assert.equal(await table.has(name), false);
+  await store.delete(name);
+  assert.equal(await table.has(name), false);
 });
 
 test('events of one organization, in order, a page at a time', async () => {

@@ -246,6 +246,16 @@ export class ObjectTable {
     return digest;
   }
 
+  /** Whether there is such an object, by what the store says of its bytes; they are not fetched. */
+  async has(digest: string): Promise<boolean> {
+    const info = await guardNats(`looking up ${digest} in ${this.#name}`, () =>
+      this.#store.info(digest),
+    );
+    const name = `SHA-256=${Buffer.from(digest, 'hex').toString('base64url')}`;
+    // Encoders differ in whether they fill the end of base64.
+    return info !== null && !info.deleted && info.digest.replace(/=+$/, '') === name;
+  }
+
   /** The object's bytes, or null; bytes of another digest count as absent. */
   async get(digest: string): Promise<Uint8Array | null> {
     const bytes = await guardNats(`reading ${digest} from ${this.#name}`, () =>

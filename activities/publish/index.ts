@@ -81,7 +81,7 @@ function conflict(found: number, expected: number): PublishVerdict {
 
 /** Bytes come before the manifest that names them; a crash in between leaves harmless garbage. */
 async function putModule({ modules, store }: Needs, module: string | null): Promise<void> {
-  if (module === null || (await modules.get(module)) !== null) return;
+  if (module === null || (await modules.has(module))) return;
   if (!(await store.has(module))) throw fatal('missingObject', `module ${module}`);
   await modules.put(await store.get(module));
 }
