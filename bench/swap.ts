@@ -3,7 +3,6 @@
  * that it loses and misplaces none of their points.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { jetstream } from '@nats-io/jetstream';
@@ -15,25 +14,30 @@ import { ApiClient } from '../control/start/api.ts';
 import { newModel } from '../control/start/model.ts';
 import { bookAggregates, type Tracked } from '../control/start/observe.ts';
 import { syntheticSource, Traffic } from '../control/start/traffic.ts';
-import { integer, type Outcome, runBench } from './command/index.ts';
+import { directory, integer, type Outcome, runBench } from './command/index.ts';
 import { Ledger } from './oracle/ledger.ts';
-import { type Contest, contest, medianAddedMs, type Plan, p999 } from './swap/contest.ts';
-import { quantileMs, sum, total } from './swap/latency.ts';
+import { SwapperApart } from './swap/apart.ts';
+import { type Contest, contest, medianAddedMs, type Plan, p999, together } from './swap/contest.ts';
+import { quantileMs, total } from './swap/latency.ts';
 import { twoModules } from './swap/modules.ts';
-import { Swapper } from './swap/swapper.ts';
+import { roomiest } from './swap/state.ts';
+import type { Place } from './swap/swapper.ts';
 import { Templates } from './swap/templates.ts';
 import { workloadA } from './workloads/workloads.ts';
 
 const help = `Usage: npm run bench -- swap [--json] [OPTIONS]
 
 Evolves two modules of workload A on a stack of its own, each through every gate; measures what the
-servers bear; then sends 70 % of that, and swaps between the two in every other slice of the time.
+servers bear; then sends 70 % of that, and swaps between the two in every other second.
 Latency is that from the server's storing a message to its being merged.
 
   --json        the last line of standard output is one JSON object with the metrics
   --swaps N     swaps, 1 to 10000; default 200
   --seconds N   of the time with swaps, and as much without, 6 to 3600; default 60
   --seed N      of the messages; default 7
+  --state DIR   where the servers keep their files while it runs; default: memory (/dev/shm), where
+                it has room, else the temporary directory. NATS writes some 70 MB a second; a disk
+                that writes them behind its back stands still for longer than a swap ever takes
   --help        this text
 
 Metrics: swaps; points_lost and points_misplaced, over every rule and window;
@@ -44,7 +48,12 @@ else was measured. Lost or misplaced points make the exit status 1.
 `;
 
 const ORG = 'acme';
-const SLICES = 12;
+/**
+ * When NATS collects garbage, or a disk or a neighbour is busy, messages wait for some tenths of a
+ * second, swaps or not. Slices are as short as that, so that none of it falls to one side alone.
+ */
+const SLICE_MS = 1_000;
+const SECONDS_MIN = 6;
 const SHARE = 0.7;
 const TEMPLATES = 128;
 /** Messages a second while the modules evolve. */
@@ -64,6 +73,7 @@ interface Options {
   swaps: number;
   seconds: number;
   seed: number;
+  state: string;
 }
 
 await runBench({
@@ -73,17 +83,20 @@ await runBench({
     swaps: { type: 'string', default: '200' },
     seconds: { type: 'string', default: '60' },
     seed: { type: 'string', default: '7' },
+    state: { type: 'string', default: roomiest() },
   },
-  options: ({ swaps, seconds, seed }) => ({
+  options: ({ swaps, seconds, seed, state }) => ({
+    state: directory('--state', state),
     swaps: integer('--swaps', swaps, 1, 10_000),
-    seconds: integer('--seconds', seconds, SLICES, 3_600),
+    seconds: integer('--seconds', seconds, SECONDS_MIN, 3_600),
     seed: integer('--seed', seed, 0, 0xffff_ffff),
   }),
   measure: measureOnOwnStack,
 });
 
 async function measureOnOwnStack(options: Options, signal: AbortSignal): Promise<Outcome> {
-  const stateDir = await mkdtemp(join(tmpdir(), 'ratchet-bench-swap-'));
+  const stateDir = await mkdtemp(join(options.state, 'ratchet-bench-swap-'));
+  say(`state is kept in ${stateDir}`);
   try {
     const metrics = await withStack(stateDir, options, signal);
     for (const [name, value] of Object.entries(metrics)) say(`${name} ${value}`);
@@ -122,26 +135,25 @@ async function measure(
   options: Options,
   signal: AbortSignal,
 ): Promise<Record<string, number>> {
-  const connect = (user: 'operator' | 'producer' | 'control') =>
+  const connect = (user: 'operator' | 'producer') =>
     connectNats(stack.addresses.nats, user, stack.secrets.password(user));
   const operator = await connect('operator');
-  const [producer, control] = [await connect('producer'), await connect('control')];
+  const producer = await connect('producer');
   try {
-    return await measureOn(stack, { operator, producer, control }, options, signal);
+    return await measureOn(stack, { operator, producer }, options, signal);
   } finally {
-    await Promise.allSettled([operator, producer, control].map((each) => each.close()));
+    await Promise.allSettled([operator, producer].map((each) => each.close()));
   }
 }
 
 interface Connections {
   operator: NatsConnection;
   producer: NatsConnection;
-  control: NatsConnection;
 }
 
 async function measureOn(
   stack: Stack,
-  { operator, producer, control }: Connections,
+  { operator, producer }: Connections,
   { swaps, seconds, seed }: Options,
   signal: AbortSignal,
 ): Promise<Record<string, number>> {
@@ -153,8 +165,11 @@ async function measureOn(
   const ledger = new Ledger(rules, effectiveFromMs);
   const tracked = new Map<string, Tracked>([[ORG, { model: newModel(ORG), ledger }]]);
   bookAggregates(operator, tracked).catch((error: unknown) => say(`booking: ${error}`));
-  const js = jetstream(producer);
-  const traffic = new Traffic(js, syntheticSource(ORG, workload, RATE, seed), ledger);
+  const traffic = new Traffic(
+    jetstream(producer),
+    syntheticSource(ORG, workload, RATE, seed),
+    ledger,
+  );
   const figures = operator.subscribe(`evt.${ORG}.measured`, { max: 2 });
   const evolved = twoModules({ ...tokens, signal }, ORG, say);
   const statements = await evolved.finally(() => traffic.stop());
@@ -162,18 +177,29 @@ async function measureOn(
   // From here on nothing evolves: the servers of the loop would only take processor time.
   await stack.halt('control');
   await stack.halt('temporal');
-  const swapper = await Swapper.open(stack, control, { org: ORG, configuration, statements });
   const templates = new Templates(workload, TEMPLATES, seed);
-  const aggregator = stack.addresses.aggregator;
-  const plan: Plan = { slices: SLICES, sliceMs: (1_000 * seconds) / SLICES, swaps, share: SHARE };
-  const done = await contest(
-    { jetstream: js, org: ORG, aggregator, templates, swapper, say, signal },
-    plan,
+  const swapper = await SwapperApart.open(
+    placeOf(stack),
+    { org: ORG, configuration, statements },
+    stack.secrets.password('control'),
   );
-  swapper.close();
+  const slices = (1_000 * seconds) / SLICE_MS;
+  const plan: Plan = { slices, sliceMs: SLICE_MS, swaps, share: SHARE };
+  const { aggregator } = stack.addresses;
+  const bench = { producer, org: ORG, aggregator, templates, swapper, say, signal };
+  const done = await contest(bench, plan).catch((error: unknown) => {
+    swapper.kill();
+    throw error;
+  });
+  const pausesUs = await swapper.end();
   templates.book(ledger);
   await emitted(ledger, signal);
-  return metricsOf(done, ledger, swapper.pausesUs);
+  return metricsOf(done, ledger, pausesUs);
+}
+
+function placeOf({ stateDir, addresses, secrets }: Stack): Place {
+  const { builder: builderKeyFile, trust: trustFile } = secrets.keys;
+  return { stateDir, nats: addresses.nats, builderKeyFile, trustFile };
 }
 
 /** The aggregator times what was promoted; that must not run beside the measurement. */
@@ -196,8 +222,7 @@ function metricsOf(
   pausesUs: readonly number[],
 ): Record<string, number> {
   const { lost, surplus, expected } = ledger.balance();
-  const quiet = sum(done.pairs.map((pair) => pair.quiet));
-  const swapping = sum(done.pairs.map((pair) => pair.swapping));
+  const { quiet, swapping } = together(done.pairs);
   const round = (value: number) => Math.round(1_000 * value) / 1_000;
   return {
     swaps: done.swaps,

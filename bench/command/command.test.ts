@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict';
+import { tmpdir } from 'node:os';
 import { test } from 'node:test';
-import { type Command, choices, integer, type Outcome, run, UsageError } from './index.ts';
+import {
+  type Command,
+  choices,
+  directory,
+  integer,
+  type Outcome,
+  run,
+  UsageError,
+} from './index.ts';
 
 const FLAGS = { rounds: { type: 'string', default: '3' } } as const;
 
@@ -106,5 +115,12 @@ test('lists of known words', () => {
   assert.deepEqual(choices('--of', 'c,a', known), ['a', 'c']);
   for (const text of ['', 'a,', 'a,a', 'd', 'A', 'a b']) {
     assert.throws(() => choices('--of', text, known), UsageError, text);
+  }
+});
+
+test('a directory is one to write to', () => {
+  assert.equal(directory('--in', tmpdir()), tmpdir());
+  for (const path of ['/nowhere', import.meta.filename, '']) {
+    assert.throws(() => directory('--in', path), { name: 'UsageError', message: /--in .*not "/ });
   }
 });

@@ -5,7 +5,7 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { UsageError } from './values.ts';
 
-export { choices, integer, UsageError } from './values.ts';
+export { choices, directory, integer, UsageError } from './values.ts';
 
 type Flags = NonNullable<ParseArgsConfig['options']>;
 type Parsed<F extends Flags> = ReturnType<typeof parseArgs<{ options: F }>>['values'];

@@ -2,22 +2,22 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { JetStreamClient } from '@nats-io/jetstream';
 import { workloadA } from '../workloads/workloads.ts';
 import { contest, medianAddedMs, type Pair } from './contest.ts';
+import { FakeServer } from './fake-server.fixture.ts';
 import type { Histogram } from './latency.ts';
 import { Templates } from './templates.ts';
 
 test('an interruption ends the load', async () => {
   const interrupt = new AbortController();
   let published = 0;
-  const publish = async () => {
+  const answering = new FakeServer(() => {
     published += 1;
     if (published === 1) setTimeout(() => interrupt.abort(), 20);
-    await sleep(1);
-  };
+    return '{"stream":"INGEST","seq":1}';
+  });
   const bench = {
-    jetstream: { publish } as unknown as JetStreamClient,
+    producer: answering.connection,
     org: 'acme',
     aggregator: 'http://127.0.0.1:1',
     templates: new Templates(workloadA(7), 1, 7),

@@ -1,10 +1,9 @@
 /** The measurement: slices of one load with and without swaps, in turns. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { JetStreamClient } from '@nats-io/jetstream';
 import { within } from '../../control/within.ts';
 import { median } from '../evolve/curves.ts';
-import { type Histogram, quantileMs, readHistogram, since, total } from './latency.ts';
-import { Load } from './load.ts';
+import { type Histogram, quantileMs, readHistogram, since, sum, total } from './latency.ts';
+import { Load, type LoadConnection } from './load.ts';
 import type { Swapper } from './swapper.ts';
 import type { Templates } from './templates.ts';
 
@@ -32,7 +31,7 @@ export interface Contest {
 }
 
 export interface Bench {
-  readonly jetstream: JetStreamClient;
+  readonly producer: LoadConnection;
   readonly org: string;
   readonly aggregator: string;
   readonly templates: Templates;
@@ -43,8 +42,14 @@ export interface Bench {
 
 const FLOOD_WARMUP_MS = 3_000;
 const FLOOD_MS = 8_000;
-/** How long a load runs before it is measured, and how long what it left may take. */
-const SETTLE_MS = 2_000;
+/**
+ * How long a load runs before it is measured: until the first of its windows are closed and swept,
+ * and the server's heap and files have taken the room that they then use again.
+ */
+const SETTLE_MS = 45_000;
+/** Slices that one line of progress is about. */
+const TOLD_TOGETHER = 5;
+/** How long what a load left may take. */
 const DRAIN_MS = 60_000;
 const READING_MS = 10_000;
 
@@ -52,7 +57,7 @@ export async function contest(bench: Bench, plan: Plan): Promise<Contest> {
   const capacity = await capacityOf(bench);
   const perSecond = Math.max(1, Math.floor(capacity * plan.share));
   bench.say(`capacity ${capacity.toFixed(0)} messages/s; the load is ${perSecond}`);
-  const load = new Load(bench.jetstream, bench.org, bench.templates, perSecond);
+  const load = new Load(bench.producer, bench.org, bench.templates, perSecond);
   const measured = await inSlices(bench, plan).finally(() => load.stop());
   const { failed, skipped } = load.stats;
   await drained(bench);
@@ -68,10 +73,14 @@ async function inSlices(bench: Bench, plan: Plan): Promise<Pick<Contest, 'swaps'
     const pair = await inTurns(bench, plan.sliceMs, due, slice % 2 === 0);
     swaps += due;
     pairs.push(pair);
-    bench.say(
-      `slice ${slice + 1}: p99.9 ${p999(pair.quiet).toFixed(2)} ms without, ` +
-        `${p999(pair.swapping).toFixed(2)} ms with ${due} swaps`,
-    );
+    if (pairs.length % TOLD_TOGETHER === 0 || pairs.length === plan.slices) {
+      const { quiet, swapping } = together(pairs.slice(-TOLD_TOGETHER));
+      bench.say(
+        `slice ${pairs.length} of ${plan.slices}: p99.9 of the last ${TOLD_TOGETHER} ` +
+          `${p999(quiet).toFixed(2)} ms without, ${p999(swapping).toFixed(2)} ms with swaps; ` +
+          `${swaps} swaps so far`,
+      );
+    }
   }
   return { swaps, pairs };
 }
@@ -89,6 +98,14 @@ async function inTurns(
   return { swapping: await withSwaps(), quiet: await quietly() };
 }
 
+/** All slices without swaps as one, and all with them. */
+export function together(pairs: readonly Pair[]): Pair {
+  return {
+    quiet: sum(pairs.map((pair) => pair.quiet)),
+    swapping: sum(pairs.map((pair) => pair.swapping)),
+  };
+}
+
 export function p999(histogram: Histogram): number {
   return quantileMs(histogram, 0.999);
 }
@@ -103,7 +120,7 @@ export function medianAddedMs(pairs: readonly Pair[]): number {
 
 /** Messages a second when as many are under way as the servers bear. */
 async function capacityOf(bench: Bench): Promise<number> {
-  const load = new Load(bench.jetstream, bench.org, bench.templates, null);
+  const load = new Load(bench.producer, bench.org, bench.templates, null);
   const capacity = await mergedPerSecond(bench).finally(() => load.stop());
   await drained(bench);
   return capacity;

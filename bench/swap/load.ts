@@ -1,12 +1,27 @@
 /** Sends messages at a steady rate, or as fast as they are stored. */
-import type { JetStreamClient } from '@nats-io/jetstream';
+import type { PubAck } from '@nats-io/jetstream';
+import {
+  createInbox,
+  headers,
+  type Msg,
+  type NatsConnection,
+  type Subscription,
+} from '@nats-io/transport-node';
+import { inboxPrefix } from '../../control/stack/index.ts';
 import type { Templates } from './templates.ts';
 
-const ACK_WITHIN_MS = 20_000;
+/** What is not answered by then is sent again, under the same name, so often. */
+const ANSWERED_WITHIN_MS = 20_000;
+const SENT_MAX = 4;
 /** Beyond so many unanswered messages a steady rate is not kept. */
 const IN_FLIGHT_MAX = 8_192;
 /** Unanswered messages when the rate is whatever the servers bear. */
 const IN_FLIGHT_FLOOD = 256;
+/**
+ * A generator that stood still makes up for it little by little: the messages of so long at once.
+ * Senders are many; they do not all fall silent and then speak at the same time.
+ */
+const CAUGHT_UP_MS = 3;
 
 export interface LoadStats {
   sent: number;
@@ -16,40 +31,67 @@ export interface LoadStats {
   skipped: number;
 }
 
-/** `perSecond` null: as fast as they are stored. */
+export type LoadConnection = Pick<NatsConnection, 'publish' | 'subscribe'>;
+
+interface Sent {
+  readonly payload: Uint8Array;
+  readonly stored: () => void;
+  readonly times: number;
+  readonly dueMs: number;
+}
+
+/**
+ * `perSecond` null: as fast as they are stored. Answers come to one subscription, whatever the
+ * number under way: a request of its own for each message takes the generator longer than the
+ * servers take for all the rest.
+ */
 export class Load {
   readonly stats: LoadStats = { sent: 0, stored: 0, failed: 0, skipped: 0 };
-  private readonly jetstream: JetStreamClient;
+  private readonly connection: LoadConnection;
   private readonly subject: string;
   private readonly templates: Templates;
-  private inFlight = 0;
+  private readonly answeredWithinMs: number;
+  private readonly inbox = createInbox(inboxPrefix('producer'));
+  private readonly answers: Subscription;
+  /** By number; who is first has waited longest. */
+  private readonly unanswered = new Map<number, Sent>();
   private running = true;
   private readonly loop: Promise<void>;
 
   constructor(
-    jetstream: JetStreamClient,
+    connection: LoadConnection,
     org: string,
     templates: Templates,
     perSecond: number | null,
+    answeredWithinMs = ANSWERED_WITHIN_MS,
   ) {
-    this.jetstream = jetstream;
+    this.answeredWithinMs = answeredWithinMs;
+    this.connection = connection;
     this.subject = `ingest.${org}`;
     this.templates = templates;
+    this.answers = connection.subscribe(`${this.inbox}.*`, {
+      callback: (error, message) => {
+        if (error === null) this.answered(message);
+      },
+    });
     this.loop = perSecond === null ? this.flood() : this.pace(perSecond);
+    // Whoever stops the load is told.
+    this.loop.catch(() => undefined);
   }
 
   /** Ends the load and waits until everything sent is answered. */
   async stop(): Promise<LoadStats> {
     this.running = false;
     await this.loop;
-    while (this.inFlight > 0) await pause();
+    while (this.unanswered.size > 0) await this.pause();
+    this.answers.unsubscribe();
     return this.stats;
   }
 
   private async flood(): Promise<void> {
     while (this.running) {
-      while (this.inFlight < IN_FLIGHT_FLOOD) this.send();
-      await pause();
+      while (this.unanswered.size < IN_FLIGHT_FLOOD) this.next();
+      await this.pause();
     }
   }
 
@@ -58,38 +100,58 @@ export class Load {
     let due = 0;
     while (this.running) {
       const now = ((performance.now() - started) * perSecond) / 1_000;
-      for (; due < now; due++) {
-        if (this.inFlight < IN_FLIGHT_MAX) this.send();
+      const until = Math.min(now, due + Math.max(1, (CAUGHT_UP_MS * perSecond) / 1_000));
+      for (; due < until; due++) {
+        if (this.unanswered.size < IN_FLIGHT_MAX) this.next();
         else this.stats.skipped += 1;
       }
-      await pause();
+      await this.pause();
     }
   }
 
-  private send(): void {
+  private next(): void {
     const { payload, stored } = this.templates.next(Date.now());
-    this.inFlight += 1;
     this.stats.sent += 1;
-    const msgID = `load-${process.pid}-${performance.timeOrigin}-${nextId()}`;
-    const options = { msgID, timeout: ACK_WITHIN_MS, retries: 3 };
-    this.jetstream
-      .publish(this.subject, payload, options)
-      .then(
-        () => {
-          stored();
-          this.stats.stored += 1;
-        },
-        () => {
-          this.stats.failed += 1;
-        },
-      )
-      .finally(() => {
-        this.inFlight -= 1;
-      });
+    this.send(nextId(), payload, stored, 1);
+  }
+
+  private send(id: number, payload: Uint8Array, stored: () => void, times: number): void {
+    const dueMs = performance.now() + this.answeredWithinMs;
+    this.unanswered.set(id, { payload, stored, times, dueMs });
+    const named = headers();
+    named.set('Nats-Msg-Id', `load-${process.pid}-${performance.timeOrigin}-${id}`);
+    this.connection.publish(this.subject, payload, {
+      headers: named,
+      reply: `${this.inbox}.${id}`,
+    });
+  }
+
+  private answered(message: Msg): void {
+    // Without content: nobody was there to store it. It is sent again when it is due.
+    if (message.data.length === 0) return;
+    const id = Number(message.subject.slice(this.inbox.length + 1));
+    const sent = this.unanswered.get(id);
+    if (sent === undefined) return;
+    this.unanswered.delete(id);
+    if (message.json<PubAck & { error?: unknown }>().error !== undefined) {
+      this.stats.failed += 1;
+      return;
+    }
+    sent.stored();
+    this.stats.stored += 1;
+  }
+
+  private async pause(): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    const now = performance.now();
+    for (const [id, { payload, stored, times, dueMs }] of this.unanswered) {
+      if (dueMs > now) return;
+      this.unanswered.delete(id);
+      if (times < SENT_MAX) this.send(id, payload, stored, times + 1);
+      else this.stats.failed += 1;
+    }
   }
 }
 
 let id = 0;
 const nextId = () => ++id;
-
-const pause = () => new Promise((resolve) => setTimeout(resolve, 1));

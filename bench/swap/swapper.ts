@@ -4,10 +4,9 @@
  */
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { NatsConnection, Subscription } from '@nats-io/transport-node';
+import type { NatsConnection } from '@nats-io/transport-node';
 import { publishActivities } from '../../activities/publish/index.ts';
 import { signActivities } from '../../activities/sign/index.ts';
-import type { Stack } from '../../control/stack/index.ts';
 import { ContentStore } from '../../control/store/index.ts';
 import { ActiveTable, ObjectTable } from '../../control/tables.ts';
 
@@ -21,6 +20,14 @@ export interface About {
   statements: readonly [string, string];
 }
 
+/** Where the stack is, and what it signs with. */
+export interface Place {
+  stateDir: string;
+  nats: string;
+  builderKeyFile: string;
+  trustFile: string;
+}
+
 interface Swapped {
   version: number;
   pause_us: number;
@@ -32,7 +39,6 @@ export class Swapper {
   private readonly about: About;
   private readonly signing: ReturnType<typeof signActivities>;
   private readonly publishing: ReturnType<typeof publishActivities>;
-  private readonly events: Subscription;
   private readonly swapped = new Set<number>();
   private turn = 0;
 
@@ -45,7 +51,7 @@ export class Swapper {
     this.about = about;
     this.signing = signing;
     this.publishing = publishing;
-    this.events = connection.subscribe(`evt.${about.org}.swapped`, {
+    connection.subscribe(`evt.${about.org}.swapped`, {
       callback: (error, message) => {
         if (error !== null) return;
         const { version, pause_us } = message.json<Swapped>();
@@ -55,9 +61,9 @@ export class Swapper {
     });
   }
 
-  static async open(stack: Stack, connection: NatsConnection, about: About): Promise<Swapper> {
-    const store = new ContentStore(join(stack.stateDir, 'store'));
-    const { builder: builderKeyFile, trust: trustFile } = stack.secrets.keys;
+  static async open(place: Place, connection: NatsConnection, about: About): Promise<Swapper> {
+    const store = new ContentStore(join(place.stateDir, 'store'));
+    const { builderKeyFile, trustFile } = place;
     const settings = { builderKeyFile, trustFile } as Parameters<
       typeof signActivities
     >[0]['settings'];
@@ -90,10 +96,6 @@ export class Swapper {
     const published = await this.publishing.publish({ org, envelope, active, revision });
     if (published.verdict !== 'published') throw new Error(published.reason);
     await this.serves(active.version, signal);
-  }
-
-  close(): void {
-    this.events.unsubscribe();
   }
 
   private async serves(version: number, signal: AbortSignal): Promise<void> {
