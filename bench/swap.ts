@@ -28,7 +28,7 @@ import { workloadA } from './workloads/workloads.ts';
 const help = `Usage: npm run bench -- swap [--json] [OPTIONS]
 
 Evolves two modules of workload A on a stack of its own, each through every gate; measures what the
-servers bear; then sends 70 % of that, and swaps between the two in every other second.
+servers bear; then sends 70 % of that, and swaps between the two in half of the seconds.
 Latency is that from the server's storing a message to its being merged.
 
   --json        the last line of standard output is one JSON object with the metrics
@@ -50,7 +50,7 @@ else was measured. Lost or misplaced points make the exit status 1.
 const ORG = 'acme';
 /**
  * When NATS collects garbage, or a disk or a neighbour is busy, messages wait for some tenths of a
- * second, swaps or not. Slices are as short as that, so that none of it falls to one side alone.
+ * second, swaps or not. The shorter slices are, the more evenly that falls to both sides.
  */
 const SLICE_MS = 1_000;
 const SECONDS_MIN = 6;
@@ -178,11 +178,9 @@ async function measureOn(
   await stack.halt('control');
   await stack.halt('temporal');
   const templates = new Templates(workload, TEMPLATES, seed);
-  const swapper = await SwapperApart.open(
-    placeOf(stack),
-    { org: ORG, configuration, statements },
-    stack.secrets.password('control'),
-  );
+  const about = { org: ORG, configuration, statements };
+  const password = stack.secrets.password('control');
+  const swapper = await SwapperApart.open({ place: placeOf(stack), about, password }, signal);
   const slices = (1_000 * seconds) / SLICE_MS;
   const plan: Plan = { slices, sliceMs: SLICE_MS, swaps, share: SHARE };
   const { aggregator } = stack.addresses;
@@ -191,7 +189,7 @@ async function measureOn(
     swapper.kill();
     throw error;
   });
-  const pausesUs = await swapper.end();
+  const pausesUs = await swapper.end(signal);
   templates.book(ledger);
   await emitted(ledger, signal);
   return metricsOf(done, ledger, pausesUs);

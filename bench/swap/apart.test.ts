@@ -9,5 +9,8 @@ test('what keeps the swapper from its place is told', async () => {
     ...{ builderKeyFile: '/nowhere', trustFile: '/nowhere' },
   };
   const about = { org: 'acme', configuration: '', statements: ['', ''] as const };
-  await assert.rejects(SwapperApart.open(place, about, ''), /^Error: swapper: .*refused/i);
+  const given = { place, about, password: '' };
+  const { signal } = new AbortController();
+  await assert.rejects(SwapperApart.open(given, signal), /^Error: swapper: .*refused/i);
+  await assert.rejects(SwapperApart.open(given, AbortSignal.timeout(1)), /abort|timeout/i);
 });

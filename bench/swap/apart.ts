@@ -10,8 +10,10 @@ import { type About, type Place, Swapper } from './swapper.ts';
 
 /** Says in the environment of a process that it is this one. */
 const MARK = 'RATCHET_BENCH_SWAPPER';
+/** Longer than a swap is waited for there. */
+const ANSWERED_WITHIN_MS = 60_000;
 
-interface Given {
+export interface Given {
   readonly place: Place;
   readonly about: About;
   readonly password: string;
@@ -34,10 +36,10 @@ export class SwapperApart {
     });
   }
 
-  static async open(place: Place, about: About, password: string): Promise<SwapperApart> {
+  static async open(given: Given, signal: AbortSignal): Promise<SwapperApart> {
     const apart = new SwapperApart();
     try {
-      await apart.ask({ given: { place, about, password } });
+      await apart.ask({ given }, signal);
       return apart;
     } catch (error) {
       apart.kill();
@@ -51,20 +53,22 @@ export class SwapperApart {
   }
 
   /** Ends the process, and says how long each swap held the serving thread, microseconds. */
-  async end(): Promise<readonly number[]> {
-    const pausesUs = await this.ask('end');
-    this.kill();
-    return pausesUs;
+  async end(signal: AbortSignal): Promise<readonly number[]> {
+    try {
+      return await this.ask('end', signal);
+    } finally {
+      this.kill();
+    }
   }
 
   kill(): void {
     this.process.kill('SIGKILL');
   }
 
-  private async ask(question: Question, signal?: AbortSignal): Promise<readonly number[]> {
-    signal?.throwIfAborted();
+  private async ask(question: Question, signal: AbortSignal): Promise<readonly number[]> {
+    signal.throwIfAborted();
     const over = new AbortController();
-    const until = signal === undefined ? over.signal : AbortSignal.any([over.signal, signal]);
+    const until = AbortSignal.any([over.signal, signal, AbortSignal.timeout(ANSWERED_WITHIN_MS)]);
     const gone = once(this.process, 'exit', { signal: until }).then(() => {
       throw new Error('the swapper is gone');
     });

@@ -12,6 +12,8 @@ import type { Templates } from './templates.ts';
 
 /** What is not answered by then is sent again, under the same name, so often. */
 const ANSWERED_WITHIN_MS = 20_000;
+/** The same, where nobody is there to store it. */
+const ASKED_AGAIN_MS = 250;
 const SENT_MAX = 4;
 /** Beyond so many unanswered messages a steady rate is not kept. */
 const IN_FLIGHT_MAX = 8_192;
@@ -27,7 +29,7 @@ export interface LoadStats {
   sent: number;
   stored: number;
   failed: number;
-  /** Messages that were not sent in their time, because too many were unanswered. */
+  /** Messages that were due and not sent: too many were unanswered, or the generator was late. */
   skipped: number;
 }
 
@@ -107,6 +109,8 @@ export class Load {
       }
       await this.pause();
     }
+    const owed = ((performance.now() - started) * perSecond) / 1_000 - due;
+    this.stats.skipped += Math.max(0, Math.floor(owed - (CAUGHT_UP_MS * perSecond) / 1_000));
   }
 
   private next(): void {
@@ -127,11 +131,14 @@ export class Load {
   }
 
   private answered(message: Msg): void {
-    // Without content: nobody was there to store it. It is sent again when it is due.
-    if (message.data.length === 0) return;
     const id = Number(message.subject.slice(this.inbox.length + 1));
     const sent = this.unanswered.get(id);
     if (sent === undefined) return;
+    // Without content: nobody was there to store it.
+    if (message.data.length === 0) {
+      setTimeout(() => this.again(id, sent), ASKED_AGAIN_MS);
+      return;
+    }
     this.unanswered.delete(id);
     if (message.json<PubAck & { error?: unknown }>().error !== undefined) {
       this.stats.failed += 1;
@@ -144,12 +151,18 @@ export class Load {
   private async pause(): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 1));
     const now = performance.now();
-    for (const [id, { payload, stored, times, dueMs }] of this.unanswered) {
-      if (dueMs > now) return;
-      this.unanswered.delete(id);
-      if (times < SENT_MAX) this.send(id, payload, stored, times + 1);
-      else this.stats.failed += 1;
+    for (const [id, sent] of this.unanswered) {
+      if (sent.dueMs > now) return;
+      this.again(id, sent);
     }
+  }
+
+  /** Sends a message once more, or gives it up, unless that was done or it is answered. */
+  private again(id: number, sent: Sent): void {
+    if (this.unanswered.get(id) !== sent) return;
+    this.unanswered.delete(id);
+    if (sent.times < SENT_MAX) this.send(id, sent.payload, sent.stored, sent.times + 1);
+    else this.stats.failed += 1;
   }
 }
 

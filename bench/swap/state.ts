@@ -1,5 +1,5 @@
 /** Where the servers keep their files while they are measured. */
-import { statfsSync } from 'node:fs';
+import { accessSync, constants, statfsSync } from 'node:fs';
 import { freemem, tmpdir } from 'node:os';
 
 const GIB = 1024 ** 3;
@@ -14,9 +14,10 @@ export function roomiest(freeThere = free(MEMORY), freeMemory = freemem()): stri
   return freeThere >= FILES && freeMemory >= FILES + PROCESSES ? MEMORY : tmpdir();
 }
 
-/** Bytes; 0 where there is no such directory. */
+/** Bytes; 0 where there is no directory to write to. */
 function free(path: string): number {
   try {
+    accessSync(path, constants.W_OK | constants.X_OK);
     const { bavail, bsize } = statfsSync(path);
     return bavail * bsize;
   } catch {

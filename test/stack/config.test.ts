@@ -146,7 +146,8 @@ test("nats-server's heap may grow to a quarter of the memory, or as the caller s
   const gib = 1024 ** 3;
   for (const [environment, memory, expected] of [
     [{}, 8 * gib, { GOGC: '400', GOMEMLIMIT: '2048MiB' }],
-    [{ GOGC: '100' }, gib, { GOGC: '100', GOMEMLIMIT: '256MiB' }],
+    [{ GOGC: '100' }, 2 * gib, { GOGC: '100', GOMEMLIMIT: '512MiB' }],
+    [{}, gib / 2, { GOGC: '400', GOMEMLIMIT: '256MiB' }],
     [{ GOMEMLIMIT: '1GiB', OTHER: 'x' }, gib, { GOGC: '400', GOMEMLIMIT: '1GiB' }],
   ] as const) {
     assert.deepEqual(collectorEnvironment(environment, memory), expected);

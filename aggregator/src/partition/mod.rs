@@ -114,12 +114,18 @@ impl Reading {
         self.0.load(Ordering::Acquire)
     }
 
-    fn add(&self) {
+    /// One more, until what it returns is dropped.
+    fn begin(&self) -> impl Drop {
         self.0.fetch_add(1, Ordering::AcqRel);
+        Read(self.clone())
     }
+}
 
-    fn remove(&self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
+struct Read(Reading);
+
+impl Drop for Read {
+    fn drop(&mut self) {
+        self.0 .0.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

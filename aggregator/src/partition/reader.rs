@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream;
-use async_nats::jetstream::consumer::pull::{self, Stream};
+use async_nats::jetstream::consumer::pull::{self, MessagesError, MessagesErrorKind, Stream};
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy};
 use async_nats::jetstream::stream::Info;
 use futures::StreamExt;
@@ -25,12 +25,26 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 const STORED_WITHIN: Duration = Duration::from_secs(1);
 /// Ticks come every second; silence for so long means that the consumer is gone.
 const SILENCE_MAX: Duration = Duration::from_secs(15);
-/// What is asked for at a time, and asked for again when half of it is here. A loaded server takes
+/// What is asked for at a time, and asked for again when half of it is taken. A loaded server takes
 /// its time to hear the next question, and sends nothing when it has answered the last one.
 const ASKED_MESSAGES: usize = 4096;
-const ASKED_BYTES: usize = 32 << 20;
-/// The server forgets a reader from which it hears nothing.
+/// Bytes of them, of all partitions together: what is asked for, and half as much again, may be on
+/// its way on the one connection, which a server closes when 64 MiB wait there.
+const ASKED_BYTES_TOGETHER: usize = 32 << 20;
+const ASKED_BYTES_MAX: usize = 8 << 20;
+/// The largest message fits.
+const ASKED_BYTES_MIN: usize = 2 << 20;
+/// The server forgets a consumer that is asked for nothing, and has nothing more to send, for so
+/// long. It must be less than the 35 s after which the client takes its question for lost: asked
+/// once more, a consumer that was not forgotten would send what nobody counts on.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(30);
+
+/// Why reading stopped.
+enum Stopped {
+    /// The consumer was forgotten, because what it had sent took long to be served.
+    Forgotten,
+    Otherwise,
+}
 
 pub struct Reader {
     pub partition: u32,
@@ -63,9 +77,10 @@ impl Reader {
         loop {
             match self.consume().await {
                 Ok(messages) => {
-                    self.reading.add();
-                    self.forward(messages).await;
-                    self.reading.remove();
+                    let _reading = self.reading.begin();
+                    if let Stopped::Forgotten = self.forward(messages).await {
+                        continue;
+                    }
                 }
                 Err(error) => {
                     tracing::warn!(partition = self.partition, error, "cannot read the stream");
@@ -107,7 +122,7 @@ impl Reader {
         let messages = consumer
             .stream()
             .max_messages_per_batch(ASKED_MESSAGES)
-            .max_bytes_per_batch(ASKED_BYTES)
+            .max_bytes_per_batch(asked_bytes(self.shared.partitions))
             .messages();
         messages.await.map_err(|error| error.to_string())
     }
@@ -124,7 +139,7 @@ impl Reader {
     }
 
     /// Hands messages to the worker until the consumer fails.
-    async fn forward(&mut self, mut messages: Stream) {
+    async fn forward(&mut self, mut messages: Stream) -> Stopped {
         let label = PartitionLabel {
             partition: self.partition,
         };
@@ -144,18 +159,15 @@ impl Reader {
                 }
                 () = reconnected(&mut connections) => {
                     tracing::info!(partition = self.partition, "reading on a new connection");
-                    return;
+                    return Stopped::Otherwise;
                 }
             };
             let message = match next {
                 Ok(Some(Ok(message))) => message,
-                Ok(Some(Err(error))) => {
-                    tracing::warn!(partition = self.partition, %error, "consumer failed");
-                    return;
-                }
+                Ok(Some(Err(error))) => return self.failed(&error, delivered),
                 Ok(None) | Err(_) => {
                     tracing::warn!(partition = self.partition, "consumer is silent");
-                    return;
+                    return Stopped::Otherwise;
                 }
             };
             let Ok(info) = message.info() else {
@@ -163,7 +175,7 @@ impl Reader {
                     partition = self.partition,
                     "message without stream position"
                 );
-                return;
+                return Stopped::Otherwise;
             };
             // One that was sent did not come, or came twice.
             delivered += 1;
@@ -172,7 +184,7 @@ impl Reader {
                     partition = self.partition,
                     "a message was lost on its way; reading on from the last one"
                 );
-                return;
+                return Stopped::Otherwise;
             }
             let sequence = info.stream_sequence;
             let received_us = (info.published.unix_timestamp_nanos() / 1_000) as i64;
@@ -185,11 +197,23 @@ impl Reader {
                 .await
                 .is_none()
             {
-                return;
+                return Stopped::Otherwise;
             }
             self.next = sequence + 1;
             position.set(i64::try_from(sequence).unwrap_or(i64::MAX));
         }
+    }
+
+    /// What follows from an error, after so many messages.
+    fn failed(&self, error: &MessagesError, delivered: u64) -> Stopped {
+        let partition = self.partition;
+        // Something was sent: whoever asks anew does not run in circles.
+        if delivered > 0 && is_gone(error) {
+            tracing::debug!(partition, "asking for a consumer anew");
+            return Stopped::Forgotten;
+        }
+        tracing::warn!(partition, %error, "consumer failed");
+        Stopped::Otherwise
     }
 
     /// `None` when the worker is gone.
@@ -242,6 +266,18 @@ impl Reader {
     }
 }
 
+fn asked_bytes(partitions: u32) -> usize {
+    let share = ASKED_BYTES_TOGETHER / (partitions.max(1) as usize);
+    share.clamp(ASKED_BYTES_MIN, ASKED_BYTES_MAX)
+}
+
+fn is_gone(error: &MessagesError) -> bool {
+    matches!(
+        error.kind(),
+        MessagesErrorKind::NoResponders | MessagesErrorKind::ConsumerDeleted
+    )
+}
+
 /// Time enters the partition as messages of its own stream.
 async fn tick(context: jetstream::Context, partition: u32, inputs: mpsc::Sender<Input>) {
     let mut interval = tokio::time::interval(TICK_EVERY);
@@ -256,6 +292,30 @@ async fn tick(context: jetstream::Context, partition: u32, inputs: mpsc::Sender<
             tracing::debug!(partition, %error, "tick not stored");
             // Usually time makes the worker save; it is full too if the worker is behind.
             let _ = inputs.try_send(Input::Save);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partitions_share_what_may_be_on_its_way() {
+        for (partitions, expected) in [(1, 8), (4, 8), (8, 4), (16, 2), (64, 2), (0, 8)] {
+            assert_eq!(asked_bytes(partitions), expected << 20, "{partitions}");
+        }
+    }
+
+    #[test]
+    fn only_a_consumer_that_is_gone_is_asked_for_at_once() {
+        for (kind, expected) in [
+            (MessagesErrorKind::NoResponders, true),
+            (MessagesErrorKind::ConsumerDeleted, true),
+            (MessagesErrorKind::Pull, false),
+            (MessagesErrorKind::MissingHeartbeat, false),
+        ] {
+            assert_eq!(is_gone(&MessagesError::new(kind)), expected, "{kind}");
         }
     }
 }

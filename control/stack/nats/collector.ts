@@ -10,14 +10,17 @@ import { totalmem } from 'node:os';
 const GROWTH_PERCENT = 400;
 const SHARE_OF_MEMORY = 1 / 4;
 const MIB = 1024 ** 2;
+/** Where this is more than the share, the server needs it all the same. */
+const LEAST_MIB = 256;
 
 /** Variables of the server's environment; what the caller's environment says counts. */
 export function collectorEnvironment(
   { GOGC, GOMEMLIMIT }: NodeJS.ProcessEnv = process.env,
-  memory = totalmem(),
+  memory = Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY),
 ): NodeJS.ProcessEnv {
   return {
     GOGC: GOGC ?? `${GROWTH_PERCENT}`,
-    GOMEMLIMIT: GOMEMLIMIT ?? `${Math.floor((memory * SHARE_OF_MEMORY) / MIB)}MiB`,
+    GOMEMLIMIT:
+      GOMEMLIMIT ?? `${Math.max(LEAST_MIB, Math.floor((memory * SHARE_OF_MEMORY) / MIB))}MiB`,
   };
 }
