@@ -36,8 +36,8 @@ Latency is that from the server's storing a message to its being merged.
   --seconds N   of the time with swaps, and as much without, 6 to 3600; default 60
   --seed N      of the messages; default 7
   --state DIR   where the servers keep their files while it runs; default: memory (/dev/shm), where
-                it has room, else the temporary directory. NATS writes some 70 MB a second; a disk
-                that writes them behind its back stands still for longer than a swap ever takes
+                it has room, else the temporary directory. NATS writes 70 to 90 MB a second; while
+                a disk catches up with that, NATS may stand still for half a second
   --help        this text
 
 Metrics: swaps; points_lost and points_misplaced, over every rule and window;

@@ -92,7 +92,8 @@ function serve(): void {
   const act = async (question: Question): Promise<Answer> => {
     if (question === 'end') return { pausesUs: swapper?.pausesUs ?? [] };
     if (question === 'swap') {
-      await swapper?.swap(new AbortController().signal);
+      if (swapper === null) throw new Error('it was not told where to swap');
+      await swapper.swap(new AbortController().signal);
       return { pausesUs: [] };
     }
     const { place, about, password } = question.given;

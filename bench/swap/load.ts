@@ -10,10 +10,11 @@ import {
 import { inboxPrefix } from '../../control/stack/index.ts';
 import type { Templates } from './templates.ts';
 
-/** What is not answered by then is sent again, under the same name, so often. */
+/** What is not answered by then is sent again, under the same name. */
 const ANSWERED_WITHIN_MS = 20_000;
 /** The same, where nobody is there to store it. */
 const ASKED_AGAIN_MS = 250;
+/** How often a message is sent before it is given up. */
 const SENT_MAX = 4;
 /** Beyond so many unanswered messages a steady rate is not kept. */
 const IN_FLIGHT_MAX = 8_192;

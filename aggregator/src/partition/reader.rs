@@ -28,8 +28,9 @@ const SILENCE_MAX: Duration = Duration::from_secs(15);
 /// What is asked for at a time, and asked for again when half of it is taken. A loaded server takes
 /// its time to hear the next question, and sends nothing when it has answered the last one.
 const ASKED_MESSAGES: usize = 4096;
-/// Bytes of them, of all partitions together: what is asked for, and half as much again, may be on
-/// its way on the one connection, which a server closes when 64 MiB wait there.
+/// Bytes of them, of up to sixteen partitions together: what is asked for, and half as much again,
+/// may be on its way on the one connection, which a server closes when 64 MiB wait there. More
+/// partitions than that are for more aggregators than one.
 const ASKED_BYTES_TOGETHER: usize = 32 << 20;
 const ASKED_BYTES_MAX: usize = 8 << 20;
 /// The largest message fits.
