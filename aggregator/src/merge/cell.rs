@@ -62,43 +62,31 @@ impl Cell {
     }
 }
 
-/// How a value joins the form of others, without a branch on the aggregate: records of rules of all
-/// kinds follow each other in no order that a processor could foresee.
-///
-/// Masks: all bits or none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Join {
-    adds: i8,
-    reverses: i8,
+/// How a value joins the form of others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Join {
+    Add,
+    Greater,
+    Lesser,
 }
 
 impl Join {
-    pub const ADD: Self = Self {
-        adds: -1,
-        reverses: 0,
-    };
-    pub const GREATER: Self = Self {
-        adds: 0,
-        reverses: 0,
-    };
-    pub const LESSER: Self = Self {
-        adds: 0,
-        reverses: -1,
-    };
-
     pub fn of(aggregate: Aggregate) -> Self {
         match aggregate {
-            Aggregate::Sum | Aggregate::Avg | Aggregate::Count => Self::ADD,
-            Aggregate::Max => Self::GREATER,
-            Aggregate::Min => Self::LESSER,
+            Aggregate::Sum | Aggregate::Avg | Aggregate::Count => Self::Add,
+            Aggregate::Max => Self::Greater,
+            Aggregate::Min => Self::Lesser,
         }
     }
 
+    /// Without a branch: records of rules of all kinds follow each other in no order that a
+    /// processor could foresee.
     #[inline(always)]
     pub fn join(self, form: u64, value: f64) -> u64 {
+        let all_bits_if = |is: bool| -i64::from(is);
         let sum = add(form, value);
-        let extreme = raise(form, value, self.reverses.into());
-        extreme ^ ((extreme ^ sum) & i64::from(self.adds).cast_unsigned())
+        let extreme = raise(form, value, all_bits_if(self == Self::Lesser));
+        extreme ^ ((extreme ^ sum) & all_bits_if(self == Self::Add).cast_unsigned())
     }
 }
 

@@ -17,7 +17,7 @@ pub struct Found {
 impl Found {
     pub const NOTHING: Self = Self {
         group: UNKNOWN,
-        join: Join::ADD,
+        join: Join::Add,
     };
 }
 
@@ -44,26 +44,45 @@ impl Stretch {
         let found = &found[self.from..self.until];
         let records = &records[self.from..self.until];
         match self.join {
-            Some(Join::ADD) => fold(cells, found, records, |_, form, value| add(form, value)),
-            Some(Join::GREATER) => {
-                fold(cells, found, records, |_, form, value| greater(form, value))
-            }
-            Some(Join::LESSER) => fold(cells, found, records, |_, form, value| lesser(form, value)),
-            Some(_) | None => fold(cells, found, records, Join::join),
+            Some(join) => fold_alike(join, cells, groups_of(found).zip(records)),
+            None => fold_each(cells, found, records),
         }
     }
 }
 
-/// A function of its own: there are registers enough for all that it needs.
-#[inline(never)]
-fn fold(
+fn groups_of(found: &[Found]) -> impl Iterator<Item = u32> + '_ {
+    found.iter().map(|found| found.group)
+}
+
+/// Folds records, each into the accumulator of the group that comes with it.
+pub fn fold_alike<'a>(
+    join: Join,
     cells: &mut [Cell],
-    found: &[Found],
-    records: &[Record],
-    join: impl Fn(Join, u64, f64) -> u64,
+    records: impl Iterator<Item = (u32, &'a Record)>,
 ) {
+    match join {
+        Join::Add => fold(cells, records, add),
+        Join::Greater => fold(cells, records, greater),
+        Join::Lesser => fold(cells, records, lesser),
+    }
+}
+
+/// A function of its own, as the one below: there are registers enough for all that it needs.
+#[inline(never)]
+fn fold<'a>(
+    cells: &mut [Cell],
+    records: impl Iterator<Item = (u32, &'a Record)>,
+    join: impl Fn(u64, f64) -> u64,
+) {
+    for (group, record) in records {
+        cells[group as usize].fold(&join, record.value, record.count);
+    }
+}
+
+#[inline(never)]
+fn fold_each(cells: &mut [Cell], found: &[Found], records: &[Record]) {
     for (record, found) in records.iter().zip(found) {
-        let join = |form, value| join(found.join, form, value);
+        let join = |form, value| found.join.join(form, value);
         cells[found.group as usize].fold(join, record.value, record.count);
     }
 }

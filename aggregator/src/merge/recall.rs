@@ -185,7 +185,7 @@ impl Recall {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::merge::change::Found;
+    use crate::merge::change::{Found, Stretch};
     use crate::merge::route::STEP_BYTES;
     use crate::merge::series::UNRESOLVED;
     use crate::merge::SeriesTable;
@@ -264,7 +264,13 @@ mod tests {
         };
         let records = vec![record; records];
         let found = vec![Found::NOTHING; records.len()];
-        Route::new(0, &records, &found, std::iter::empty())
+        let stretch = Stretch {
+            position: 0,
+            from: 0,
+            until: records.len(),
+            join: None,
+        };
+        Route::new(0, &records, &found, std::iter::once((0, stretch))).unwrap()
     }
 
     #[test]

@@ -2,37 +2,34 @@
 //!
 //! A message whose tag-sets came before leads, nearly always, to records of the same rules and
 //! tag-sets in the same order, and these to the same groups. Then no group is looked up, and no
-//! accumulator stamped: that no two records share one was seen when the way was found.
+//! accumulator stamped: that no two records share one was seen when the way was found. For the same
+//! reason they may be changed in any order: those of one kind of rule after the other, as they lie
+//! in memory.
 
 use std::hint::black_box;
+use std::ops::Range;
 
 use ratchet_sandbox::Record;
 
 use super::cell::{Cell, Join};
-use super::change::{Found, Stretch};
+use super::change::{fold_alike, Found, Stretch};
 use super::positions::Positions;
 use super::window::Room;
 
-/// What a record is of, beside a window: that is the first one of its length in the message.
+/// What a record costs.
+pub const STEP_BYTES: usize = size_of::<Name>() + size_of::<u32>() + size_of::<u16>();
+
+/// What a record is of, beside a window: that is the first one of its length in the message. Its
+/// rule, and above that its tag-set: a message of greater numbers has no route.
 #[derive(Clone, Copy)]
-struct Name {
-    rule: u32,
-    set: u32,
-}
+struct Name(u32);
 
-/// What a record of a route costs.
-pub const STEP_BYTES: usize = size_of::<Name>() + size_of::<Found>();
-
-/// Records in a row whose windows are equally long.
+/// Steps whose windows are equally long and whose values join alike.
 struct Leg {
     length: u32,
-    /// The first one, and the one after the last.
+    join: Join,
     from: usize,
     until: usize,
-    /// Of their rule, where that is one.
-    join: Option<Join>,
-    /// The greatest of the groups that they lead to.
-    group: u32,
 }
 
 /// What the records of one message led to.
@@ -41,64 +38,53 @@ pub struct Route {
     binding: u32,
     /// By record.
     names: Box<[Name]>,
-    found: Box<[Found]>,
-    legs: Vec<Leg>,
+    legs: Box<[Leg]>,
+    /// By step, ascending in each leg: the group.
+    groups: Box<[u32]>,
+    /// By step: which record goes into it.
+    records: Box<[u16]>,
+}
+
+/// One step; steps go in this order.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Step {
+    length: u32,
+    join: Join,
+    group: u32,
+    record: u16,
 }
 
 impl Route {
-    /// What was found for records, all in the first windows of the message. `stretches`, in order,
-    /// leave none out; each comes with the length of its window.
+    /// What was found for records, all in the first windows of the message. `stretches` leave none
+    /// out; each comes with the length of its window. None where numbers are too great.
     pub fn new(
         binding: u32,
         records: &[Record],
         found: &[Found],
         stretches: impl Iterator<Item = (u32, Stretch)>,
-    ) -> Self {
-        let name = |&Record { rule, set, .. }: &Record| Name { rule, set };
-        let mut route = Self {
+    ) -> Option<Self> {
+        u16::try_from(records.len()).ok()?;
+        let names = records.iter().map(Name::of).collect::<Option<_>>()?;
+        let steps = stretches.flat_map(|(length, stretch)| steps_of(length, stretch, found));
+        let mut steps: Vec<Step> = steps.collect();
+        steps.sort_unstable();
+        Some(Self {
             binding,
-            names: records.iter().map(name).collect(),
-            found: found.into(),
-            legs: Vec::new(),
-        };
-        for (length, stretch) in stretches {
-            route.lengthen(length, stretch);
-        }
-        route.legs.shrink_to_fit();
-        route
-    }
-
-    fn lengthen(&mut self, length: u32, stretch: Stretch) {
-        let Stretch {
-            from, until, join, ..
-        } = stretch;
-        let groups = self.found[from..until].iter().map(|found| found.group);
-        let group = groups.max().unwrap_or(0);
-        match self.legs.last_mut() {
-            Some(leg) if (leg.length, leg.join) == (length, join) => {
-                leg.until = until;
-                leg.group = leg.group.max(group);
-            }
-            _ => self.legs.push(Leg {
-                length,
-                from,
-                until,
-                join,
-                group,
-            }),
-        }
+            names,
+            legs: legs_of(&steps),
+            groups: steps.iter().map(|step| step.group).collect(),
+            records: steps.iter().map(|step| step.record).collect(),
+        })
     }
 
     /// Whether it is known for a binding and records of these rules and tag-sets.
     pub fn is_of(&self, binding: u32, records: &[Record]) -> bool {
-        let same = |(name, record): (&Name, &Record)| name.difference(record) == 0;
-        (binding, records.len()) == (self.binding, self.names.len())
-            && self.names.iter().zip(records).all(same)
+        (binding, records.len()) == (self.binding, self.names.len()) && are_of(&self.names, records)
     }
 
     /// Memory, about.
     pub fn bytes(&self) -> usize {
-        size_of::<Self>() + self.names.len() * STEP_BYTES + self.legs.capacity() * size_of::<Leg>()
+        size_of::<Self>() + self.names.len() * STEP_BYTES + size_of_val(&*self.legs)
     }
 
     /// Changes the accumulators of all records if these are the ones that it is known for, their
@@ -113,60 +99,101 @@ impl Route {
         if (binding, records.len()) != (self.binding, self.names.len()) {
             return false;
         }
-        for leg in &self.legs {
-            let stretch = leg.stretch(positions);
-            if !stretch.is_some_and(|stretch| self.leads(leg, &stretch, room, records)) {
-                return false;
-            }
+        let is_open = |leg: &Leg| self.bring_near(leg, positions, room);
+        if !self.legs.iter().all(is_open) || !are_of(&self.names, records) {
+            return false;
         }
-        let stretches = self.legs.iter().filter_map(|leg| leg.stretch(positions));
-        for stretch in stretches {
-            stretch.change(room.windows, &self.found, records);
+        for leg in &self.legs {
+            if let Some(position) = positions.get(leg.length, 0) {
+                let steps = self.groups[leg.steps()]
+                    .iter()
+                    .zip(&self.records[leg.steps()]);
+                let steps = steps.map(|(group, record)| (*group, &records[*record as usize]));
+                fold_alike(leg.join, room.cells(position), steps);
+            }
         }
         true
     }
 
-    fn leads(&self, leg: &Leg, stretch: &Stretch, room: &mut Room<'_>, all: &[Record]) -> bool {
-        let records = leg.from..leg.until;
-        let (names, found) = (&self.names[records.clone()], &self.found[records.clone()]);
-        room.has_cell(stretch.position, leg.group) && {
-            let cells = &room.windows[stretch.position as usize].cells;
-            leads(cells, names, found, &all[records])
+    /// Brings the accumulators of a leg near by; false when its window is not open, or there is no
+    /// room for them.
+    fn bring_near(&self, leg: &Leg, positions: &Positions, room: &mut Room<'_>) -> bool {
+        let groups = &self.groups[leg.steps()];
+        let Some((position, last)) = positions.get(leg.length, 0).zip(groups.last()) else {
+            return false;
+        };
+        let has_all = room.has_cell(position, *last);
+        if has_all {
+            bring_near(room.cells(position), groups);
         }
+        has_all
     }
 }
 
 impl Name {
+    fn of(record: &Record) -> Option<Self> {
+        let half = |number: u32| u16::try_from(number).map(u32::from);
+        let (rule, set) = half(record.rule).ok().zip(half(record.set).ok())?;
+        Some(Self(rule | set << 16))
+    }
+
     /// 0 where the record is of this name.
     #[inline(always)]
     fn difference(self, record: &Record) -> u32 {
-        (self.rule ^ record.rule) | (self.set ^ record.set) | record.window
+        let Record { rule, set, .. } = record;
+        (rule | set << 16) ^ self.0 | (rule | set) >> 16 | record.window
     }
 }
 
 impl Leg {
-    /// Where it leads to now, if its window is open.
-    fn stretch(&self, positions: &Positions) -> Option<Stretch> {
-        Some(Stretch {
-            position: positions.get(self.length, 0)?,
-            from: self.from,
-            until: self.until,
-            join: self.join,
-        })
+    fn steps(&self) -> Range<usize> {
+        self.from..self.until
     }
 }
 
-/// Whether the records are of these names; all their accumulators are there.
-///
-/// Every accumulator is looked at: so it is near by when it is changed, however far it lay. There
-/// is nothing else that the loop would wait for.
+fn steps_of(length: u32, stretch: Stretch, found: &[Found]) -> impl Iterator<Item = Step> + '_ {
+    (stretch.from..stretch.until).map(move |record| Step {
+        length,
+        join: stretch.join.unwrap_or(found[record].join),
+        group: found[record].group,
+        record: record as u16,
+    })
+}
+
+fn legs_of(steps: &[Step]) -> Box<[Leg]> {
+    let mut until = 0;
+    let legs = steps.chunk_by(|a, b| (a.length, a.join) == (b.length, b.join));
+    let legs = legs.map(|steps| {
+        let from = until;
+        until += steps.len();
+        let Step { length, join, .. } = steps[0];
+        Leg {
+            length,
+            join,
+            from,
+            until,
+        }
+    });
+    legs.collect()
+}
+
+/// Whether the records are of these names.
 #[inline(never)]
-fn leads(cells: &[Cell], names: &[Name], found: &[Found], records: &[Record]) -> bool {
-    let (mut difference, mut seen) = (0, 0);
-    for ((name, found), record) in names.iter().zip(found).zip(records) {
+fn are_of(names: &[Name], records: &[Record]) -> bool {
+    let mut difference = 0;
+    for (name, record) in names.iter().zip(records) {
         difference |= name.difference(record);
-        seen |= cells[found.group as usize].count;
+    }
+    difference == 0
+}
+
+/// Looks at all accumulators and does nothing else: so they are near by when they are changed,
+/// however far they lay, and as many are on their way at once as the processor can wait for.
+#[inline(never)]
+fn bring_near(cells: &[Cell], groups: &[u32]) {
+    let mut seen = 0;
+    for group in groups {
+        seen |= cells[*group as usize].count;
     }
     black_box(seen);
-    difference == 0
 }

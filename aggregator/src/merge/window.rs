@@ -35,6 +35,11 @@ pub struct Room<'a> {
 }
 
 impl Room<'_> {
+    /// The accumulators of a window.
+    pub fn cells(&mut self, position: u32) -> &mut [Cell] {
+        &mut self.windows[position as usize].cells
+    }
+
     /// Whether a window has an accumulator for a group, now if not before.
     pub fn has_cell(&mut self, position: u32, group: u32) -> bool {
         let cells = &mut self.windows[position as usize].cells;

@@ -169,12 +169,8 @@ impl Work {
         }
         let length = |stretch: &Stretch| windows[stretch.position as usize].length;
         let stretches = self.stretches.iter().map(|s| (length(s), *s));
-        Some(Route::new(
-            binding,
-            records,
-            &self.found[..records.len()],
-            stretches,
-        ))
+        let found = &self.found[..records.len()];
+        Route::new(binding, records, found, stretches)
     }
 
     /// Changes all accumulators that were found; answers how many.
