@@ -95,6 +95,7 @@ impl Merger {
         if !known.is_some_and(|route| route.is_of(binding, records)) {
             let route = || work.route(binding, &self.windows, records);
             self.series.remember_route(message, records.len(), route);
+            self.arrange();
         }
     }
 

@@ -68,6 +68,26 @@ impl Memo {
         row as u32
     }
 
+    /// Gives groups the numbers `moved[length]`. Of single slots and of every row there is, the
+    /// length of the windows of each.
+    pub fn renumber<'a>(
+        &mut self,
+        moved: &[Vec<u32>],
+        solos: &[u32],
+        rows: impl Iterator<Item = (u32, &'a [u32])>,
+    ) {
+        let mut renumber = |row: u32, lengths: &[u32]| {
+            let slots = self.slots.get_mut(row as usize..).unwrap_or_default();
+            for (slot, length) in slots.iter_mut().zip(lengths) {
+                if *slot != UNKNOWN {
+                    *slot = moved[*length as usize][*slot as usize];
+                }
+            }
+        };
+        renumber(0, solos);
+        rows.for_each(|(row, lengths)| renumber(row, lengths));
+    }
+
     /// The slot at a column of a row, unless there was no room for the row.
     pub fn slot(&mut self, row: u32, column: u32) -> Option<&mut u32> {
         self.slots.get_mut(row as usize + column as usize)

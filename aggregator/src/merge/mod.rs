@@ -3,6 +3,7 @@
 //! One merger an organization. It is fed message by message in stream order, so a sum adds in the
 //! same order whenever the stream is read again. Records that are refused leave nothing behind.
 
+mod arrange;
 pub mod cell;
 mod change;
 mod fold;
@@ -21,6 +22,7 @@ mod work;
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use ratchet_sandbox::Record;
@@ -124,6 +126,8 @@ pub struct Merger {
     /// Of groups and accumulators.
     bytes: usize,
     closed_since_compaction: bool,
+    /// With how many groups it is worth it that they are numbered anew.
+    arranges: Range<usize>,
     /// When the next window closes.
     next_close_ms: i64,
 }
@@ -135,6 +139,7 @@ impl Merger {
             lateness,
             memo: Memo::new(limits.slots),
             series: SeriesTable::new(limits.recall_bytes),
+            arranges: arrange::GROUPS,
             next_close_ms: i64::MAX,
             ..Self::default()
         }
@@ -276,6 +281,7 @@ impl Merger {
 
     /// Drops the groups that no open window has a value of; the others get other numbers.
     fn compact(&mut self) {
+        let mut moves = Vec::new();
         for (at, length) in self.lengths.iter_mut().enumerate() {
             let mut live = vec![false; length.groups as usize];
             for window in self.windows.iter().filter(|w| w.length as usize == at) {
@@ -286,15 +292,22 @@ impl Merger {
             let moved = live.into_iter().map(move_to);
             let moved: Vec<u32> = moved.map(|to| to.unwrap_or(UNKNOWN)).collect();
             length.groups = taken.start;
-            let tables = self.tables.iter_mut().filter(|t| t.length as usize == at);
-            tables.for_each(|table| table.renumber(&moved));
-            let windows = self.windows.iter_mut();
-            let windows = windows.filter(|window| window.length as usize == at);
-            windows.for_each(|window| window.renumber(&moved));
+            moves.push(moved);
+        }
+        for (length, moved) in (0..).zip(&moves) {
+            self.renumber(length, moved);
         }
         self.forget_series();
         self.closed_since_compaction = false;
         self.recount();
+    }
+
+    /// Gives the groups of windows so long the numbers `moved`.
+    fn renumber(&mut self, length: u32, moved: &[u32]) {
+        let tables = self.tables.iter_mut().filter(|t| t.length == length);
+        tables.for_each(|table| table.renumber(moved));
+        let windows = self.windows.iter_mut().filter(|w| w.length == length);
+        windows.for_each(|window| window.renumber(moved));
     }
 
     /// Drops the rules that are not in use any more and of which no open window has a value.

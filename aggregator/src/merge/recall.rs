@@ -20,6 +20,12 @@ const SETS_MIN: usize = 1024;
 const SETS_PER_SERIES: usize = 4;
 /// So often each message that is remembered is refused a place before all are forgotten.
 const PATIENCE: usize = 64;
+/// Fewer new routes are not worth it that groups are numbered by them, nor are fewer than such a
+/// share of those that there were: this, together, costs some times what it costs to make them.
+const NEW_ROUTES_MIN: usize = 16;
+const NEW_ROUTES_SHARE: usize = 4;
+/// Nor does anybody wait so long that more is renumbered than these.
+const RENUMBERED_BYTES_MAX: usize = 16 << 20;
 
 /// What is known of a message that came before.
 pub struct Known {
@@ -59,6 +65,9 @@ pub struct Recall {
     bytes_max: usize,
     /// How often something did not fit since all was forgotten.
     refused: usize,
+    /// How many routes were made since groups were numbered by them, and how many there were then.
+    new_routes: usize,
+    old_routes: usize,
     scratch: Vec<u8>,
 }
 
@@ -146,6 +155,28 @@ impl Recall {
             return;
         }
         self.bytes = bytes;
+        self.new_routes += 1;
+    }
+
+    pub fn routes(&self) -> impl Iterator<Item = &Route> {
+        self.by_fingerprint.values().filter_map(Known::route)
+    }
+
+    /// Whether so many routes are new that groups should be numbered by them, and by the others.
+    pub fn has_many_new_routes(&self) -> bool {
+        let many = NEW_ROUTES_MIN.max(self.old_routes / NEW_ROUTES_SHARE);
+        self.new_routes >= many && self.bytes <= RENUMBERED_BYTES_MAX
+    }
+
+    /// Gives groups the numbers `moved[length]`.
+    pub fn renumber(&mut self, moved: &[Vec<u32>]) {
+        let routes = self.by_fingerprint.values_mut();
+        let routes = routes.filter_map(|known| known.route.as_deref_mut());
+        (self.new_routes, self.old_routes) = (0, 0);
+        for route in routes {
+            route.renumber(moved);
+            self.old_routes += 1;
+        }
     }
 
     /// Whether so much more may be remembered.
@@ -185,13 +216,11 @@ impl Recall {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::merge::change::{Found, Stretch};
-    use crate::merge::route::STEP_BYTES;
+    use crate::merge::route::{self, STEP_BYTES};
     use crate::merge::series::UNRESOLVED;
     use crate::merge::SeriesTable;
     use ratchet_codec::payload::validate;
     use ratchet_codec::payload::write::MessageBuilder;
-    use ratchet_sandbox::Record;
 
     type Point = (
         &'static str,
@@ -255,22 +284,7 @@ mod tests {
 
     /// A way of so many records.
     fn route(records: usize) -> Route {
-        let record = Record {
-            rule: 0,
-            set: 0,
-            window: 0,
-            count: 1,
-            value: 1.0,
-        };
-        let records = vec![record; records];
-        let found = vec![Found::NOTHING; records.len()];
-        let stretch = Stretch {
-            position: 0,
-            from: 0,
-            until: records.len(),
-            join: None,
-        };
-        Route::new(0, &records, &found, std::iter::once((0, stretch))).unwrap()
+        route::tests::route(&vec![0; records])
     }
 
     #[test]
@@ -338,6 +352,46 @@ mod tests {
             recall.put(id, &series(1), 1);
         }
         assert_eq!(count(&recall), SETS_MIN / SETS);
+    }
+
+    #[test]
+    fn groups_are_numbered_by_a_share_of_new_routes() {
+        let mut recall = Recall::new(2 * RENUMBERED_BYTES_MAX);
+        let add = |recall: &mut Recall| {
+            let id = recall.by_fingerprint.len() as u128;
+            recall.put(id, &series(1), 1_000_000);
+            recall.put_route(id, route(SETS));
+        };
+        let mut counts = Vec::new();
+        for _ in 0..5 {
+            let missing = (1..).find(|_| {
+                add(&mut recall);
+                recall.has_many_new_routes()
+            });
+            counts.push(missing.unwrap());
+            recall.renumber(&[vec![0]]);
+            assert!(!recall.has_many_new_routes());
+        }
+        assert_eq!(counts, [16, 16, 16, 16, 16]);
+        assert_eq!(recall.routes().count(), 80);
+        (80..160).for_each(|_| add(&mut recall));
+        recall.renumber(&[vec![0]]);
+        (0..39).for_each(|_| add(&mut recall));
+        assert!(!recall.has_many_new_routes());
+        add(&mut recall);
+        assert!(recall.has_many_new_routes());
+        recall.put(
+            1 << 64,
+            &[
+                series(1),
+                vec![UNRESOLVED; RENUMBERED_BYTES_MAX / size_of::<Series>()],
+            ]
+            .concat(),
+            1 << 30,
+        );
+        assert!(!recall.has_many_new_routes(), "too much to renumber");
+        recall.clear();
+        assert!(!recall.has_many_new_routes());
     }
 
     #[test]

@@ -82,6 +82,29 @@ impl Route {
         (binding, records.len()) == (self.binding, self.names.len()) && are_of(&self.names, records)
     }
 
+    /// The groups of windows so long that it leads to.
+    pub fn groups(&self, length: u32) -> impl Iterator<Item = u32> + '_ {
+        let legs = self.legs.iter().filter(move |leg| leg.length == length);
+        legs.flat_map(|leg| self.groups[leg.steps()].iter().copied())
+    }
+
+    /// Gives groups the numbers `moved[length]`.
+    pub fn renumber(&mut self, moved: &[Vec<u32>]) {
+        let mut steps = Vec::new();
+        for leg in &self.legs {
+            let moved = &moved[leg.length as usize];
+            let groups = &mut self.groups[leg.steps()];
+            let records = &mut self.records[leg.steps()];
+            let renumbered = groups.iter().map(|group| moved[*group as usize]);
+            steps.clear();
+            steps.extend(renumbered.zip(records.iter().copied()));
+            steps.sort_unstable();
+            for ((group, record), step) in groups.iter_mut().zip(records).zip(&steps) {
+                (*group, *record) = *step;
+            }
+        }
+    }
+
     /// Memory, about.
     pub fn bytes(&self) -> usize {
         size_of::<Self>() + self.names.len() * STEP_BYTES + size_of_val(&*self.legs)
@@ -196,4 +219,71 @@ fn bring_near(cells: &[Cell], groups: &[u32]) {
         seen |= cells[*group as usize].count;
     }
     black_box(seen);
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+
+    /// A way of records that lead to these groups.
+    pub fn route(groups: &[u32]) -> Route {
+        let join = Join::Add;
+        let found = groups.iter().map(|&group| Found { group, join });
+        let found: Vec<_> = found.collect();
+        let record = Record {
+            rule: 0,
+            set: 0,
+            window: 0,
+            count: 1,
+            value: 1.0,
+        };
+        let stretch = Stretch {
+            position: 0,
+            from: 0,
+            until: groups.len(),
+            join: None,
+        };
+        let records = vec![record; groups.len()];
+        Route::new(0, &records, &found, std::iter::once((0, stretch))).unwrap()
+    }
+
+    #[test]
+    fn steps_ascend_also_after_groups_moved() {
+        let mut route = route(&[5, 0, 3]);
+        let steps = |route: &Route| (route.groups(0).collect::<Vec<_>>(), route.records.clone());
+        assert_eq!(steps(&route), (vec![0, 3, 5], [1, 2, 0].into()));
+        route.renumber(&[vec![9, 8, 7, 6, 5, 4]]);
+        assert_eq!(steps(&route), (vec![4, 6, 9], [0, 2, 1].into()));
+        assert_eq!(route.groups(1).count(), 0);
+    }
+
+    #[test]
+    fn numbers_beyond_a_name_have_no_route() {
+        let record = |rule, set| Record {
+            rule,
+            set,
+            window: 0,
+            count: 1,
+            value: 1.0,
+        };
+        let max = u32::from(u16::MAX);
+        let has_route = |record: Record, records| {
+            let (records, found) = (vec![record; records], vec![Found::NOTHING; records]);
+            Route::new(0, &records, &found, std::iter::empty()).is_some()
+        };
+        assert!(has_route(record(max, max), max as usize));
+        assert!(!has_route(record(max + 1, 0), 1));
+        assert!(!has_route(record(0, max + 1), 1));
+        assert!(!has_route(record(0, 0), max as usize + 1));
+        let name = Name::of(&record(max, 7)).unwrap();
+        assert_eq!(name.difference(&record(max, 7)), 0);
+        for other in [
+            record(0, 7),
+            record(max, 8),
+            record(max, 7 + max + 1),
+            record(2 * max + 1, 7),
+        ] {
+            assert_ne!(name.difference(&other), 0, "{other:?}");
+        }
+    }
 }

@@ -148,6 +148,26 @@ impl SeriesTable {
         }
     }
 
+    /// All series that are known.
+    pub fn all(&self) -> impl Iterator<Item = Series> + '_ {
+        self.by_fingerprint.values().copied()
+    }
+
+    /// The ways that are remembered.
+    pub fn routes(&self) -> impl Iterator<Item = &Route> {
+        self.recall.routes()
+    }
+
+    /// Whether so many of them are new that groups should be numbered by them.
+    pub fn has_many_new_routes(&self) -> bool {
+        self.recall.has_many_new_routes()
+    }
+
+    /// Gives the groups that they lead to the numbers `moved[length]`.
+    pub fn renumber_routes(&mut self, moved: &[Vec<u32>]) {
+        self.recall.renumber(moved);
+    }
+
     /// Forgets all series; their rows in the memo have to go as well.
     pub fn flush(&mut self) {
         self.by_fingerprint = FingerprintMap::default();

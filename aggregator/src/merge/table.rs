@@ -117,6 +117,7 @@ impl RuleTable {
 
     /// Gives groups the numbers `moved`, and drops those that have none.
     pub fn renumber(&mut self, moved: &[u32]) {
+        let before = self.groups.len();
         self.groups.retain_mut(|Group { key, number }| {
             *number = moved[*number as usize];
             if *number == UNKNOWN {
@@ -124,7 +125,9 @@ impl RuleTable {
             }
             *number != UNKNOWN
         });
-        self.sorted = 0;
+        if self.groups.len() < before {
+            self.sorted = 0;
+        }
         self.numbers.retain(|_, number| {
             *number = moved[*number as usize];
             *number != UNKNOWN

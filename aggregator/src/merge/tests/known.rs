@@ -141,6 +141,7 @@ fn again_and_again(limits: Limits) -> (Vec<Result<Tally, &'static str>>, Closed)
     let hosts = ["a", "b", "c", "d", "e", "f", "g", "h"];
     let both = [of_rules(&rules), of_rules(&others)];
     let mut bench = Bench::new(&both[0], limits);
+    bench.merger.arranges = 0..usize::MAX;
     let mut bindings = bench.merger.bind(&both);
     let (mut random, mut newest) = (Random(7), 0);
     let (mut told, mut closed) = (Vec::new(), Vec::new());
@@ -201,6 +202,47 @@ impl Random {
         }
         records
     }
+}
+
+/// Where accumulators lie is nobody's business but the processor's.
+#[test]
+fn groups_that_moved_keep_their_values() {
+    let rules = [
+        rule("all", "cpu", Aggregate::Count, 10, &[]),
+        rule("max", "cpu", Aggregate::Max, 60, &["host"]),
+        rule("min", "cpu", Aggregate::Min, 60, &["host"]),
+        rule("sum", "cpu", Aggregate::Sum, 10, &["host"]),
+    ];
+    let names: Vec<_> = (0..20).map(|at| format!("h{at}")).collect();
+    let run = |arranges: std::ops::Range<usize>| {
+        let mut bench = Bench::new(&of_rules(&rules), Limits::default());
+        bench.merger.arranges = arranges;
+        let mut recalled = 0;
+        for step in 0..100 {
+            // In the last round, no message is one that came before.
+            let of = |at: usize| &*names[(step + at) % 20];
+            let hosts = match step < 80 {
+                true => [of(0), of(7), of(13)],
+                false => [of(13), of(0), of(8)],
+            };
+            let value = |rule: u32, set: u32| f64::from(rule + 5 * set) - step as f64 / 7.0;
+            let all = (0..3).flat_map(|set| [0, 1, 2, 3].map(|rule| (rule, set)));
+            let all = all.filter(|(rule, set)| *rule > 0 || *set == 0);
+            let records: Vec<_> = all
+                .map(|(rule, set)| record(rule, set, 0, 1, value(rule, set)))
+                .collect();
+            let message = message("cpu", &hosts, 1_000 * step as i64);
+            let tally = bench.merge(&message, &records, EVERYTHING, 0).unwrap();
+            recalled += u32::from(tally.is_recalled);
+        }
+        let memo = bench.merger.memo.slots().to_vec();
+        (recalled, bench.close(i64::MAX), memo)
+    };
+    let (recalled, closed, memo) = run(0..usize::MAX);
+    let (as_they_came, expected, slots) = run(0..0);
+    assert_eq!((recalled, closed), (as_they_came, expected));
+    assert_eq!(recalled, 40 - 4, "those that open a window are not");
+    assert_ne!(memo, slots, "none moved");
 }
 
 /// A message that came before goes its way also into a window that has few accumulators yet.
