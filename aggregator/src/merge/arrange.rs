@@ -5,8 +5,7 @@
 //! that it has nothing to do with. Once it is known which messages come again, groups are numbered
 //! by the first two of these that lead to them.
 
-use std::ops::Range;
-
+use super::cell::Cell;
 use super::route::Route;
 use super::series::Series;
 use super::Merger;
@@ -14,14 +13,49 @@ use super::Merger;
 /// Stands for a message that there is not.
 const NONE: u32 = u32::MAX;
 
-/// Fewer groups are in a cache close by, wherever they lie. With more, nothing else would be served
-/// for too long: 170,000 take 16 ms, with the 420,000 steps that lead to them.
-pub const GROUPS: Range<usize> = 4_096..500_000;
+/// When that is worth it.
+#[derive(Clone, Copy)]
+pub struct Worth {
+    /// Fewer groups are in a cache close by, wherever they lie.
+    groups_min: usize,
+    /// What is renumbered for a step that is new, at most: some 0.2 µs, once, for a sender that
+    /// stays and sends it a thousand times.
+    effort_per_step: usize,
+}
+
+/// What is renumbered at once, at most, of groups, accumulators, steps and slots of the memo: so
+/// much takes some 30 ms, as long as which nothing else of the partition is served.
+const EFFORT_MAX: usize = 2 << 20;
+
+/// Slots of the memo take less than the others: they lie in rows.
+const SLOTS_PER_EFFORT: usize = 4;
+
+impl Default for Worth {
+    fn default() -> Self {
+        Self {
+            groups_min: 4_096,
+            effort_per_step: 16,
+        }
+    }
+}
+
+#[cfg(test)]
+impl Worth {
+    pub const ALWAYS: Self = Self {
+        groups_min: 0,
+        effort_per_step: usize::MAX,
+    };
+    pub const NEVER: Self = Self {
+        groups_min: usize::MAX,
+        effort_per_step: 0,
+    };
+}
 
 impl Merger {
-    /// Numbers all groups anew, if enough messages came again since that was done.
+    /// Numbers all groups anew, if enough messages came again since that was done, and it costs no
+    /// more than it may.
     pub(super) fn arrange(&mut self) {
-        if !self.arranges.contains(&self.groups) || !self.series.has_many_new_routes() {
+        if self.groups < self.worth.groups_min || !self.is_worth_effort(self.cells) {
             return;
         }
         let routes = || self.series.routes();
@@ -29,12 +63,29 @@ impl Merger {
         let moved: Vec<_> = lengths
             .map(|(at, length)| numbers(length.groups, at, routes()))
             .collect();
+        let cells = self
+            .windows
+            .iter()
+            .map(|w| w.len_moved(&moved[w.length as usize]));
+        let cells: usize = cells.sum();
+        let bytes = self.bytes - self.cells * size_of::<Cell>() + cells * size_of::<Cell>();
+        if bytes > self.limits.bytes / 2 || !self.is_worth_effort(cells) {
+            return self.series.put_off_renumbering();
+        }
         for (length, moved) in (0..).zip(&moved) {
             self.renumber(length, moved);
         }
         self.renumber_memo(&moved);
         self.series.renumber_routes(&moved);
         self.recount();
+    }
+
+    /// Whether enough steps are new, with so many accumulators.
+    fn is_worth_effort(&self, cells: usize) -> bool {
+        let slots = self.memo.slots().len() / SLOTS_PER_EFFORT;
+        let (steps, new) = self.series.steps();
+        let effort = self.groups + cells + steps + slots;
+        effort <= EFFORT_MAX.min(new.saturating_mul(self.worth.effort_per_step))
     }
 
     fn renumber_memo(&mut self, moved: &[Vec<u32>]) {

@@ -68,8 +68,8 @@ impl Memo {
         row as u32
     }
 
-    /// Gives groups the numbers `moved[length]`. Of single slots and of every row there is, the
-    /// length of the windows of each.
+    /// Gives groups the numbers `moved[length]`. `solos` says of each single slot which length its
+    /// rule's windows have, and what comes with a row says so of each of its columns.
     pub fn renumber<'a>(
         &mut self,
         moved: &[Vec<u32>],

@@ -22,7 +22,6 @@ mod work;
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
-use std::ops::Range;
 use std::sync::Arc;
 
 use ratchet_sandbox::Record;
@@ -126,8 +125,8 @@ pub struct Merger {
     /// Of groups and accumulators.
     bytes: usize,
     closed_since_compaction: bool,
-    /// With how many groups it is worth it that they are numbered anew.
-    arranges: Range<usize>,
+    /// When groups are numbered anew.
+    worth: arrange::Worth,
     /// When the next window closes.
     next_close_ms: i64,
 }
@@ -139,7 +138,6 @@ impl Merger {
             lateness,
             memo: Memo::new(limits.slots),
             series: SeriesTable::new(limits.recall_bytes),
-            arranges: arrange::GROUPS,
             next_close_ms: i64::MAX,
             ..Self::default()
         }

@@ -20,13 +20,6 @@ const SETS_MIN: usize = 1024;
 const SETS_PER_SERIES: usize = 4;
 /// So often each message that is remembered is refused a place before all are forgotten.
 const PATIENCE: usize = 64;
-/// Fewer new routes are not worth it that groups are numbered by them, nor are fewer than such a
-/// share of those that there were: this, together, costs some times what it costs to make them.
-const NEW_ROUTES_MIN: usize = 16;
-const NEW_ROUTES_SHARE: usize = 4;
-/// Nor does anybody wait so long that more is renumbered than these.
-const RENUMBERED_BYTES_MAX: usize = 16 << 20;
-
 /// What is known of a message that came before.
 pub struct Known {
     /// By tag-set.
@@ -65,9 +58,9 @@ pub struct Recall {
     bytes_max: usize,
     /// How often something did not fit since all was forgotten.
     refused: usize,
-    /// How many routes were made since groups were numbered by them, and how many there were then.
-    new_routes: usize,
-    old_routes: usize,
+    /// Steps of all routes, and of those whose messages had none when groups were last renumbered.
+    steps: usize,
+    new_steps: usize,
     scratch: Vec<u8>,
 }
 
@@ -147,6 +140,7 @@ impl Recall {
             return;
         };
         let others = self.bytes - known.bytes();
+        let (is_new, steps) = (known.route.is_none(), route.steps());
         let before = known.route.replace(route.into());
         let bytes = others + known.bytes();
         if bytes > self.bytes_max {
@@ -155,28 +149,36 @@ impl Recall {
             return;
         }
         self.bytes = bytes;
-        self.new_routes += 1;
+        self.steps = self.steps + steps - before.map_or(0, |route| route.steps());
+        self.new_steps += if is_new { steps } else { 0 };
+    }
+
+    /// Steps of all routes.
+    pub fn steps(&self) -> usize {
+        self.steps
+    }
+
+    /// Steps of messages that had no route when groups were last renumbered. One that goes another
+    /// way from time to time is not new.
+    pub fn new_steps(&self) -> usize {
+        self.new_steps
     }
 
     pub fn routes(&self) -> impl Iterator<Item = &Route> {
         self.by_fingerprint.values().filter_map(Known::route)
     }
 
-    /// Whether so many routes are new that groups should be numbered by them, and by the others.
-    pub fn has_many_new_routes(&self) -> bool {
-        let many = NEW_ROUTES_MIN.max(self.old_routes / NEW_ROUTES_SHARE);
-        self.new_routes >= many && self.bytes <= RENUMBERED_BYTES_MAX
+    /// No step counts as new any more.
+    pub fn put_off_renumbering(&mut self) {
+        self.new_steps = 0;
     }
 
     /// Gives groups the numbers `moved[length]`.
     pub fn renumber(&mut self, moved: &[Vec<u32>]) {
         let routes = self.by_fingerprint.values_mut();
         let routes = routes.filter_map(|known| known.route.as_deref_mut());
-        (self.new_routes, self.old_routes) = (0, 0);
-        for route in routes {
-            route.renumber(moved);
-            self.old_routes += 1;
-        }
+        routes.for_each(|route| route.renumber(moved));
+        self.put_off_renumbering();
     }
 
     /// Whether so much more may be remembered.
@@ -199,6 +201,7 @@ impl Recall {
     fn remove(&mut self, message: u128) {
         if let Some(known) = self.by_fingerprint.remove(&message) {
             self.bytes -= known.bytes();
+            self.steps -= known.route().map_or(0, Route::steps);
             self.sets -= known.series.len();
         }
     }
@@ -355,43 +358,28 @@ mod tests {
     }
 
     #[test]
-    fn groups_are_numbered_by_a_share_of_new_routes() {
-        let mut recall = Recall::new(2 * RENUMBERED_BYTES_MAX);
-        let add = |recall: &mut Recall| {
-            let id = recall.by_fingerprint.len() as u128;
-            recall.put(id, &series(1), 1_000_000);
-            recall.put_route(id, route(SETS));
+    fn steps_are_new_where_there_was_no_route() {
+        let mut recall = Recall::new(20_000);
+        let check = |recall: &Recall, expected: (usize, usize)| {
+            assert_eq!((recall.steps(), recall.new_steps()), expected);
         };
-        let mut counts = Vec::new();
-        for _ in 0..5 {
-            let missing = (1..).find(|_| {
-                add(&mut recall);
-                recall.has_many_new_routes()
-            });
-            counts.push(missing.unwrap());
-            recall.renumber(&[vec![0]]);
-            assert!(!recall.has_many_new_routes());
+        for id in [1, 2] {
+            recall.put(id, &series(1), 1);
+            recall.put_route(id, route(10));
         }
-        assert_eq!(counts, [16, 16, 16, 16, 16]);
-        assert_eq!(recall.routes().count(), 80);
-        (80..160).for_each(|_| add(&mut recall));
+        check(&recall, (20, 20));
         recall.renumber(&[vec![0]]);
-        (0..39).for_each(|_| add(&mut recall));
-        assert!(!recall.has_many_new_routes());
-        add(&mut recall);
-        assert!(recall.has_many_new_routes());
-        recall.put(
-            1 << 64,
-            &[
-                series(1),
-                vec![UNRESOLVED; RENUMBERED_BYTES_MAX / size_of::<Series>()],
-            ]
-            .concat(),
-            1 << 30,
-        );
-        assert!(!recall.has_many_new_routes(), "too much to renumber");
+        check(&recall, (20, 0));
+        recall.put_route(1, route(7));
+        check(&recall, (17, 0));
+        recall.put_route(1, route(10_000));
+        check(&recall, (17, 0));
+        recall.put(2, &series(1)[1..], 1);
+        check(&recall, (7, 0));
+        recall.put_route(2, route(5));
+        check(&recall, (12, 5));
         recall.clear();
-        assert!(!recall.has_many_new_routes());
+        check(&recall, (0, 0));
     }
 
     #[test]

@@ -20,14 +20,19 @@ use super::window::Room;
 pub const STEP_BYTES: usize = size_of::<Name>() + size_of::<u32>() + size_of::<u16>();
 
 /// What a record is of, beside a window: that is the first one of its length in the message. Its
-/// rule, and above that its tag-set: a message of greater numbers has no route.
+/// rule, and above that its tag-set: no message has as many of either as do not fit.
 #[derive(Clone, Copy)]
 struct Name(u32);
 
-/// Steps whose windows are equally long and whose values join alike.
+/// Records of a message are told by sixteen bits, in blocks.
+const BLOCK: usize = 1 << 16;
+
+/// Steps whose windows are equally long and whose values join alike, of records of one block.
 struct Leg {
     length: u32,
     join: Join,
+    /// The first record of the block.
+    first: usize,
     from: usize,
     until: usize,
 }
@@ -41,7 +46,7 @@ pub struct Route {
     legs: Box<[Leg]>,
     /// By step, ascending in each leg: the group.
     groups: Box<[u32]>,
-    /// By step: which record goes into it.
+    /// By step: which record of the block goes into it.
     records: Box<[u16]>,
 }
 
@@ -50,20 +55,20 @@ pub struct Route {
 struct Step {
     length: u32,
     join: Join,
+    block: u32,
     group: u32,
     record: u16,
 }
 
 impl Route {
     /// What was found for records, all in the first windows of the message. `stretches` leave none
-    /// out; each comes with the length of its window. None where numbers are too great.
+    /// out; each comes with the length of its window. None where a name does not fit.
     pub fn new(
         binding: u32,
         records: &[Record],
         found: &[Found],
         stretches: impl Iterator<Item = (u32, Stretch)>,
     ) -> Option<Self> {
-        u16::try_from(records.len()).ok()?;
         let names = records.iter().map(Name::of).collect::<Option<_>>()?;
         let steps = stretches.flat_map(|(length, stretch)| steps_of(length, stretch, found));
         let mut steps: Vec<Step> = steps.collect();
@@ -80,6 +85,11 @@ impl Route {
     /// Whether it is known for a binding and records of these rules and tag-sets.
     pub fn is_of(&self, binding: u32, records: &[Record]) -> bool {
         (binding, records.len()) == (self.binding, self.names.len()) && are_of(&self.names, records)
+    }
+
+    /// How many records it is of.
+    pub fn steps(&self) -> usize {
+        self.groups.len()
     }
 
     /// The groups of windows so long that it leads to.
@@ -131,6 +141,7 @@ impl Route {
                 let steps = self.groups[leg.steps()]
                     .iter()
                     .zip(&self.records[leg.steps()]);
+                let records = &records[leg.first..];
                 let steps = steps.map(|(group, record)| (*group, &records[*record as usize]));
                 fold_alike(leg.join, room.cells(position), steps);
             }
@@ -178,21 +189,28 @@ fn steps_of(length: u32, stretch: Stretch, found: &[Found]) -> impl Iterator<Ite
     (stretch.from..stretch.until).map(move |record| Step {
         length,
         join: stretch.join.unwrap_or(found[record].join),
+        block: (record / BLOCK) as u32,
         group: found[record].group,
-        record: record as u16,
+        record: (record % BLOCK) as u16,
     })
 }
 
 fn legs_of(steps: &[Step]) -> Box<[Leg]> {
     let mut until = 0;
-    let legs = steps.chunk_by(|a, b| (a.length, a.join) == (b.length, b.join));
+    let legs = steps.chunk_by(|a, b| (a.length, a.join, a.block) == (b.length, b.join, b.block));
     let legs = legs.map(|steps| {
         let from = until;
         until += steps.len();
-        let Step { length, join, .. } = steps[0];
+        let Step {
+            length,
+            join,
+            block,
+            ..
+        } = steps[0];
         Leg {
             length,
             join,
+            first: block as usize * BLOCK,
             from,
             until,
         }
@@ -224,26 +242,28 @@ fn bring_near(cells: &[Cell], groups: &[u32]) {
 #[cfg(test)]
 pub mod tests {
     use super::*;
+    use crate::merge::window::Window;
+
+    const RECORD: Record = Record {
+        rule: 0,
+        set: 0,
+        window: 0,
+        count: 1,
+        value: 1.0,
+    };
 
     /// A way of records that lead to these groups.
     pub fn route(groups: &[u32]) -> Route {
         let join = Join::Add;
         let found = groups.iter().map(|&group| Found { group, join });
         let found: Vec<_> = found.collect();
-        let record = Record {
-            rule: 0,
-            set: 0,
-            window: 0,
-            count: 1,
-            value: 1.0,
-        };
         let stretch = Stretch {
             position: 0,
             from: 0,
             until: groups.len(),
             join: None,
         };
-        let records = vec![record; groups.len()];
+        let records = vec![RECORD; groups.len()];
         Route::new(0, &records, &found, std::iter::once((0, stretch))).unwrap()
     }
 
@@ -258,32 +278,51 @@ pub mod tests {
     }
 
     #[test]
-    fn numbers_beyond_a_name_have_no_route() {
+    fn every_record_goes_its_way() {
+        let groups: Vec<u32> = (0..3 * BLOCK as u32).map(|at| at ^ 0x5555).collect();
+        let route = route(&groups);
+        let of = |group: &u32| Record {
+            value: f64::from(*group) + 1.0,
+            ..RECORD
+        };
+        let records: Vec<_> = groups.iter().map(of).collect();
+        let mut windows = [Window::new(0, 0, 1)];
+        let mut positions = Positions::default();
+        positions.clear(1);
+        positions.set((0, 0), 0);
+        let mut room = Room {
+            windows: &mut windows,
+            cells: &mut 0,
+            bytes: &mut 0,
+            bytes_max: groups.len() * size_of::<Cell>(),
+        };
+        assert!(
+            !route.follow(1, &positions, &mut room, &records),
+            "another binding"
+        );
+        assert!(route.follow(0, &positions, &mut room, &records));
+        assert_eq!(room.cells(0).len(), records.len());
+        for (group, cell) in room.cells(0).iter().enumerate() {
+            let found = (cell.count, f64::from_bits(cell.form));
+            assert_eq!(found, (1, group as f64 + 1.0));
+        }
+    }
+
+    #[test]
+    fn a_name_is_of_one_rule_and_set() {
         let record = |rule, set| Record {
             rule,
             set,
-            window: 0,
-            count: 1,
-            value: 1.0,
+            ..RECORD
         };
         let max = u32::from(u16::MAX);
-        let has_route = |record: Record, records| {
-            let (records, found) = (vec![record; records], vec![Found::NOTHING; records]);
-            Route::new(0, &records, &found, std::iter::empty()).is_some()
-        };
-        assert!(has_route(record(max, max), max as usize));
-        assert!(!has_route(record(max + 1, 0), 1));
-        assert!(!has_route(record(0, max + 1), 1));
-        assert!(!has_route(record(0, 0), max as usize + 1));
+        assert!(Name::of(&record(max + 1, 0)).is_none());
+        assert!(Name::of(&record(0, max + 1)).is_none());
         let name = Name::of(&record(max, 7)).unwrap();
         assert_eq!(name.difference(&record(max, 7)), 0);
-        for other in [
-            record(0, 7),
-            record(max, 8),
-            record(max, 7 + max + 1),
-            record(2 * max + 1, 7),
-        ] {
-            assert_ne!(name.difference(&other), 0, "{other:?}");
+        let others = [(0, 7), (max, 8), (max, 7 + max + 1), (2 * max + 1, 7)];
+        for (rule, set) in others {
+            assert_ne!(name.difference(&record(rule, set)), 0, "{rule}, {set}");
         }
     }
 }

@@ -158,9 +158,14 @@ impl SeriesTable {
         self.recall.routes()
     }
 
-    /// Whether so many of them are new that groups should be numbered by them.
-    pub fn has_many_new_routes(&self) -> bool {
-        self.recall.has_many_new_routes()
+    /// Steps of all of them, and of those of messages that had none when they were last renumbered.
+    pub fn steps(&self) -> (usize, usize) {
+        (self.recall.steps(), self.recall.new_steps())
+    }
+
+    /// No step counts as new any more.
+    pub fn put_off_renumbering(&mut self) {
+        self.recall.put_off_renumbering();
     }
 
     /// Gives the groups that they lead to the numbers `moved[length]`.

@@ -98,6 +98,12 @@ impl Window {
             .map(|(group, _)| group)
     }
 
+    /// How many accumulators there would be with these numbers.
+    pub fn len_moved(&self, moved: &[u32]) -> usize {
+        let numbers = self.live().map(|group| moved[group] as usize + 1);
+        numbers.max().unwrap_or(0)
+    }
+
     /// Gives groups the numbers `moved`; those that have a value keep it.
     pub fn renumber(&mut self, moved: &[u32]) {
         let mut cells = Vec::new();

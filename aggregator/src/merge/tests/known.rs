@@ -1,6 +1,7 @@
 //! Rules and messages of which less has to be looked at.
 
 use super::*;
+use crate::merge::arrange::Worth;
 
 /// Rules without keys to group by are merged without a look at the message.
 #[test]
@@ -141,7 +142,7 @@ fn again_and_again(limits: Limits) -> (Vec<Result<Tally, &'static str>>, Closed)
     let hosts = ["a", "b", "c", "d", "e", "f", "g", "h"];
     let both = [of_rules(&rules), of_rules(&others)];
     let mut bench = Bench::new(&both[0], limits);
-    bench.merger.arranges = 0..usize::MAX;
+    bench.merger.worth = Worth::ALWAYS;
     let mut bindings = bench.merger.bind(&both);
     let (mut random, mut newest) = (Random(7), 0);
     let (mut told, mut closed) = (Vec::new(), Vec::new());
@@ -210,13 +211,16 @@ fn groups_that_moved_keep_their_values() {
     let rules = [
         rule("all", "cpu", Aggregate::Count, 10, &[]),
         rule("max", "cpu", Aggregate::Max, 60, &["host"]),
+        rule("mem", "mem", Aggregate::Sum, 60, &["host"]),
         rule("min", "cpu", Aggregate::Min, 60, &["host"]),
         rule("sum", "cpu", Aggregate::Sum, 10, &["host"]),
     ];
+    let both = [of_rules(&rules), of_rules(&rules[..1])];
     let names: Vec<_> = (0..20).map(|at| format!("h{at}")).collect();
-    let run = |arranges: std::ops::Range<usize>| {
-        let mut bench = Bench::new(&of_rules(&rules), Limits::default());
-        bench.merger.arranges = arranges;
+    let run = |worth| {
+        let mut bench = Bench::new(&both[0], Limits::default());
+        bench.merger.worth = worth;
+        let bindings = bench.merger.bind(&both);
         let mut recalled = 0;
         for step in 0..100 {
             // In the last round, no message is one that came before.
@@ -226,23 +230,66 @@ fn groups_that_moved_keep_their_values() {
                 false => [of(13), of(0), of(8)],
             };
             let value = |rule: u32, set: u32| f64::from(rule + 5 * set) - step as f64 / 7.0;
-            let all = (0..3).flat_map(|set| [0, 1, 2, 3].map(|rule| (rule, set)));
-            let all = all.filter(|(rule, set)| *rule > 0 || *set == 0);
-            let records: Vec<_> = all
-                .map(|(rule, set)| record(rule, set, 0, 1, value(rule, set)))
-                .collect();
-            let message = message("cpu", &hosts, 1_000 * step as i64);
-            let tally = bench.merge(&message, &records, EVERYTHING, 0).unwrap();
-            recalled += u32::from(tally.is_recalled);
+            let of = |rule, set| record(rule, set, 0, 1, value(rule, set));
+            let by_host = |rules: &'static [u32]| {
+                (0..3).flat_map(move |set| rules.iter().map(move |rule| of(*rule, set)))
+            };
+            let mut cpu: Vec<_> = by_host(&[1, 3, 4]).collect();
+            cpu.push(of(0, 0));
+            let mem = by_host(&[2]).collect();
+            for (binding, metric, records) in
+                [(0, "cpu", cpu), (0, "mem", mem), (1, "cpu", vec![of(0, 1)])]
+            {
+                bench.binding = bindings[binding].clone();
+                let message = message(metric, &hosts, 1_000 * step as i64);
+                let tally = bench.merge(&message, &records, EVERYTHING, 0).unwrap();
+                recalled += u32::from(tally.is_recalled);
+            }
+            let windows = &bench.merger.windows;
+            let cells: usize = windows.iter().map(|window| window.cells.len()).sum();
+            assert_eq!(bench.merger.accumulators(), cells);
         }
         let memo = bench.merger.memo.slots().to_vec();
         (recalled, bench.close(i64::MAX), memo)
     };
-    let (recalled, closed, memo) = run(0..usize::MAX);
-    let (as_they_came, expected, slots) = run(0..0);
+    let (recalled, closed, memo) = run(Worth::ALWAYS);
+    let (as_they_came, expected, slots) = run(Worth::NEVER);
     assert_eq!((recalled, closed), (as_they_came, expected));
-    assert_eq!(recalled, 40 - 4, "those that open a window are not");
-    assert_ne!(memo, slots, "none moved");
+    assert_eq!(recalled, 40 - 4 + 40, "those that open a window are not");
+    let moved = |slot: usize| memo[slot] != slots[slot];
+    assert!(moved(0), "the one without keys");
+    assert!((0..memo.len()).filter(|slot| moved(*slot)).count() > memo.len() / 2);
+}
+
+/// In many windows, only the first group has a value: that it goes last is not worth their memory.
+#[test]
+fn groups_stay_where_they_are_if_that_takes_less_memory() {
+    let run = |bytes| {
+        let limits = Limits {
+            bytes,
+            ..Limits::default()
+        };
+        let mut bench = Bench::new(&two_rules(), limits);
+        bench.merger.worth = Worth::ALWAYS;
+        let early = (0..200).map(|window| record(1, 0, window, 1, 1.0));
+        let early: Vec<_> = early.collect();
+        bench
+            .merge(&message("cpu", &["early"], 0), &early, EVERYTHING, 0)
+            .unwrap();
+        for host in (0..40).flat_map(|at| [at; 2]) {
+            let message = message("cpu", &[&format!("h{host}")], 0);
+            let tally = bench.merge(&message, &[record(1, 0, 0, 1, 1.0)], EVERYTHING, 0);
+            assert_eq!(tally.unwrap().overflow, []);
+            assert!(bench.merger.bytes <= bytes);
+        }
+        let [_, early, ..] = bench.merger.memo.slots() else {
+            panic!("no series");
+        };
+        *early
+    };
+    assert_eq!(run(Limits::default().bytes), 40);
+    let limited = run(40 * 200 * size_of::<cell::Cell>());
+    assert!((10..20).contains(&limited), "{limited}");
 }
 
 /// A message that came before goes its way also into a window that has few accumulators yet.
