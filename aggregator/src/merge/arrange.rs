@@ -3,89 +3,77 @@
 //! A cache line holds four of them, and an organization may have hundreds of thousands. Groups are
 //! numbered as they come, so among those of a message that is merged again and again lie others
 //! that it has nothing to do with. Once it is known which messages come again, groups are numbered
-//! by the first two of these that lead to them.
+//! by the first two of these that lead to them. Organizations of which too much would have to be
+//! renumbered, some million groups and accumulators, keep their groups as they came.
 
 use super::cell::Cell;
 use super::route::Route;
 use super::series::Series;
+use super::window::Window;
 use super::Merger;
 
 /// Stands for a message that there is not.
 const NONE: u32 = u32::MAX;
 
-/// When that is worth it.
+/// Slots of the memo take less than the others: those of a series lie side by side.
+const SLOTS_PER_EFFORT: usize = 4;
+
+/// When that is worth its effort: how many groups, accumulators and steps are renumbered.
 #[derive(Clone, Copy)]
 pub struct Worth {
     /// Fewer groups are in a cache close by, wherever they lie.
     groups_min: usize,
-    /// What is renumbered for a step that is new, at most: some 0.2 µs, once, for a sender that
-    /// stays and sends it a thousand times.
+    /// For a step that is new: some 0.2 µs, for a sender that comes back a thousand times.
     effort_per_step: usize,
+    /// At once: some 30 ms, in which nothing else of the partition is served.
+    effort_max: usize,
 }
-
-/// What is renumbered at once, at most, of groups, accumulators, steps and slots of the memo: so
-/// much takes some 30 ms, as long as which nothing else of the partition is served.
-const EFFORT_MAX: usize = 2 << 20;
-
-/// Slots of the memo take less than the others: they lie in rows.
-const SLOTS_PER_EFFORT: usize = 4;
 
 impl Default for Worth {
     fn default() -> Self {
         Self {
             groups_min: 4_096,
             effort_per_step: 16,
+            effort_max: 2 << 20,
         }
     }
 }
 
-#[cfg(test)]
 impl Worth {
-    pub const ALWAYS: Self = Self {
-        groups_min: 0,
-        effort_per_step: usize::MAX,
-    };
-    pub const NEVER: Self = Self {
-        groups_min: usize::MAX,
-        effort_per_step: 0,
-    };
+    fn is_given(self, groups: usize, effort: usize, new_steps: usize) -> bool {
+        let max = new_steps.saturating_mul(self.effort_per_step);
+        groups >= self.groups_min && effort <= max.min(self.effort_max)
+    }
 }
 
 impl Merger {
     /// Numbers all groups anew, if enough messages came again since that was done, and it costs no
     /// more than it may.
     pub(super) fn arrange(&mut self) {
-        if self.groups < self.worth.groups_min || !self.is_worth_effort(self.cells) {
+        if !self.is_worth_it(self.cells) {
             return;
         }
-        let routes = || self.series.routes();
-        let lengths = (0..).zip(&self.lengths);
-        let moved: Vec<_> = lengths
-            .map(|(at, length)| numbers(length.groups, at, routes()))
-            .collect();
-        let cells = self
-            .windows
-            .iter()
-            .map(|w| w.len_moved(&moved[w.length as usize]));
-        let cells: usize = cells.sum();
+        let groups = self.lengths.iter().map(|length| length.groups);
+        let moved = numbers(groups, self.series.routes());
+        let moved_len = |window: &Window| window.moved_len(&moved[window.length as usize]);
+        let cells: usize = self.windows.iter().map(moved_len).sum();
         let bytes = self.bytes - self.cells * size_of::<Cell>() + cells * size_of::<Cell>();
-        if bytes > self.limits.bytes / 2 || !self.is_worth_effort(cells) {
-            return self.series.put_off_renumbering();
+        if bytes > self.limits.bytes / 2 || !self.is_worth_it(cells) {
+            // Not again for every step that is new.
+            return self.series.forget_new_steps();
         }
-        for (length, moved) in (0..).zip(&moved) {
-            self.renumber(length, moved);
-        }
+        self.renumber(&moved);
         self.renumber_memo(&moved);
         self.series.renumber_routes(&moved);
         self.recount();
     }
 
     /// Whether enough steps are new, with so many accumulators.
-    fn is_worth_effort(&self, cells: usize) -> bool {
+    fn is_worth_it(&self, cells: usize) -> bool {
         let slots = self.memo.slots().len() / SLOTS_PER_EFFORT;
         let (steps, new) = self.series.steps();
-        let effort = self.groups + cells + steps + slots;
-        effort <= EFFORT_MAX.min(new.saturating_mul(self.worth.effort_per_step))
+        let effort = self.groups + cells + slots + steps;
+        self.worth.is_given(self.groups, effort, new)
     }
 
     fn renumber_memo(&mut self, moved: &[Vec<u32>]) {
@@ -103,25 +91,54 @@ impl Merger {
     }
 }
 
-/// By group of windows so long: its new number, none twice and none left out.
-fn numbers<'a>(groups: u32, length: u32, routes: impl Iterator<Item = &'a Route>) -> Vec<u32> {
-    let mut leads = vec![[NONE; 2]; groups as usize];
-    for (route, number) in routes.zip(0..) {
-        for group in route.groups(length) {
-            let [first, second] = &mut leads[group as usize];
-            match *first {
-                NONE => *first = number,
-                _ => *second = number.min(*second),
+/// By length, and by group of windows so long: its new number, none twice and none left out.
+///
+/// Routes go by the greatest group that they lead to, and groups without a route by themselves: so
+/// no group gets a greater number than was in its first route, and windows that have few
+/// accumulators do not get many.
+fn numbers<'a>(
+    groups: impl Iterator<Item = u32>,
+    routes: impl Iterator<Item = &'a Route>,
+) -> Vec<Vec<u32>> {
+    let alone = |groups: u32| (0..groups).map(|group| [NONE, NONE, group]).collect();
+    let mut orders: Vec<Vec<[u32; 3]>> = groups.map(alone).collect();
+    for (length, groups) in routes.flat_map(Route::groups) {
+        let route = groups.iter().copied().max().unwrap_or(NONE);
+        for group in groups {
+            let [first, second, _] = &mut orders[length as usize][*group as usize];
+            if route < *first {
+                (*first, *second) = (route, *first);
+            } else if route != *first {
+                *second = route.min(*second);
             }
         }
     }
-    let mut order: Vec<_> = leads.into_iter().zip(0u32..).collect();
+    orders.into_iter().map(numbers_of).collect()
+}
+
+fn numbers_of(mut order: Vec<[u32; 3]>) -> Vec<u32> {
+    for [first, _, group] in &mut order {
+        *first = if *first == NONE { *group } else { *first };
+    }
     order.sort_unstable();
     let mut numbers = vec![0; order.len()];
-    for ((_, group), number) in order.into_iter().zip(0..) {
+    for ([.., group], number) in order.into_iter().zip(0..) {
         numbers[group as usize] = number;
     }
     numbers
+}
+
+#[cfg(test)]
+impl Worth {
+    pub const ALWAYS: Self = Self {
+        groups_min: 0,
+        effort_per_step: usize::MAX,
+        effort_max: usize::MAX,
+    };
+    pub const NEVER: Self = Self {
+        groups_min: usize::MAX,
+        ..Self::ALWAYS
+    };
 }
 
 #[cfg(test)]
@@ -131,10 +148,30 @@ mod tests {
 
     #[test]
     fn groups_of_a_message_get_numbers_in_a_row() {
-        let routes = [&[5, 0, 3][..], &[3, 5, 1], &[6, 1, 5]].map(route);
-        // By the first two messages: 0 (0), 3 and 5 (0, 1), 1 (1, 2), 6 (2), 2 and 4 (none).
-        assert_eq!(numbers(7, 0, routes.iter()), [2, 3, 5, 0, 6, 1, 4]);
-        let none = numbers(3, 1, routes.iter());
-        assert_eq!(none, [0, 1, 2], "of other windows");
+        let routes = [&[5, 0, 3][..], &[3, 5, 1, 6], &[6, 1, 7]].map(route);
+        // By themselves 2 and 4; then 3 and 5 (5, 6), 0 (5), 1 and 6 (6, 7), 7 (7).
+        let expected = vec![4, 5, 0, 2, 1, 3, 6, 7];
+        let found = numbers([8, 3].into_iter(), routes.iter());
+        assert_eq!(found, [expected, vec![0, 1, 2]]);
+    }
+
+    #[test]
+    fn effort_has_bounds() {
+        let worth = Worth::default();
+        let max = worth.effort_max;
+        let check = |(groups, effort, new_steps), expected| {
+            let found = worth.is_given(groups, effort, new_steps);
+            assert_eq!(
+                found, expected,
+                "{groups} groups, {effort}, {new_steps} new"
+            );
+        };
+        check((4_096, 160_000, 10_000), true);
+        check((4_095, 160_000, 10_000), false);
+        check((4_096, 160_001, 10_000), false);
+        check((4_096, 0, 0), true);
+        check((4_096, max, max), true);
+        check((4_096, max + 1, max), false);
+        check((4_096, max, usize::MAX), true);
     }
 }

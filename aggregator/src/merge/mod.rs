@@ -292,20 +292,20 @@ impl Merger {
             length.groups = taken.start;
             moves.push(moved);
         }
-        for (length, moved) in (0..).zip(&moves) {
-            self.renumber(length, moved);
-        }
+        self.renumber(&moves);
         self.forget_series();
         self.closed_since_compaction = false;
         self.recount();
     }
 
-    /// Gives the groups of windows so long the numbers `moved`.
-    fn renumber(&mut self, length: u32, moved: &[u32]) {
-        let tables = self.tables.iter_mut().filter(|t| t.length == length);
-        tables.for_each(|table| table.renumber(moved));
-        let windows = self.windows.iter_mut().filter(|w| w.length == length);
-        windows.for_each(|window| window.renumber(moved));
+    /// Gives groups the numbers `moved[length]`.
+    fn renumber(&mut self, moved: &[Vec<u32>]) {
+        for table in &mut self.tables {
+            table.renumber(&moved[table.length as usize]);
+        }
+        for window in &mut self.windows {
+            window.renumber(&moved[window.length as usize]);
+        }
     }
 
     /// Drops the rules that are not in use any more and of which no open window has a value.

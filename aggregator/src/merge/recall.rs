@@ -20,6 +20,7 @@ const SETS_MIN: usize = 1024;
 const SETS_PER_SERIES: usize = 4;
 /// So often each message that is remembered is refused a place before all are forgotten.
 const PATIENCE: usize = 64;
+
 /// What is known of a message that came before.
 pub struct Known {
     /// By tag-set.
@@ -58,7 +59,7 @@ pub struct Recall {
     bytes_max: usize,
     /// How often something did not fit since all was forgotten.
     refused: usize,
-    /// Steps of all routes, and of those whose messages had none when groups were last renumbered.
+    /// Steps of all routes, and of those whose messages had none when these were last forgotten.
     steps: usize,
     new_steps: usize,
     scratch: Vec<u8>,
@@ -153,12 +154,12 @@ impl Recall {
         self.new_steps += if is_new { steps } else { 0 };
     }
 
-    /// Steps of all routes.
+    /// What has to be looked at when all routes are renumbered.
     pub fn steps(&self) -> usize {
-        self.steps
+        self.steps + self.by_fingerprint.len()
     }
 
-    /// Steps of messages that had no route when groups were last renumbered. One that goes another
+    /// Steps of messages that had no route when these were last forgotten. One that goes another
     /// way from time to time is not new.
     pub fn new_steps(&self) -> usize {
         self.new_steps
@@ -168,8 +169,8 @@ impl Recall {
         self.by_fingerprint.values().filter_map(Known::route)
     }
 
-    /// No step counts as new any more.
-    pub fn put_off_renumbering(&mut self) {
+    /// No step is new any more.
+    pub fn forget_new_steps(&mut self) {
         self.new_steps = 0;
     }
 
@@ -178,7 +179,7 @@ impl Recall {
         let routes = self.by_fingerprint.values_mut();
         let routes = routes.filter_map(|known| known.route.as_deref_mut());
         routes.for_each(|route| route.renumber(moved));
-        self.put_off_renumbering();
+        self.forget_new_steps();
     }
 
     /// Whether so much more may be remembered.
@@ -360,26 +361,28 @@ mod tests {
     #[test]
     fn steps_are_new_where_there_was_no_route() {
         let mut recall = Recall::new(20_000);
-        let check = |recall: &Recall, expected: (usize, usize)| {
-            assert_eq!((recall.steps(), recall.new_steps()), expected);
+        let steps = |records: &[usize]| records.iter().map(|of| route(*of).steps()).sum::<usize>();
+        let check = |recall: &Recall, all: &[usize], new: &[usize]| {
+            assert_eq!((recall.steps, recall.new_steps()), (steps(all), steps(new)));
+            assert_eq!(recall.steps(), recall.steps + recall.by_fingerprint.len());
         };
         for id in [1, 2] {
             recall.put(id, &series(1), 1);
             recall.put_route(id, route(10));
         }
-        check(&recall, (20, 20));
+        check(&recall, &[10, 10], &[10, 10]);
         recall.renumber(&[vec![0]]);
-        check(&recall, (20, 0));
+        check(&recall, &[10, 10], &[]);
         recall.put_route(1, route(7));
-        check(&recall, (17, 0));
+        check(&recall, &[7, 10], &[]);
         recall.put_route(1, route(10_000));
-        check(&recall, (17, 0));
+        check(&recall, &[7, 10], &[]);
         recall.put(2, &series(1)[1..], 1);
-        check(&recall, (7, 0));
+        check(&recall, &[7], &[]);
         recall.put_route(2, route(5));
-        check(&recall, (12, 5));
+        check(&recall, &[7, 5], &[5]);
         recall.clear();
-        check(&recall, (0, 0));
+        check(&recall, &[], &[]);
     }
 
     #[test]

@@ -24,6 +24,9 @@ pub const STEP_BYTES: usize = size_of::<Name>() + size_of::<u32>() + size_of::<u
 #[derive(Clone, Copy)]
 struct Name(u32);
 
+/// As many steps take as long as it takes to come to a route.
+const OWN_STEPS: usize = 16;
+
 /// Records of a message are told by sixteen bits, in blocks.
 const BLOCK: usize = 1 << 16;
 
@@ -87,15 +90,18 @@ impl Route {
         (binding, records.len()) == (self.binding, self.names.len()) && are_of(&self.names, records)
     }
 
-    /// How many records it is of.
+    /// How many steps it has to be counted for when its groups are renumbered.
     pub fn steps(&self) -> usize {
-        self.groups.len()
+        OWN_STEPS + self.legs.len() + self.groups.len()
     }
 
-    /// The groups of windows so long that it leads to.
-    pub fn groups(&self, length: u32) -> impl Iterator<Item = u32> + '_ {
-        let legs = self.legs.iter().filter(move |leg| leg.length == length);
-        legs.flat_map(|leg| self.groups[leg.steps()].iter().copied())
+    /// By length of the windows: the groups that it leads to.
+    pub fn groups(&self) -> impl Iterator<Item = (u32, &[u32])> {
+        let legs = self.legs.chunk_by(|a, b| a.length == b.length);
+        legs.map(|legs| {
+            let (first, last) = (&legs[0], &legs[legs.len() - 1]);
+            (first.length, &self.groups[first.from..last.until])
+        })
     }
 
     /// Gives groups the numbers `moved[length]`.
@@ -270,11 +276,32 @@ pub mod tests {
     #[test]
     fn steps_ascend_also_after_groups_moved() {
         let mut route = route(&[5, 0, 3]);
-        let steps = |route: &Route| (route.groups(0).collect::<Vec<_>>(), route.records.clone());
-        assert_eq!(steps(&route), (vec![0, 3, 5], [1, 2, 0].into()));
+        let steps = |route: &Route| (route.groups.clone(), route.records.clone());
+        assert_eq!(steps(&route), ([0, 3, 5].into(), [1, 2, 0].into()));
         route.renumber(&[vec![9, 8, 7, 6, 5, 4]]);
-        assert_eq!(steps(&route), (vec![4, 6, 9], [0, 2, 1].into()));
-        assert_eq!(route.groups(1).count(), 0);
+        assert_eq!(steps(&route), ([4, 6, 9].into(), [0, 2, 1].into()));
+    }
+
+    #[test]
+    fn groups_are_told_by_length() {
+        let stretch = |from, until, join| Stretch {
+            position: 0,
+            from,
+            until,
+            join: Some(join),
+        };
+        let found = [7, 3, 5, 4].map(|group| Found {
+            group,
+            join: Join::Add,
+        });
+        let stretches = [
+            (1, stretch(0, 1, Join::Lesser)),
+            (0, stretch(1, 2, Join::Add)),
+            (1, stretch(2, 4, Join::Add)),
+        ];
+        let route = Route::new(0, &[RECORD; 4], &found, stretches.into_iter()).unwrap();
+        let groups: Vec<_> = route.groups().collect();
+        assert_eq!(groups, [(0, &[3][..]), (1, &[4, 5, 7][..])]);
     }
 
     #[test]

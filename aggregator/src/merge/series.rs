@@ -158,14 +158,14 @@ impl SeriesTable {
         self.recall.routes()
     }
 
-    /// Steps of all of them, and of those of messages that had none when they were last renumbered.
+    /// What has to be looked at when they are renumbered, and how much of it is new.
     pub fn steps(&self) -> (usize, usize) {
         (self.recall.steps(), self.recall.new_steps())
     }
 
-    /// No step counts as new any more.
-    pub fn put_off_renumbering(&mut self) {
-        self.recall.put_off_renumbering();
+    /// No step is new any more.
+    pub fn forget_new_steps(&mut self) {
+        self.recall.forget_new_steps();
     }
 
     /// Gives the groups that they lead to the numbers `moved[length]`.

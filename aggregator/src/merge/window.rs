@@ -99,7 +99,7 @@ impl Window {
     }
 
     /// How many accumulators there would be with these numbers.
-    pub fn len_moved(&self, moved: &[u32]) -> usize {
+    pub fn moved_len(&self, moved: &[u32]) -> usize {
         let numbers = self.live().map(|group| moved[group] as usize + 1);
         numbers.max().unwrap_or(0)
     }
