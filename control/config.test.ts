@@ -45,6 +45,10 @@ test('values', () => {
 test('errors name the variable and the value', () => {
   const cases: [Record<string, string>, RegExp][] = [
     [{ NATS_URL: 'localhost' }, /NATS_URL: "localhost" is not a NATS URL/],
+    [
+      { NATS_URL: 'nats://a:1,nats://b:2,' },
+      /NATS_URL: "nats:\/\/a:1,nats:\/\/b:2," is not a NATS URL/,
+    ],
     [{ TEMPORAL_ADDRESS: 'here' }, /TEMPORAL_ADDRESS: "here" is not host:port/],
     [{ RATCHET_API_ADDRESS: 'a:70000' }, /RATCHET_API_ADDRESS: "a:70000" has a port over 65535/],
     [{ RATCHET_PROOF_POLICY: 'none' }, /RATCHET_PROOF_POLICY: "none" is neither attested/],

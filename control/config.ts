@@ -58,6 +58,7 @@ export interface TemporalTls {
 }
 
 export interface NatsSettings {
+  /** Of the servers of one cluster, with commas between. */
   url: string;
   user: string;
   passwordFile: string;
@@ -85,6 +86,8 @@ const hostAndPort = z
   .refine((value) => portOf(value) <= 65_535, 'has a port over 65535');
 const flag = z.enum(['true', 'false', '1', '0'], 'is neither true nor false');
 const text = z.string().min(1);
+
+const natsUrl = /^(nats|tls|ws|wss):\/\/[^\s/,]+$/;
 
 const environmentSchema = z.object({
   RATCHET_STATE: text.default('.ratchet'),
@@ -125,8 +128,10 @@ const environmentSchema = z.object({
   TEMPORAL_TLS_CLIENT_KEY_PATH: text.optional(),
   NATS_URL: z
     .string()
-    .regex(/^(nats|tls|ws|wss):\/\/[^\s/]+$/, 'is not a NATS URL such as nats://127.0.0.1:4222')
-    .default('nats://127.0.0.1:4222'),
+    .default('nats://127.0.0.1:4222')
+    .refine((urls) => urls.split(',').every((url) => natsUrl.test(url)), {
+      error: 'is not a NATS URL such as nats://127.0.0.1:4222, nor several with commas between',
+    }),
   NATS_USER: z
     .string()
     .regex(/^[A-Za-z0-9_-]{1,64}$/, 'is not a NATS user name')

@@ -48,7 +48,7 @@ export async function connectNats(settings: NatsSettings, name: string): Promise
   const pass = await readPassword(settings.passwordFile);
   return await guardNats(`connecting to ${settings.url} as ${settings.user}`, () =>
     connect({
-      servers: settings.url,
+      servers: settings.url.split(','),
       user: settings.user,
       pass,
       name,

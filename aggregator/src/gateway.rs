@@ -36,14 +36,16 @@ pub async fn gateway(settings: GatewaySettings) -> anyhow::Result<()> {
         directory: directory.clone(),
         partitions: settings.partitions,
     });
-    let running = ratchet_ingest::start(&settings.ingest, &settings.nats_url, Some(spreads));
+    let running = ratchet_ingest::start(&settings.ingest, &settings.servers, Some(spreads));
     let running = Arc::new(running.await?);
     let following = tokio::spawn(follow(settings.clone(), directory));
     let mut registry = Registry::with_prefix("ratchet");
     running.register(&mut registry);
     let exposition = Arc::new(Exposition::of(registry));
     let router = Router::new()
-        .route("/healthz", get(healthz).with_state(running.clone()))
+        .route("/livez", get(crate::http::livez))
+        .route("/healthz", get(readyz).with_state(running.clone()))
+        .route("/readyz", get(readyz).with_state(running.clone()))
         .route("/metrics", get(crate::http::metrics).with_state(exposition));
     let serving = serve(settings.http, router, "metrics and health").await?;
     stop.wait().await;
@@ -58,7 +60,7 @@ pub async fn gateway(settings: GatewaySettings) -> anyhow::Result<()> {
 /// Learns how organizations are spread; until it does, their points go home.
 async fn follow(settings: GatewaySettings, directory: Arc<Directory>) -> anyhow::Result<()> {
     let login = Login {
-        nats_url: settings.nats_url,
+        servers: settings.servers,
         nats_user: settings.ingest.nats_user,
         nats_password_file: settings.ingest.nats_password_file,
     };
@@ -83,7 +85,8 @@ async fn follow(settings: GatewaySettings, directory: Arc<Directory>) -> anyhow:
     Ok(())
 }
 
-async fn healthz(State(running): State<Arc<Running>>) -> Response {
+/// It stores what it acknowledges.
+async fn readyz(State(running): State<Arc<Running>>) -> Response {
     let (status, missing) = if running.is_ready() {
         (StatusCode::OK, vec![])
     } else {

@@ -110,7 +110,7 @@ pub async fn dial(
         let password = read_password(path)?;
         options = options.user_and_password(login.nats_user.clone(), password);
     }
-    Ok(options.connect(&login.nats_url).await?)
+    Ok(login.servers.connect(options).await?)
 }
 
 fn read_password(path: &Path) -> Result<String, ConnectError> {

@@ -281,8 +281,8 @@ impl Prepared {
             directory,
             partitions: settings.partitions,
         });
-        let url = &settings.login.nats_url;
-        let gateway = ratchet_ingest::start(&settings.ingest, url, Some(spreads));
+        let gateway =
+            ratchet_ingest::start(&settings.ingest, &settings.login.servers, Some(spreads));
         let gateway = gateway.await.context("gateway")?;
         self.exposition.add(|registry| gateway.register(registry));
         Ok(Some(gateway))

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use ratchet_ingest::IngestSettings;
+use ratchet_ingest::{IngestSettings, Servers};
 use ratchet_trust::ProofPolicy;
 
 use crate::cli::WasiPolicy;
@@ -21,9 +21,8 @@ pub const PARTITIONS_MAX: u32 = 64;
 /// How to reach NATS.
 #[derive(Args, Clone, Debug)]
 pub struct Login {
-    /// Address of NATS, such as nats://127.0.0.1:4222.
-    #[arg(long, env = "NATS_URL", default_value = "nats://127.0.0.1:4222")]
-    pub nats_url: String,
+    #[command(flatten)]
+    pub servers: Servers,
     /// User at NATS; its replies arrive below `_INBOX_<user>`.
     #[arg(long, env = "NATS_USER", default_value = "aggregator")]
     pub nats_user: String,
@@ -126,9 +125,8 @@ pub struct RunSettings {
 /// What `aggregator gateway` is told.
 #[derive(Args, Clone, Debug)]
 pub struct GatewaySettings {
-    /// Address of NATS, such as nats://127.0.0.1:4222.
-    #[arg(long, env = "NATS_URL", default_value = "nats://127.0.0.1:4222")]
-    pub nats_url: String,
+    #[command(flatten)]
+    pub servers: Servers,
     /// Where metrics and health are served.
     #[arg(long, env = "RATCHET_GATEWAY_HTTP", default_value = "127.0.0.1:8484")]
     pub http: SocketAddr,

@@ -241,6 +241,11 @@ impl Gateway {
             of_org(Refusal::Malformed(text))
         };
         let header = validate(&admitted.content).map_err(malformed)?;
+        let (points, max) = (header.points as usize, self.limits.points);
+        if points > max {
+            let text = format!("the message has {points} points, more than {max}");
+            return Err(of_org(Refusal::TooLarge(text)));
+        }
         let times = self.limits.reach.from(SystemTime::now());
         let checked = times.check(header.min_ts);
         if let Err(reason) = checked.and_then(|()| times.check(header.max_ts)) {

@@ -29,6 +29,7 @@ pub mod refusal;
 pub mod remote_write;
 pub mod room;
 pub mod series;
+pub mod servers;
 pub mod settings;
 pub mod spread;
 pub mod status;
@@ -37,4 +38,5 @@ pub mod trace;
 pub mod wire;
 
 pub use listen::{start, Running};
+pub use servers::Servers;
 pub use settings::IngestSettings;

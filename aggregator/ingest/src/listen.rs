@@ -26,6 +26,7 @@ use crate::known::Shelf;
 use crate::metrics::{Metrics, ProtocolLabel};
 use crate::publish::Publisher;
 use crate::series::Series;
+use crate::servers::Servers;
 use crate::settings::IngestSettings;
 use crate::spread::Spreads;
 use crate::{grpc, http};
@@ -60,7 +61,7 @@ pub struct Running {
 /// Connects to NATS and listens.
 pub async fn start(
     settings: &IngestSettings,
-    nats_url: &str,
+    nats: &Servers,
     spreads: Option<Arc<dyn Spreads>>,
 ) -> anyhow::Result<Running> {
     let metrics = Metrics::default();
@@ -71,7 +72,7 @@ pub async fn start(
             settings.anonymous.clone(),
         ),
         budget: Budget::new(settings.memory_mib as usize * 1024 * 1024),
-        publisher: Publisher::connect(nats_url, settings, metrics.clone()).await?,
+        publisher: Publisher::connect(nats, settings, metrics.clone()).await?,
         series: Series::new(settings.series_max, settings.first_point, now_nanos()),
         known: Shelf::new(settings.known_mib as usize * 1024 * 1024),
         spreads,

@@ -15,6 +15,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use crate::metrics::Metrics;
 use crate::organization::Org;
 use crate::room::Room;
+use crate::servers::Servers;
 use crate::settings::{IngestSettings, Repeated};
 use crate::spread::Placed;
 use crate::trace::TRACEPARENT;
@@ -52,7 +53,7 @@ pub struct Publisher {
 impl Publisher {
     /// Connects, now or as soon as NATS is there, and reconnects for ever.
     pub async fn connect(
-        url: &str,
+        servers: &Servers,
         settings: &IngestSettings,
         metrics: Metrics,
     ) -> anyhow::Result<Self> {
@@ -71,7 +72,8 @@ impl Publisher {
             let password = read_password(path)?;
             options = options.user_and_password(settings.nats_user.clone(), password);
         }
-        let client = options.connect(url).await.context("cannot reach NATS")?;
+        let client = servers.connect(options).await;
+        let client = client.context("cannot reach NATS")?;
         let timeout = settings.limits().store_time;
         let context = jetstream::ContextBuilder::new()
             .ack_timeout(timeout)

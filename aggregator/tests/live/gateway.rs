@@ -132,8 +132,10 @@ const SPREAD: u32 = 3;
 /// A gateway as a process of its own, for another organization; it ends when it is dropped.
 async fn gateway_of(stage: &Stage, org: &str) -> (Child, String) {
     let (http, at) = (free_address(), free_address());
+    // Of the servers of a cluster, one is down.
+    let servers = format!("nats://127.0.0.1:1,{}", stage.server.url);
     let child = Command::new(env!("CARGO_BIN_EXE_aggregator"))
-        .args(["gateway", "--nats-url", &stage.server.url, "--http", &http])
+        .args(["gateway", "--nats-url", &servers, "--http", &http])
         .args(["--ingest-http", &at, "--ingest-anonymous", org])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -141,9 +143,13 @@ async fn gateway_of(stage: &Stage, org: &str) -> (Child, String) {
         .spawn()
         .unwrap();
     let until = Instant::now() + Duration::from_secs(30);
-    while !matches!(get(&http, "/healthz", "").await, Some((200, _))) {
+    while !matches!(get(&http, "/readyz", "").await, Some((200, _))) {
         assert!(Instant::now() < until, "the gateway is not ready");
         tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    for path in ["/livez", "/healthz"] {
+        let answer = get(&http, path, "").await;
+        assert!(matches!(answer, Some((200, _))), "{path}: {answer:?}");
     }
     (child, at)
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use async_nats::jetstream::stream;
 use clap::Parser;
-use ratchet_ingest::IngestSettings;
+use ratchet_ingest::{IngestSettings, Servers};
 use ratchet_rules::{Aggregate, Rule};
 
 use crate::gateway::{Sender, ANONYMOUS};
@@ -28,13 +28,16 @@ fn rules() -> [Rule; 2] {
 struct Flags {
     #[command(flatten)]
     ingest: IngestSettings,
+    #[command(flatten)]
+    servers: Servers,
 }
 
 /// A gateway that is no aggregator.
 async fn gateway(stage: &Stage) -> (ratchet_ingest::Running, Sender) {
     let own = ["gateway", "--ingest-http", "127.0.0.1:0"];
-    let flags = Flags::parse_from(own.iter().chain(&ANONYMOUS));
-    let running = ratchet_ingest::start(&flags.ingest, &stage.server.url, None).await;
+    let nats = ["--nats-url", &stage.server.url];
+    let flags = Flags::parse_from(own.iter().chain(&nats).chain(&ANONYMOUS));
+    let running = ratchet_ingest::start(&flags.ingest, &flags.servers, None).await;
     let running = running.unwrap();
     let until = Instant::now() + WITHIN;
     while !running.is_ready() {

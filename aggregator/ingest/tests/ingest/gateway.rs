@@ -7,7 +7,7 @@ use async_nats::jetstream::{self, stream};
 use clap::Parser;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
-use ratchet_ingest::{IngestSettings, Running};
+use ratchet_ingest::{IngestSettings, Running, Servers};
 use sha2::{Digest as _, Sha256};
 
 use crate::client::{post, Answer, PATIENCE};
@@ -18,6 +18,8 @@ use crate::server::Server;
 struct Flags {
     #[command(flatten)]
     ingest: IngestSettings,
+    #[command(flatten)]
+    servers: Servers,
 }
 
 pub struct Setup {
@@ -79,9 +81,11 @@ impl Setup {
             "127.0.0.1:0",
             "--ingest-tokens",
             file,
+            "--nats-url",
+            &nats.url,
         ];
         let flags = Flags::parse_from(own.iter().chain(flags));
-        let running = ratchet_ingest::start(&flags.ingest, &nats.url, None)
+        let running = ratchet_ingest::start(&flags.ingest, &flags.servers, None)
             .await
             .unwrap();
         let mut registry = Registry::with_prefix("ratchet");

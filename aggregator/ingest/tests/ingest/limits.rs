@@ -6,7 +6,7 @@ use tokio::net::TcpStream;
 use crate::client::{answer, begin, until_closed};
 use crate::gateway::Setup;
 use crate::prometheus::{request_v1, series, snappy};
-use crate::samples::now;
+use crate::samples::{native, now};
 
 const HEADERS: [(&str, &str); 3] = [
     ("authorization", "Bearer token-of-acme"),
@@ -120,6 +120,12 @@ async fn points_beyond_the_limit_are_refused_and_told() {
         answer.text()
     );
     assert_eq!(setup.stored_points().await.len(), 10);
+    for (points, status) in [(11, 413), (10, 204)] {
+        let body = native(now(), &vec![1.0; points]);
+        let answer = setup.send("acme", "/api/v1/messages", &[], &body).await;
+        assert_eq!(answer.status, status, "{points} points of our own format");
+    }
+    assert_eq!(setup.stored_points().await.len(), 20);
     setup.end().await;
 }
 
