@@ -27,6 +27,7 @@ test('values', () => {
     RATCHET_API_ADDRESS: '[::1]:0',
     XDG_CACHE_HOME: '/var/cache',
     TEMPORAL_API_KEY: 'k',
+    NATS_URL: 'nats://a:1,tls://b',
     NATS_USER: 'other',
     RATCHET_KIT: '',
   });
@@ -37,6 +38,7 @@ test('values', () => {
   });
   assert.equal(settings.cache, '/var/cache/ratchet');
   assert.notEqual(settings.temporal.tls, null);
+  assert.equal(settings.nats.url, 'nats://a:1,tls://b');
   assert.equal(settings.nats.passwordFile, '/var/lib/ratchet/keys/nats-other.password');
   assert.equal(settings.kit, null);
   assert.equal(loadSettings({ TEMPORAL_API_KEY: 'k', TEMPORAL_TLS: 'false' }).temporal.tls, null);
@@ -45,6 +47,7 @@ test('values', () => {
 test('errors name the variable and the value', () => {
   const cases: [Record<string, string>, RegExp][] = [
     [{ NATS_URL: 'localhost' }, /NATS_URL: "localhost" is not a NATS URL/],
+    [{ NATS_URL: 'ws://localhost' }, /NATS_URL: "ws:\/\/localhost" is not a NATS URL/],
     [
       { NATS_URL: 'nats://a:1,nats://b:2,' },
       /NATS_URL: "nats:\/\/a:1,nats:\/\/b:2," is not a NATS URL/,

@@ -87,7 +87,7 @@ const hostAndPort = z
 const flag = z.enum(['true', 'false', '1', '0'], 'is neither true nor false');
 const text = z.string().min(1);
 
-const natsUrl = /^(nats|tls|ws|wss):\/\/[^\s/,]+$/;
+const natsUrl = /^(nats|tls):\/\/[^\s/,]+$/;
 
 const environmentSchema = z.object({
   RATCHET_STATE: text.default('.ratchet'),

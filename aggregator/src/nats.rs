@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_nats::jetstream;
 use async_nats::jetstream::stream::{Info, Stream};
 use async_nats::{Client, ConnectOptions, Event};
+use ratchet_ingest::servers;
 use tokio::sync::watch;
 
 use crate::checkpoint::{Checkpoints, Origin};
@@ -38,8 +39,8 @@ const TELL_EVERY: u32 = 5;
 pub enum ConnectError {
     #[error("{path}: {error}")]
     Password { path: String, error: std::io::Error },
-    #[error("cannot reach NATS: {0}")]
-    Connect(#[from] async_nats::ConnectError),
+    #[error(transparent)]
+    Connect(#[from] servers::ConnectError),
 }
 
 /// Tells of new connections. Cloning shares the count.

@@ -72,8 +72,7 @@ impl Publisher {
             let password = read_password(path)?;
             options = options.user_and_password(settings.nats_user.clone(), password);
         }
-        let client = servers.connect(options).await;
-        let client = client.context("cannot reach NATS")?;
+        let client = servers.connect(options).await?;
         let timeout = settings.limits().store_time;
         let context = jetstream::ContextBuilder::new()
             .ack_timeout(timeout)

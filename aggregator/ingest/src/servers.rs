@@ -1,14 +1,15 @@
 //! Where NATS is.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
 
-use async_nats::{Client, ConnectError, ConnectOptions, ServerAddr};
+use async_nats::{Client, ConnectOptions, ServerAddr};
 use clap::Args;
 
 /// The servers of one cluster, as every process is told them.
 #[derive(Args, Clone, Debug)]
 pub struct Servers {
-    /// Addresses of NATS servers of one cluster, such as nats://127.0.0.1:4222, separated by commas.
+    /// Addresses of NATS servers, such as nats://127.0.0.1:4222; of one cluster, commas between.
     #[arg(
         id = "nats-url",
         long,
@@ -18,26 +19,52 @@ pub struct Servers {
         default_value = "nats://127.0.0.1:4222"
     )]
     pub urls: Vec<ServerAddr>,
-    /// File with the certificates, in PEM, that servers of tls:// addresses are verified with, in
-    /// place of the system's.
+    /// File with the certificates, in PEM, that servers are verified with in place of the
+    /// system's; then none is spoken to without TLS.
     #[arg(id = "nats-tls-ca-file", long, env = "NATS_TLS_CA_FILE")]
     pub tls_ca_file: Option<PathBuf>,
 }
 
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    #[error("{path}: {error}")]
+    Unreadable { path: String, error: io::Error },
+    #[error("{path} has no certificate in PEM")]
+    NoCertificate { path: String },
+    #[error("cannot reach NATS: {0}")]
+    Nats(#[from] async_nats::ConnectError),
+}
+
 impl Servers {
-    /// Connects to any of them.
-    pub async fn connect(&self, options: ConnectOptions) -> Result<Client, ConnectError> {
-        let options = match &self.tls_ca_file {
-            Some(path) => options.add_root_certificates(path.clone()),
-            None => options,
-        };
-        options.connect(&self.urls[..]).await
+    /// Connects to any of them. Where one address demands TLS all do, so that those of which the
+    /// first tells are not spoken to without.
+    pub async fn connect(&self, mut options: ConnectOptions) -> Result<Client, ConnectError> {
+        let is_secret = self.urls.iter().any(ServerAddr::tls_required);
+        options = options.require_tls(is_secret || self.tls_ca_file.is_some());
+        if let Some(path) = &self.tls_ca_file {
+            check_certificates(path)?;
+            options = options.add_root_certificates(path.clone());
+        }
+        Ok(options.connect(&self.urls[..]).await?)
+    }
+}
+
+/// The client would try again for ever, and not tell why.
+fn check_certificates(path: &Path) -> Result<(), ConnectError> {
+    let name = || path.display().to_string();
+    let text = fs::read_to_string(path).map_err(|error| ConnectError::Unreadable {
+        path: name(),
+        error,
+    })?;
+    match text.contains("-----BEGIN CERTIFICATE-----") {
+        true => Ok(()),
+        false => Err(ConnectError::NoCertificate { path: name() }),
     }
 }
 
 fn address(text: &str) -> Result<ServerAddr, String> {
     let parsed = text.parse::<ServerAddr>().ok();
-    let named = parsed.filter(|address| !address.host().is_empty());
+    let named = parsed.filter(|address| !address.host().is_empty() && !address.is_websocket());
     named.ok_or_else(|| format!("{text:?} is not an address such as nats://127.0.0.1:4222"))
 }
 
@@ -72,8 +99,25 @@ mod tests {
         check("nats://127.0.0.1:4222", &[("127.0.0.1", 4222)]);
         check("tls://a:1,b", &[("a", 1), ("b", 4222)]);
         check("a,nats://b:2,c:3", &[("a", 4222), ("b", 2), ("c", 3)]);
-        for bad in ["", "a,,b", "nats://a:b:c", "a:99999"] {
+        for bad in ["", "a,,b", "nats://a:b:c", "a:99999", "ws://a"] {
             assert_eq!(hosts(bad), None, "{bad:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn certificates_are_looked_at_before_anything_is_sent() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("ca.pem");
+        let mut servers = Flags::parse_from(["test", "--nats-url", "nats://127.0.0.1:1"]).servers;
+        servers.tls_ca_file = Some(file.clone());
+        let check = async |expected: &str| {
+            let options = ConnectOptions::new().retry_on_initial_connect();
+            let error = servers.connect(options).await.unwrap_err().to_string();
+            assert!(error.starts_with(file.to_str().unwrap()), "{error}");
+            assert!(error.contains(expected), "{error}");
+        };
+        check("No such file").await;
+        fs::write(&file, "-----BEGIN PRIVATE KEY-----").unwrap();
+        check("has no certificate").await;
     }
 }

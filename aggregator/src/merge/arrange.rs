@@ -94,32 +94,36 @@ impl Merger {
 /// By length, and by group of windows so long: its new number, none twice and none left out.
 ///
 /// Routes go by the greatest group that they lead to, and groups without a route by themselves: so
-/// no group gets a greater number than was in its first route, and windows that have few
-/// accumulators do not get many.
+/// no group gets a greater number than was in its first route, and a window that only messages with
+/// routes lead to does not grow.
 fn numbers<'a>(
     groups: impl Iterator<Item = u32>,
     routes: impl Iterator<Item = &'a Route>,
 ) -> Vec<Vec<u32>> {
-    let alone = |groups: u32| (0..groups).map(|group| [NONE, NONE, group]).collect();
-    let mut orders: Vec<Vec<[u32; 3]>> = groups.map(alone).collect();
-    for (length, groups) in routes.flat_map(Route::groups) {
-        let route = groups.iter().copied().max().unwrap_or(NONE);
+    let routes = routes.flat_map(Route::groups);
+    let mut routes: Vec<_> = routes
+        .map(|(length, groups)| (groups.iter().copied().max().unwrap_or(0), length, groups))
+        .collect();
+    routes.sort_by_key(|(greatest, ..)| *greatest);
+    let alone = |groups: u32| {
+        (0..groups)
+            .map(|group| [group, NONE, NONE, group])
+            .collect()
+    };
+    let mut orders: Vec<Vec<[u32; 4]>> = groups.map(alone).collect();
+    for ((greatest, length, groups), route) in routes.into_iter().zip(0..) {
         for group in groups {
-            let [first, second, _] = &mut orders[length as usize][*group as usize];
-            if route < *first {
-                (*first, *second) = (route, *first);
-            } else if route != *first {
-                *second = route.min(*second);
+            let [age, first, second, _] = &mut orders[length as usize][*group as usize];
+            match *first {
+                NONE => (*age, *first) = (greatest, route),
+                _ => *second = route.min(*second),
             }
         }
     }
     orders.into_iter().map(numbers_of).collect()
 }
 
-fn numbers_of(mut order: Vec<[u32; 3]>) -> Vec<u32> {
-    for [first, _, group] in &mut order {
-        *first = if *first == NONE { *group } else { *first };
-    }
+fn numbers_of(mut order: Vec<[u32; 4]>) -> Vec<u32> {
     order.sort_unstable();
     let mut numbers = vec![0; order.len()];
     for ([.., group], number) in order.into_iter().zip(0..) {
@@ -148,11 +152,19 @@ mod tests {
 
     #[test]
     fn groups_of_a_message_get_numbers_in_a_row() {
-        let routes = [&[5, 0, 3][..], &[3, 5, 1, 6], &[6, 1, 7]].map(route);
-        // By themselves 2 and 4; then 3 and 5 (5, 6), 0 (5), 1 and 6 (6, 7), 7 (7).
+        let routes = [&[6, 1, 7][..], &[5, 0, 3], &[3, 5, 1, 6]].map(route);
+        // By themselves 2 and 4; then 3 and 5, which are in two of them, 0, 1 and 6, 7.
         let expected = vec![4, 5, 0, 2, 1, 3, 6, 7];
         let found = numbers([8, 3].into_iter(), routes.iter());
         assert_eq!(found, [expected, vec![0, 1, 2]]);
+    }
+
+    #[test]
+    fn messages_that_share_their_newest_group_are_told_apart() {
+        let routes = [&[1, 9][..], &[2, 5, 9], &[3, 9, 0]].map(route);
+        // By themselves 4, 6, 7 and 8; then 9, which is in all of them, 1, 2 and 5, 0 and 3.
+        let expected = vec![8, 5, 6, 9, 0, 7, 1, 2, 3, 4];
+        assert_eq!(numbers([10].into_iter(), routes.iter()), [expected]);
     }
 
     #[test]
