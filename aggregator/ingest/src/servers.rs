@@ -39,8 +39,8 @@ impl Servers {
     /// Connects to any of them. Where one address demands TLS all do, so that those of which the
     /// first tells are not spoken to without.
     pub async fn connect(&self, mut options: ConnectOptions) -> Result<Client, ConnectError> {
-        let is_secret = self.urls.iter().any(ServerAddr::tls_required);
-        options = options.require_tls(is_secret || self.tls_ca_file.is_some());
+        let demands_tls = self.urls.iter().any(ServerAddr::tls_required);
+        options = options.require_tls(demands_tls || self.tls_ca_file.is_some());
         if let Some(path) = &self.tls_ca_file {
             check_certificates(path)?;
             options = options.add_root_certificates(path.clone());

@@ -23,9 +23,9 @@ const SLOTS_PER_EFFORT: usize = 4;
 pub struct Worth {
     /// Fewer groups are in a cache close by, wherever they lie.
     groups_min: usize,
-    /// For a step that is new: some 0.2 µs, for a sender that comes back a thousand times.
+    /// For a step that is new: its message will come back many times.
     effort_per_step: usize,
-    /// At once: some 30 ms, in which nothing else of the partition is served.
+    /// At once, for nothing else of the partition is served meanwhile.
     effort_max: usize,
 }
 

@@ -313,6 +313,7 @@ pub mod tests {
             ..RECORD
         };
         let records: Vec<_> = groups.iter().map(of).collect();
+        assert_eq!(route.steps(), OWN_STEPS + 3 + groups.len());
         let mut windows = [Window::new(0, 0, 1)];
         let mut positions = Positions::default();
         positions.clear(1);

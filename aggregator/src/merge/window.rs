@@ -106,13 +106,9 @@ impl Window {
 
     /// Gives groups the numbers `moved`; those that have a value keep it.
     pub fn renumber(&mut self, moved: &[u32]) {
-        let mut cells = Vec::new();
+        let mut cells = vec![Cell::EMPTY; self.moved_len(moved)];
         for group in self.live() {
-            let to = moved[group] as usize;
-            if cells.len() <= to {
-                cells.resize(to + 1, Cell::EMPTY);
-            }
-            cells[to] = self.cells[group];
+            cells[moved[group] as usize] = self.cells[group];
         }
         self.cells = cells;
     }
