@@ -333,6 +333,13 @@ describe('each user can do its work', () => {
     for (const stream of ['INGEST', 'KV_configurations']) {
       assert.match(await ask('producer', `$JS.API.STREAM.INFO.${stream}`), /"max_bytes"/);
     }
+    // Of what is in the stream it reads the totals of series, and nothing else.
+    await js.publish('totals.acme.source.0', 'totals');
+    const last = '$JS.API.DIRECT.GET.INGEST';
+    assert.equal(await ask('producer', `${last}.totals.acme.source.0`), 'totals');
+    for (const subject of [`${last}.ingest.0.acme`, last, '$JS.API.STREAM.MSG.GET.INGEST']) {
+      await refused('producer', subject, { seq: 1 });
+    }
     for (const subject of ['$KV.configurations.acme', '$JS.API.STREAM.PURGE.INGEST']) {
       await refused('producer', subject, 'forged');
     }

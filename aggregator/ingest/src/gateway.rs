@@ -20,7 +20,7 @@ use crate::otlp::{self, ExportMetricsServiceRequest};
 use crate::publish::{Manner, Publisher};
 use crate::refusal::Refusal;
 use crate::remote_write::{self, Decoded, Written};
-use crate::series::{Doubt, Known, Series, Staged};
+use crate::series::{Series, Staged};
 use crate::settings::Limits;
 use crate::spread::{Placed, Spread, Spreads};
 use crate::tally::Tally;
@@ -48,11 +48,11 @@ pub struct Gateway {
 pub type Refused = (Option<Org>, Refusal);
 
 /// A request whose bytes are all there.
-struct Admitted {
+pub(crate) struct Admitted {
     org: Org,
-    content: Bytes,
+    pub(crate) content: Bytes,
     held: Reservation,
-    traceparent: Option<String>,
+    pub(crate) traceparent: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,12 +84,7 @@ impl Gateway {
         };
         let request = at_length(content.len(), || read(content)).map_err(of_org)?;
         let tally = if otlp::needs_series(&request) {
-            // In a task of its own: whoever hangs up must not end it between stored and committed.
-            let (this, org) = (self.clone(), org.clone());
-            let stored =
-                tokio::spawn(async move { this.otlp_cumulative(&org, request, admitted).await });
-            let ended = |_| Refusal::Unavailable("the request was broken off".to_owned());
-            stored.await.map_err(ended).and_then(|stored| stored)
+            self.otlp_cumulative(&org, &request, &admitted).await
         } else {
             self.otlp_plain(&org, &request, &admitted).await
         };
@@ -105,67 +100,13 @@ impl Gateway {
         admitted: &Admitted,
     ) -> Result<Tally, Refusal> {
         let mut batch = self.batch(org);
-        let nothing = Known::new();
-        let mut staged = Staged::new(&self.series, &nothing);
-        let length = admitted.content.len();
-        at_length(length, || otlp::convert(request, &mut batch, &mut staged));
+        let mut staged = Staged::new(self.series.room_for_none(), [].into_iter());
+        let (length, resources) = (admitted.content.len(), &request.resource_metrics);
+        at_length(length, || otlp::convert(resources, &mut batch, &mut staged));
         let (messages, tally) = batch.into_placed();
         self.store(org, &messages, admitted.traceparent.as_deref())
             .await?;
         Ok(tally)
-    }
-
-    /// Cumulative points: one request of an organization at a time, from what is known of the
-    /// series until the differences are stored.
-    async fn otlp_cumulative(
-        &self,
-        org: &Org,
-        request: ExportMetricsServiceRequest,
-        admitted: Admitted,
-    ) -> Result<Tally, Refusal> {
-        let shared = self.series.of(org)?;
-        let busy = |_| Refusal::Overloaded;
-        let turn = tokio::time::timeout(self.limits.store_time, shared.lock());
-        let mut own = turn.await.map_err(busy)?;
-        if let Some(doubt) = own.doubt.take() {
-            let again = Manner {
-                unique: true,
-                traceparent: None,
-            };
-            if let Err(failed) = self.publisher.store(org, &doubt.messages, again).await {
-                own.doubt = Some(doubt);
-                return Err(Refusal::Unavailable(failed.why));
-            }
-            self.count_stored(&doubt.messages);
-            self.series.commit(&mut own, doubt.updates);
-        }
-        let mut batch = self.batch(org);
-        let mut staged = Staged::new(&self.series, &own.known);
-        let length = admitted.content.len();
-        at_length(length, || otlp::convert(&request, &mut batch, &mut staged));
-        let updates = staged.into_updates();
-        let (messages, tally) = batch.into_placed();
-        let manner = Manner {
-            unique: true,
-            traceparent: admitted.traceparent.as_deref(),
-        };
-        match self.publisher.store(org, &messages, manner).await {
-            Ok(()) => {
-                self.count_stored(&messages);
-                self.series.commit(&mut own, updates);
-                Ok(tally)
-            }
-            Err(failed) => {
-                if !failed.nothing {
-                    own.doubt = Some(Doubt {
-                        messages,
-                        updates,
-                        reservation: admitted.held,
-                    });
-                }
-                Err(Refusal::Unavailable(failed.why))
-            }
-        }
     }
 
     pub async fn remote_write<B: Body<Data = Bytes>>(
@@ -268,7 +209,7 @@ impl Gateway {
         Ok(())
     }
 
-    fn batch(&self, org: &Org) -> Batch {
+    pub(crate) fn batch(&self, org: &Org) -> Batch {
         Batch::new(&self.limits, SystemTime::now()).spread(self.spread_of(org))
     }
 
@@ -329,17 +270,14 @@ impl Gateway {
         messages: &[Placed],
         traceparent: Option<&str>,
     ) -> Result<(), Refusal> {
-        let manner = Manner {
-            unique: false,
-            traceparent,
-        };
+        let manner = Manner { traceparent };
         let stored = self.publisher.store(org, messages, manner).await;
-        stored.map_err(|failed| Refusal::Unavailable(failed.why))?;
+        stored.map_err(|failed| Refusal::Unavailable(failed.0))?;
         self.count_stored(messages);
         Ok(())
     }
 
-    fn count_stored(&self, messages: &[Placed]) {
+    pub(crate) fn count_stored(&self, messages: &[Placed]) {
         let bytes: usize = messages.iter().map(|placed| placed.body.len()).sum();
         self.metrics.messages.inc_by(messages.len() as u64);
         self.metrics.message_bytes.inc_by(bytes as u64);
@@ -347,7 +285,7 @@ impl Gateway {
 }
 
 /// Does what may take long without holding up other requests.
-fn at_length<T>(length: usize, work: impl FnOnce() -> T) -> T {
+pub(crate) fn at_length<T>(length: usize, work: impl FnOnce() -> T) -> T {
     if length > LARGE {
         tokio::task::block_in_place(work)
     } else {

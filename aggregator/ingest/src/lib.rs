@@ -5,7 +5,8 @@
 //! way of every request, whatever its protocol: [`access`] finds the organization, [`body`] reads
 //! and decompresses under a byte [`budget`], [`otlp`] and [`remote_write`] put points into a
 //! [`batch`] ([`known`] spares it series that came before), [`series`] turns cumulative sums into
-//! differences, and [`publish`] answers once JetStream has stored every message. What users should
+//! differences, which [`cumulative`] stores [`together`] with the [`totals`] that they lead to, and
+//! [`publish`] answers once JetStream has stored every message. What users should
 //! know of it is in `docs/ingest.md`.
 #![forbid(unsafe_code)]
 
@@ -14,6 +15,7 @@ pub mod batch;
 pub mod body;
 pub mod buckets;
 pub mod budget;
+pub mod cumulative;
 pub mod fingerprint;
 pub mod gateway;
 pub mod grpc;
@@ -34,6 +36,8 @@ pub mod settings;
 pub mod spread;
 pub mod status;
 pub mod tally;
+pub mod together;
+pub mod totals;
 pub mod trace;
 pub mod wire;
 

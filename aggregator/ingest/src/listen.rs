@@ -95,7 +95,7 @@ pub async fn start(
         running.grpc = Some(running.listen(address, Protocol::Grpc, most).await?);
     }
     let sweeper = gateway.clone();
-    let sweep = async move { sweeper.series.sweep_for_ever().await };
+    let sweep = async move { sweeper.keep_series_for_ever().await };
     running.chores.push(tokio::spawn(sweep));
     let sweeper = gateway.clone();
     let sweep = async move { sweeper.known.sweep_for_ever().await };

@@ -18,32 +18,33 @@ use crate::room::Room;
 use crate::servers::Servers;
 use crate::settings::{IngestSettings, Repeated};
 use crate::spread::Placed;
+use crate::together::{Entry, NotTogether, Together};
+use crate::totals::Totals;
 use crate::trace::TRACEPARENT;
 
 const RECONNECT_MAX: Duration = Duration::from_secs(2);
+const MESSAGE_ID: &str = "Nats-Msg-Id";
+const AWAY: &str = "NATS is not connected";
+const FULL: &str = "the stream is full: what is left of it is for time";
 
 /// How the messages of a request are stored.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Manner<'a> {
-    /// They are stored once, however often they come, whatever the settings say of repeated ones.
-    pub unique: bool,
     /// The trace that the request is part of.
     pub traceparent: Option<&'a str>,
 }
 
 /// Some message of a request was not stored, or nobody knows.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{why}")]
-pub struct NotStored {
-    pub why: String,
-    /// Certain that nothing was stored, so that it is as if the request had never come.
-    pub nothing: bool,
-}
+#[error("{0}")]
+pub struct NotStored(pub String);
 
 #[derive(Clone)]
 pub struct Publisher {
     client: Client,
     context: jetstream::Context,
+    together: Together,
+    pub totals: Totals,
     room: Arc<Room>,
     repeated: Repeated,
     timeout: Duration,
@@ -80,6 +81,8 @@ impl Publisher {
         Ok(Self {
             client,
             room: Arc::new(Room::new(context.clone())),
+            together: Together::new(context.clone()),
+            totals: Totals::new(context.clone()),
             context,
             repeated: settings.repeated,
             timeout,
@@ -104,29 +107,55 @@ impl Publisher {
         }
         // The client would keep them and send them after all, when nobody waits any more.
         if !self.is_connected() {
-            return Err(NotStored {
-                why: "NATS is not connected".to_owned(),
-                nothing: true,
-            });
+            return Err(NotStored(AWAY.to_owned()));
         }
         let bodies = messages.iter().map(|message| message.body.len());
         if !self.room.is_there_for(bodies).await {
-            return Err(NotStored {
-                why: "the stream is full: what is left of it is for time".to_owned(),
-                nothing: true,
-            });
+            return Err(NotStored(FULL.to_owned()));
         }
         let began = Instant::now();
         let stored = tokio::time::timeout(self.timeout, self.send(org, messages, manner)).await;
         self.metrics
             .publish_seconds
             .observe(began.elapsed().as_secs_f64());
-        stored.unwrap_or_else(|_| {
-            Err(NotStored {
-                why: "the stream did not answer in time".to_owned(),
-                nothing: false,
-            })
-        })
+        let late = "the stream did not answer in time";
+        stored.unwrap_or_else(|_| Err(NotStored(late.to_owned())))
+    }
+
+    /// Stores messages all or none, and tells the sequence of the first: the others follow it.
+    pub async fn together(&self, entries: Vec<Entry>) -> Result<u64, NotTogether> {
+        if entries.is_empty() {
+            return Ok(0);
+        }
+        if !self.is_connected() {
+            return Err(NotTogether::Refused(AWAY.to_owned()));
+        }
+        let bodies = entries.iter().map(|entry| entry.body.len());
+        if !self.room.is_there_for(bodies).await {
+            return Err(NotTogether::Refused(FULL.to_owned()));
+        }
+        let began = Instant::now();
+        let stored = self.together.store(entries, self.timeout).await;
+        let seconds = began.elapsed().as_secs_f64();
+        self.metrics.publish_seconds.observe(seconds);
+        stored
+    }
+
+    /// A message of points as one of several that are stored together.
+    pub fn entry(&self, org: &Org, message: &Placed, manner: Manner<'_>) -> Entry {
+        let traceparent = manner.traceparent.map(|it| (TRACEPARENT, it.to_owned()));
+        Entry {
+            subject: message.subject(org),
+            headers: traceparent.into_iter().collect(),
+            body: message.body.clone(),
+        }
+    }
+
+    /// Gives a message a name by which the stream knows it if it comes again.
+    pub fn name(&self, entry: &mut Entry, name: &str) {
+        if self.repeated == Repeated::Drop {
+            entry.headers.push((MESSAGE_ID, name.to_owned()));
+        }
     }
 
     async fn send(
@@ -135,13 +164,13 @@ impl Publisher {
         messages: &[Placed],
         manner: Manner<'_>,
     ) -> Result<(), NotStored> {
-        let named = manner.unique || self.repeated == Repeated::Drop;
+        let named = self.repeated == Repeated::Drop;
         let mut answers = Vec::with_capacity(messages.len());
         let mut failed = None;
         for message in messages {
             let mut headers = HeaderMap::new();
             if named {
-                headers.insert("Nats-Msg-Id", message_id(org, &message.body).as_str());
+                headers.insert(MESSAGE_ID, message_id(org, &message.body).as_str());
             }
             if let Some(traceparent) = manner.traceparent {
                 headers.insert(TRACEPARENT, traceparent);
@@ -159,46 +188,26 @@ impl Publisher {
                 }
             }
         }
-        let mut stored = 0;
-        let mut doubt = false;
         for answer in join_all(answers).await {
             match answer {
                 Ok(answer) => {
-                    stored += 1;
-                    self.metrics
-                        .repeated_messages
-                        .inc_by(answer.duplicate.into());
+                    let repeated = answer.duplicate.into();
+                    self.metrics.repeated_messages.inc_by(repeated);
                 }
                 Err(error) => {
-                    doubt |= !is_certain(&error);
                     failed.get_or_insert(error);
                 }
             }
         }
-        let Some(error) = failed else {
-            return Ok(());
-        };
-        Err(NotStored {
-            why: describe(&error),
-            nothing: stored == 0 && !doubt,
-        })
+        failed.map_or(Ok(()), |error| Err(NotStored(describe(&error))))
     }
 }
 
-/// A refusal that the server wrote: what it refused is not stored.
-fn is_certain(error: &jetstream::context::PublishError) -> bool {
-    match error.kind() {
-        PublishErrorKind::StreamNotFound | PublishErrorKind::MaxPayloadExceeded => true,
-        PublishErrorKind::Other => server_error(error).is_some(),
-        _ => false,
-    }
-}
-
-fn server_error(error: &jetstream::context::PublishError) -> Option<&jetstream::Error> {
+pub(crate) fn server_error(error: &jetstream::context::PublishError) -> Option<&jetstream::Error> {
     std::error::Error::source(error)?.downcast_ref()
 }
 
-fn describe(error: &jetstream::context::PublishError) -> String {
+pub(crate) fn describe(error: &jetstream::context::PublishError) -> String {
     let full = [
         ErrorCode::STREAM_STORE_FAILED,
         ErrorCode::INSUFFICIENT_RESOURCES,

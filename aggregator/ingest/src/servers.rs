@@ -1,10 +1,15 @@
 //! Where NATS is.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use std::{fs, io};
 
 use async_nats::{Client, ConnectOptions, ServerAddr};
 use clap::Args;
+
+/// A server that does not answer two of these in turn is gone, also where nothing says so: a host
+/// without power resets no connection.
+const PING_EVERY: Duration = Duration::from_secs(10);
 
 /// The servers of one cluster, as every process is told them.
 #[derive(Args, Clone, Debug)]
@@ -40,7 +45,9 @@ impl Servers {
     /// first tells are not spoken to without.
     pub async fn connect(&self, mut options: ConnectOptions) -> Result<Client, ConnectError> {
         let demands_tls = self.urls.iter().any(ServerAddr::tls_required);
-        options = options.require_tls(demands_tls || self.tls_ca_file.is_some());
+        options = options
+            .require_tls(demands_tls || self.tls_ca_file.is_some())
+            .ping_interval(PING_EVERY);
         if let Some(path) = &self.tls_ca_file {
             check_certificates(path)?;
             options = options.add_root_certificates(path.clone());

@@ -47,8 +47,9 @@ pub struct IngestSettings {
     )]
     #[arg(value_parser = org)]
     pub anonymous: Option<Org>,
-    /// User at NATS; it needs the rights to publish to `ingest.*` and `ingest.*.*`, to ask about
-    /// the stream INGEST, and to read the bucket `configurations`.
+    /// User at NATS; it needs the rights to publish to `ingest.*`, `ingest.*.*` and `totals.*.*.*`,
+    /// to read the last of these, to ask about the stream INGEST, and to read the bucket
+    /// `configurations`.
     #[arg(
         id = "ingest-nats-user",
         long = "ingest-nats-user",

@@ -72,7 +72,7 @@ impl Ignored {
 }
 
 /// Counts of one request.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Points written into messages; a histogram makes several of one data point.
     pub written: u64,

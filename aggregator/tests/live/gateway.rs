@@ -1,5 +1,6 @@
 //! Points that come by the gateway, up to the values that are emitted.
 
+use std::collections::HashMap;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
@@ -50,6 +51,15 @@ impl Sender {
 }
 
 fn export(points: &[Point]) -> Value {
+    let data = json!({ "dataPoints": data_points(points) });
+    of_metric(&json!({ "name": "cpu", "gauge": data }))
+}
+
+fn of_metric(metric: &Value) -> Value {
+    json!({ "resourceMetrics": [{ "scopeMetrics": [{ "metrics": [metric] }] }] })
+}
+
+fn data_points(points: &[Point]) -> Vec<Value> {
     let text =
         |(key, value): &(&str, String)| json!({ "key": key, "value": { "stringValue": value } });
     let point = |point: &Point| {
@@ -59,12 +69,10 @@ fn export(points: &[Point]) -> Value {
             "attributes": point.tags.iter().map(text).collect::<Vec<_>>(),
         })
     };
-    let points: Vec<_> = points.iter().map(point).collect();
-    let metric = json!({ "name": "cpu", "gauge": { "dataPoints": points } });
-    json!({ "resourceMetrics": [{ "scopeMetrics": [{ "metrics": [metric] }] }] })
+    points.iter().map(point).collect()
 }
 
-async fn post(at: &str, body: &str) -> Option<(u16, String)> {
+pub async fn post(at: &str, body: &str) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect(at).await.ok()?;
     let length = body.len();
     let head = format!(
@@ -220,26 +228,36 @@ const PATIENT: Duration = Duration::from_secs(10);
 
 /// An aggregator with a gateway at an address.
 async fn aggregator_at(stage: &Stage, state: &str, at: &str) -> Aggregator {
-    let flags = [&["--ingest-http", at][..], &ANONYMOUS].concat();
+    // A total whose series is not known counts whole: if one were forgotten, it would show.
+    let first = ["--ingest-first-point", "keep"];
+    let flags = [&["--ingest-http", at][..], &ANONYMOUS, &first].concat();
     let (directory, url) = (stage.directory.path(), &stage.server.url);
     let mut aggregator = Aggregator::spawn_with(directory, state, url, PATIENT, &flags);
     aggregator.is_up(directory).await;
     aggregator
 }
 
+/// What a sender makes of points that it draws: those that count, and a request with them.
+type Requests = dyn FnMut(Vec<Point>) -> (Vec<Point>, Value) + Send;
+
 /// Sends as agents do: the same request again, to whoever is there, until it is acknowledged.
 async fn send_until_stopped(
     mut sender: Sender,
     gates: [String; 2],
+    mut requests: Box<Requests>,
     stop: Arc<AtomicBool>,
 ) -> (Oracle, u64) {
     let mut again = 0;
+    let mut gate = gates.iter().cycle();
     while !stop.load(Ordering::Relaxed) {
-        let points = sender.points();
-        for gate in gates.iter().cycle() {
-            sender.at.clone_from(gate);
-            match sender.send(&points).await {
-                Some((200, _)) => break,
+        let (points, request) = requests(sender.points());
+        let request = request.to_string();
+        for gate in &mut gate {
+            match post(gate, &request).await {
+                Some((200, told)) => {
+                    assert!(!told.contains("rejected"), "{told}");
+                    break;
+                }
                 Some((503, _)) | None => again += 1,
                 Some((status, told)) => panic!("{status}: {told}"),
             }
@@ -252,8 +270,7 @@ async fn send_until_stopped(
 }
 
 /// SIGKILL of the process that acknowledges, while it does.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_acknowledges_may_be_killed() {
+async fn whoever_acknowledges_is_killed(requests: Box<Requests>) {
     let stage = Stage::with_lateness(PATIENT).await;
     stage.configure("acme", now_ms() - 60_000, &rules()).await;
     let gates = [free_address(), free_address()];
@@ -268,10 +285,10 @@ async fn whoever_acknowledges_may_be_killed() {
         source,
     };
     let stop = Arc::new(AtomicBool::new(false));
-    let sending = tokio::spawn(send_until_stopped(sender, gates.clone(), stop.clone()));
+    let sending = send_until_stopped(sender, gates.clone(), requests, stop.clone());
+    let sending = tokio::spawn(sending);
     for round in 0..6 {
         tokio::time::sleep(Duration::from_millis(700 + 130 * round as u64)).await;
-        // The one that is asked first dies more often.
         let which = usize::from(round % 3 == 2);
         running.remove(which).kill().await;
         let again = aggregator_at(&stage, names[which], &gates[which]).await;
@@ -285,4 +302,58 @@ async fn whoever_acknowledges_may_be_killed() {
         &collect(&stage.context, "acme").await.points,
         &oracle.outcomes(),
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_acknowledges_may_be_killed() {
+    let gauges = |points: Vec<Point>| {
+        let request = export(&points);
+        (points, request)
+    };
+    whoever_acknowledges_is_killed(Box::new(gauges)).await;
+}
+
+/// Totals to whichever gateway is next: what was counted in between counts once, whoever is killed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn totals_outlive_whoever_took_them() {
+    let mut counters = Counters::default();
+    let totals = move |points| counters.count(points);
+    whoever_acknowledges_is_killed(Box::new(totals)).await;
+}
+
+/// Cumulative series as an SDK keeps them.
+#[derive(Default)]
+struct Counters(HashMap<Vec<(&'static str, String)>, Counter>);
+
+#[derive(Clone, Copy, Default)]
+struct Counter {
+    total: f64,
+    ts: i64,
+}
+
+impl Counters {
+    /// Counts points, and tells the totals. A series has one total at a moment.
+    fn count(&mut self, mut points: Vec<Point>) -> (Vec<Point>, Value) {
+        let mut totals = Vec::new();
+        points.retain_mut(|point| {
+            let counter = self.0.entry(point.tags.clone()).or_default();
+            if point.ts <= counter.ts {
+                return false;
+            }
+            point.value = point.value.abs();
+            counter.total += point.value;
+            counter.ts = point.ts;
+            totals.push(Point {
+                value: counter.total,
+                ..point.clone()
+            });
+            true
+        });
+        let data = json!({
+            "aggregationTemporality": 2,
+            "isMonotonic": true,
+            "dataPoints": data_points(&totals),
+        });
+        (points, of_metric(&json!({ "name": "cpu", "sum": data })))
+    }
 }

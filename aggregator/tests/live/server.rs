@@ -125,9 +125,16 @@ pub async fn provision(context: &jetstream::Context) {
             destination: "ingest.{{partition(4,1)}}.{{wildcard(1)}}".to_owned(),
         }),
         discard: stream::DiscardPolicy::New,
+        allow_atomic_publish: true,
         ..plain(
             "INGEST",
-            &["ingest.*", "ingest.*.*", "parts.*.*.*", "tick.*"],
+            &[
+                "ingest.*",
+                "ingest.*.*",
+                "parts.*.*.*",
+                "tick.*",
+                "totals.*.*.*",
+            ],
         )
     };
     let captured = |name: &str, subject: &str| stream::Config {

@@ -99,8 +99,12 @@ const forwarder: Permissions = {
 };
 
 const producer: Permissions = {
-  // A gateway asks how full the stream is, and how organizations are spread over it.
-  publish: ['ingest.*', 'ingest.*.*', ...info('INGEST'), ...reads('KV_configurations')],
+  // A gateway keeps the totals of series, asks how full the stream is, and how organizations are
+  // spread over it.
+  publish: [
+    ...['ingest.*', 'ingest.*.*', 'totals.*.*.*', '$JS.API.DIRECT.GET.INGEST.totals.*.*.*'],
+    ...[...info('INGEST'), ...reads('KV_configurations')],
+  ],
   subscribe: [`${inboxPrefix('producer')}.>`],
 };
 

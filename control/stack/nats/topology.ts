@@ -56,8 +56,13 @@ export const streams: readonly StreamSpec[] = [
     ...common,
     name: 'INGEST',
     description:
-      'Messages of points, partitioned by organization; the ticks of time; parts of windows',
-    subjects: ['ingest.*', ...everyPartition('ingest'), 'tick.*', ...everyPartition('parts', '*')],
+      'Messages of points, partitioned by organization; the ticks of time; parts of windows; totals',
+    subjects: [
+      ...['ingest.*', ...everyPartition('ingest'), 'tick.*', ...everyPartition('parts', '*')],
+      'totals.*.*.*',
+    ],
+    // The rise of a total is stored together with the total.
+    allow_atomic: true,
     subject_transform: {
       src: 'ingest.*',
       dest: `ingest.{{partition(${partitions},1)}}.{{wildcard(1)}}`,

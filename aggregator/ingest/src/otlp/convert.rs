@@ -6,25 +6,42 @@ use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value;
 use opentelemetry_proto::tonic::metrics::v1::{
     AggregationTemporality, DataPointFlags, ExponentialHistogramDataPoint, HistogramDataPoint,
-    Metric, NumberDataPoint, SummaryDataPoint,
+    Metric, NumberDataPoint, ResourceMetrics, SummaryDataPoint,
 };
-use xxhash_rust::xxh3::xxh3_128;
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use prost::Message as _;
+use xxhash_rust::xxh3::{xxh3_128, xxh3_64};
 
 use super::tags::{self, Inherited, Tags};
 use crate::batch::Batch;
 use crate::buckets::{label, Buckets, Ladder};
-use crate::series::{Key, Observed, Staged, Step, Total};
+use crate::series::{Key, Observed, SourceId, Staged, Step, Total};
 use crate::tally::{Ignored, Reason};
 
 const NANOS_PER_MILLI: u64 = 1_000_000;
 
 /// Whether a request has cumulative points, which need what is remembered of their series.
 pub fn needs_series(request: &ExportMetricsServiceRequest) -> bool {
+    request.resource_metrics.iter().any(has_cumulative)
+}
+
+/// What the cumulative points of these come from.
+pub fn sources(resources: &[ResourceMetrics]) -> impl Iterator<Item = SourceId> + '_ {
+    let counting = resources.iter().filter(|resource| has_cumulative(resource));
+    counting.map(|resource| source(resource.resource.as_ref()))
+}
+
+/// A resource by its attributes, in whichever order they come. If two have one name, their totals
+/// are stored together; series are still told apart by all of their tags.
+fn source(resource: Option<&Resource>) -> SourceId {
+    let attributes = resource.map_or(&[][..], |resource| &resource.attributes);
+    let hashes = attributes.iter().map(|it| xxh3_64(&it.encode_to_vec()));
+    hashes.fold(0, u64::wrapping_add)
+}
+
+fn has_cumulative(resource: &ResourceMetrics) -> bool {
     let cumulative = |t: i32| t == AggregationTemporality::Cumulative as i32;
-    let scopes = request
-        .resource_metrics
-        .iter()
-        .flat_map(|r| &r.scope_metrics);
+    let scopes = resource.scope_metrics.iter();
     scopes
         .flat_map(|s| &s.metrics)
         .any(|metric| match &metric.data {
@@ -37,14 +54,16 @@ pub fn needs_series(request: &ExportMetricsServiceRequest) -> bool {
 }
 
 /// Puts the points of a request into a batch.
-pub fn convert(request: &ExportMetricsServiceRequest, batch: &mut Batch, staged: &mut Staged<'_>) {
-    for resource in &request.resource_metrics {
+pub fn convert(resources: &[ResourceMetrics], batch: &mut Batch, staged: &mut Staged<'_>) {
+    for resource in resources {
+        let source = source(resource.resource.as_ref());
         for scope in &resource.scope_metrics {
             let (owner, library) = (resource.resource.as_ref(), scope.scope.as_ref());
             let inherited = tags::inherited(owner, library, &mut batch.tally);
             for metric in &scope.metrics {
                 Converter {
                     metric,
+                    source,
                     inherited: &inherited,
                     batch,
                     staged,
@@ -90,6 +109,7 @@ impl Times {
 
 struct Converter<'a, 'b, 's> {
     metric: &'a Metric,
+    source: SourceId,
     inherited: &'a Inherited,
     batch: &'b mut Batch,
     staged: &'b mut Staged<'s>,
@@ -333,7 +353,8 @@ impl Converter<'_, '_, '_> {
             time: times.time,
             total,
         };
-        match self.staged.step(key(&self.metric.name, tags), observed)? {
+        let key = key(&self.metric.name, tags);
+        match self.staged.step(self.source, key, observed)? {
             Step::Rise(total) => return Ok(Some(total)),
             Step::First => self.batch.tally.ignore(Ignored::First, 1),
             Step::Repeated => self.batch.tally.ignore(Ignored::Repeated, 1),

@@ -4,7 +4,7 @@ mod convert;
 mod read;
 mod tags;
 
-pub use convert::{convert, needs_series};
+pub use convert::{convert, needs_series, sources};
 pub use read::{elements, from_json, from_protobuf, Elements};
 
 pub use opentelemetry_proto::tonic::collector::metrics::v1::{

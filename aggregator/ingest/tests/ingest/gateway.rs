@@ -28,7 +28,7 @@ pub struct Setup {
     pub at: SocketAddr,
     pub running: Running,
     pub registry: Registry,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 /// A token that may send for the organization.
@@ -50,6 +50,34 @@ fn tokens() -> Vec<serde_json::Value> {
     ]
 }
 
+fn tokens_in(directory: &tempfile::TempDir) -> String {
+    let file = directory.path().join("tokens.json");
+    file.to_str().unwrap().to_owned()
+}
+
+async fn begin(tokens: &str, url: &str, flags: &[&str]) -> Running {
+    let own = [
+        "gateway",
+        "--ingest-http",
+        "127.0.0.1:0",
+        "--ingest-tokens",
+        tokens,
+        "--nats-url",
+        url,
+    ];
+    let flags = Flags::parse_from(own.iter().chain(flags));
+    let running = ratchet_ingest::start(&flags.ingest, &flags.servers, None);
+    running.await.unwrap()
+}
+
+async fn reaches_nats(running: &Running) {
+    let until = Instant::now() + PATIENCE;
+    while !running.is_ready() {
+        assert!(Instant::now() < until, "the gateway does not reach NATS");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
 impl Setup {
     pub async fn new(flags: &[&str]) -> Self {
         Self::with_stream(flags, |_| {}).await
@@ -63,7 +91,9 @@ impl Setup {
         let context = jetstream::new(client);
         let mut config = stream::Config {
             name: "INGEST".to_owned(),
-            subjects: vec!["ingest.*".to_owned()],
+            subjects: vec!["ingest.*".to_owned(), "totals.*.*.*".to_owned()],
+            allow_direct: true,
+            allow_atomic_publish: true,
             subject_transform: Some(stream::SubjectTransform {
                 source: "ingest.*".to_owned(),
                 destination: "ingest.{{partition(4,1)}}.{{wildcard(1)}}".to_owned(),
@@ -72,22 +102,9 @@ impl Setup {
         };
         change(&mut config);
         context.create_stream(config).await.unwrap();
-        let file = directory.path().join("tokens.json");
+        let file = tokens_in(&directory);
         std::fs::write(&file, serde_json::to_vec(&tokens()).unwrap()).unwrap();
-        let file = file.to_str().unwrap();
-        let own = [
-            "gateway",
-            "--ingest-http",
-            "127.0.0.1:0",
-            "--ingest-tokens",
-            file,
-            "--nats-url",
-            &nats.url,
-        ];
-        let flags = Flags::parse_from(own.iter().chain(flags));
-        let running = ratchet_ingest::start(&flags.ingest, &flags.servers, None)
-            .await
-            .unwrap();
+        let running = begin(&file, &nats.url, flags).await;
         let mut registry = Registry::with_prefix("ratchet");
         running.register(&mut registry);
         let setup = Self {
@@ -96,18 +113,21 @@ impl Setup {
             at: running.http.unwrap(),
             running,
             registry,
-            _directory: directory,
+            directory,
         };
         setup.wait_until_ready().await;
         setup
     }
 
     pub async fn wait_until_ready(&self) {
-        let until = Instant::now() + PATIENCE;
-        while !self.running.is_ready() {
-            assert!(Instant::now() < until, "the gateway does not reach NATS");
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
+        reaches_nats(&self.running).await;
+    }
+
+    /// Another gateway of the same stream.
+    pub async fn another(&self, flags: &[&str]) -> Running {
+        let running = begin(&tokens_in(&self.directory), &self.nats.url, flags).await;
+        reaches_nats(&running).await;
+        running
     }
 
     /// Sends as the organization.
@@ -132,8 +152,16 @@ impl Setup {
     }
 
     pub async fn send_otlp(&self, body: &[u8]) -> Answer {
-        let headers = [("content-type", "application/x-protobuf")];
-        self.send("acme", "/v1/metrics", &headers, body).await
+        self.send_otlp_to(&self.running, body).await
+    }
+
+    pub async fn send_otlp_to(&self, gateway: &Running, body: &[u8]) -> Answer {
+        let bearer = format!("Bearer {}", token("acme"));
+        let headers = [
+            ("authorization", bearer.as_str()),
+            ("content-type", "application/x-protobuf"),
+        ];
+        post(gateway.http.unwrap(), "/v1/metrics", &headers, body).await
     }
 
     /// Subject and bytes of every message in the stream.
@@ -154,8 +182,10 @@ impl Setup {
     /// Every point in the stream.
     pub async fn stored_points(&self) -> Vec<Point> {
         let stored = self.stored().await;
+        let of_points = |(subject, _): &&(String, _)| subject.starts_with("ingest.");
         stored
             .iter()
+            .filter(of_points)
             .flat_map(|(_, message)| points(message))
             .collect()
     }

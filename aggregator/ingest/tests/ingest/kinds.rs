@@ -1,6 +1,6 @@
 //! Every kind of OpenTelemetry metric, and what it becomes.
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
 use opentelemetry_proto::tonic::common::v1::{
@@ -17,9 +17,10 @@ use opentelemetry_proto::tonic::metrics::v1::{
 };
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use ratchet_ingest::batch::Batch;
-use ratchet_ingest::otlp::{convert, needs_series, ExportMetricsServiceRequest};
+use ratchet_ingest::organization::Org;
+use ratchet_ingest::otlp::{convert, needs_series, sources, ExportMetricsServiceRequest};
 use ratchet_ingest::reach::Reach;
-use ratchet_ingest::series::{OrgSeries, Series, Staged};
+use ratchet_ingest::series::{Series, Staged};
 use ratchet_ingest::settings::{FirstPoint, Limits};
 use ratchet_ingest::tally::Tally;
 
@@ -116,16 +117,25 @@ pub fn sum(temporality: i32, is_monotonic: bool, points: Vec<NumberDataPoint>) -
 /// What a gateway that runs since `TS - 2 s` makes of requests, one after the other.
 fn converted(requests: &[ExportMetricsServiceRequest]) -> (Vec<Vec<Point>>, Vec<Tally>) {
     let series = Series::new(1_000, FirstPoint::Auto, nanos(TS - 2_000));
-    let mut org = OrgSeries::default();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let org = Org::parse("acme").unwrap();
     let (mut found, mut tallies) = (Vec::new(), Vec::new());
     for request in requests {
         let now = UNIX_EPOCH + Duration::from_millis(TS as u64);
         let mut batch = Batch::new(&limits(), now);
-        let mut staged = Staged::new(&series, &org.known);
-        convert(request, &mut batch, &mut staged);
-        let updates = staged.into_updates();
+        let resources = &request.resource_metrics;
+        let ids = sources(resources).collect();
+        let locked = runtime.block_on(series.lock(&org, ids, Duration::from_secs(1)));
+        let mut locked = locked.unwrap();
+        let mut staged = Staged::new(locked.room(), locked.iter());
+        convert(resources, &mut batch, &mut staged);
+        let updates: Vec<_> = staged.into_updates().collect();
         assert!(updates.is_empty() || needs_series(request));
-        series.commit(&mut org, updates);
+        for (id, points) in updates {
+            let source = locked.get_mut(id).unwrap();
+            let plan = source.plan(points, Instant::now());
+            source.commit(plan, 1);
+        }
         let (messages, tally) = batch.into_messages();
         found.push(
             messages

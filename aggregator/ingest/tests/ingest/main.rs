@@ -1,6 +1,7 @@
 //! The gateway from outside: what each protocol's points become, on a real NATS server.
 
 mod client;
+mod counters;
 mod gateway;
 mod kinds;
 mod known;

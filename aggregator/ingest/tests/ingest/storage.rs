@@ -123,7 +123,7 @@ async fn nats_away_is_unavailable_and_a_counter_loses_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_counter_counts_whole_when_there_is_room_again() {
     let setup = Setup::with_stream(&[], |config| {
-        config.max_messages = 1;
+        config.max_messages = 2;
         config.discard = DiscardPolicy::New;
     })
     .await;

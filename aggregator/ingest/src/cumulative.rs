@@ -1,0 +1,233 @@
+//! Requests with cumulative points: their differences and their totals are stored together.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures::stream::{self, TryStreamExt as _};
+use opentelemetry_proto::tonic::metrics::v1::ResourceMetrics;
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::gateway::{at_length, Admitted, Gateway};
+use crate::organization::Org;
+use crate::otlp::{self, ExportMetricsServiceRequest};
+use crate::publish::Manner;
+use crate::refusal::Refusal;
+use crate::series::{Locked, Plan, SourceId, Staged};
+use crate::spread::Placed;
+use crate::tally::Tally;
+use crate::together::{Entry, NotTogether};
+
+/// Resources whose points are stored at once: of each there is a record besides the messages.
+const RESOURCES_MAX: usize = 256;
+/// How often a request is tried whose series others take too at the same time.
+const ATTEMPTS: usize = 5;
+/// Sources that are read at a time.
+const READ_AT_ONCE: usize = 32;
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
+/// Points of some resources of a request.
+struct Counted<'a> {
+    resources: &'a [ResourceMetrics],
+    /// By this name the stream knows them if they come again.
+    name: String,
+    length: usize,
+    traceparent: Option<&'a str>,
+}
+
+impl Gateway {
+    /// Takes in a request as a whole, or in parts of many resources: a part that was stored
+    /// before the request failed is known when it comes again.
+    pub(crate) async fn otlp_cumulative(
+        &self,
+        org: &Org,
+        request: &ExportMetricsServiceRequest,
+        admitted: &Admitted,
+    ) -> Result<Tally, Refusal> {
+        let content = xxh3_128(&admitted.content);
+        let mut tally = Tally::default();
+        let parts = request.resource_metrics.chunks(RESOURCES_MAX);
+        for (n, resources) in parts.enumerate() {
+            let counted = Counted {
+                resources,
+                name: format!("{org}-{content:032x}-{n}"),
+                length: admitted.content.len(),
+                traceparent: admitted.traceparent.as_deref(),
+            };
+            tally = self.store_counted(org, &counted, tally).await?;
+        }
+        Ok(tally)
+    }
+
+    async fn store_counted(
+        &self,
+        org: &Org,
+        counted: &Counted<'_>,
+        before: Tally,
+    ) -> Result<Tally, Refusal> {
+        let ids = otlp::sources(counted.resources).collect();
+        let mut sources = self.series.lock(org, ids, self.limits.store_time).await?;
+        for _ in 0..ATTEMPTS {
+            self.read_totals(org, &mut sources).await?;
+            let (messages, plans, tally) = self.rise(org, counted, &sources, before.clone());
+            let (entries, plans) = self.entries(org, counted, &messages, plans);
+            match self.publisher.together(entries).await {
+                Ok(first) => {
+                    commit(&mut sources, plans, first);
+                    self.count_stored(&messages);
+                    return Ok(tally);
+                }
+                // All of it is stored, by a request that got no answer.
+                Err(NotTogether::Repeated) => {
+                    sources.doubt();
+                    self.metrics.repeated_messages.inc_by(messages.len() as u64);
+                    return Ok(tally);
+                }
+                Err(NotTogether::Outdated) => sources.doubt(),
+                Err(NotTogether::Busy) => return Err(Refusal::Overloaded),
+                Err(NotTogether::Refused(why)) => return Err(Refusal::Unavailable(why)),
+                Err(NotTogether::Unknown(why)) => {
+                    sources.doubt();
+                    return Err(Refusal::Unavailable(why));
+                }
+            }
+        }
+        let text = "other gateways take points of the same series at the same time";
+        Err(Refusal::Unavailable(text.to_owned()))
+    }
+
+    /// What the points come to on top of what is known, and what is to be known then.
+    fn rise(
+        &self,
+        org: &Org,
+        counted: &Counted<'_>,
+        sources: &Locked<'_>,
+        before: Tally,
+    ) -> (Vec<Placed>, HashMap<SourceId, Plan>, Tally) {
+        let mut batch = self.batch(org);
+        batch.tally = before;
+        let mut staged = Staged::new(sources.room(), sources.iter());
+        at_length(counted.length, || {
+            otlp::convert(counted.resources, &mut batch, &mut staged)
+        });
+        let mut updates: HashMap<_, _> = staged.into_updates().collect();
+        let now = Instant::now();
+        let plan = |(id, source): (SourceId, &crate::series::Source)| {
+            Some((id, source.plan(updates.remove(&id)?, now)))
+        };
+        let plans = sources.iter().filter_map(plan).collect();
+        let (messages, tally) = batch.into_placed();
+        (messages, plans, tally)
+    }
+
+    /// All that is stored, and where in it the first record of each source is.
+    fn entries(
+        &self,
+        org: &Org,
+        counted: &Counted<'_>,
+        messages: &[Placed],
+        plans: HashMap<SourceId, Plan>,
+    ) -> (Vec<Entry>, Vec<(SourceId, Plan, usize)>) {
+        let manner = Manner {
+            traceparent: counted.traceparent,
+        };
+        let mut entries: Vec<_> = messages
+            .iter()
+            .map(|message| self.publisher.entry(org, message, manner))
+            .collect();
+        if let Some(first) = entries.first_mut() {
+            self.publisher.name(first, &counted.name);
+        }
+        let mut placed = Vec::with_capacity(plans.len());
+        for (id, mut plan) in plans {
+            let at = entries.len();
+            entries.extend(records(org, id, &mut plan));
+            placed.push((id, plan, at));
+        }
+        (entries, placed)
+    }
+
+    /// Finds out what is stored of sources of which that is not known.
+    async fn read_totals(&self, org: &Org, sources: &mut Locked<'_>) -> Result<(), Refusal> {
+        let unknown = sources.iter_mut().filter(|(_, source)| !source.is_known());
+        let read = stream::iter(unknown.map(Ok::<_, Refusal>));
+        let read = read.try_for_each_concurrent(READ_AT_ONCE, |(id, source)| async move {
+            self.publisher.totals.read(org, id, source).await
+        });
+        let read = tokio::time::timeout(self.limits.store_time, read).await;
+        let late = "the totals that are stored could not be read in time";
+        read.unwrap_or_else(|_| Err(Refusal::Unavailable(late.to_owned())))?;
+        sources.recount();
+        Ok(())
+    }
+
+    /// Forgets idle series, and stores again what INGEST would be swept of, for ever.
+    pub async fn keep_series_for_ever(&self) {
+        loop {
+            tokio::time::sleep(SWEEP_EVERY).await;
+            self.keep_series(Instant::now()).await;
+        }
+    }
+
+    async fn keep_series(&self, now: Instant) {
+        for (org, id) in self.series.sweep(now) {
+            let locked = self.series.lock(&org, vec![id], self.limits.store_time);
+            let Ok(mut sources) = locked.await else {
+                continue;
+            };
+            if let Err(error) = self.keep(&org, id, &mut sources, now).await {
+                tracing::debug!(%org, %error, "totals are not stored again");
+            }
+        }
+    }
+
+    async fn keep(
+        &self,
+        org: &Org,
+        id: SourceId,
+        sources: &mut Locked<'_>,
+        now: Instant,
+    ) -> Result<(), NotTogether> {
+        let Some(source) = sources.get_mut(id).filter(|source| source.is_due(now)) else {
+            return Ok(());
+        };
+        let mut plan = source.plan(HashMap::new(), now);
+        let entries = records(org, id, &mut plan).collect();
+        match self.publisher.together(entries).await {
+            Ok(first) => source.commit(plan, first),
+            // Another process takes its points now, and keeps them.
+            Err(NotTogether::Outdated) => *source = crate::series::Source::default(),
+            Err(error) => {
+                source.doubt();
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The records of a plan as messages.
+fn records<'a>(org: &'a Org, id: SourceId, plan: &'a mut Plan) -> impl Iterator<Item = Entry> + 'a {
+    let expected = plan.expected;
+    let records = std::mem::take(&mut plan.records).into_iter();
+    records.map(move |(part, body)| {
+        let entry = Entry {
+            subject: crate::totals::subject(org, id, part),
+            headers: Vec::new(),
+            body: Bytes::from(body),
+        };
+        match part {
+            0 => entry.expecting(expected),
+            _ => entry,
+        }
+    })
+}
+
+fn commit(sources: &mut Locked<'_>, plans: Vec<(SourceId, Plan, usize)>, first: u64) {
+    for (id, plan, at) in plans {
+        if let Some(source) = sources.get_mut(id) {
+            source.commit(plan, first + at as u64);
+        }
+    }
+    sources.recount();
+}

@@ -1,0 +1,145 @@
+//! Totals that are stored with what was made of them: whichever process takes them, and whenever
+//! one ends, what was counted counts once.
+
+use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
+use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value;
+use opentelemetry_proto::tonic::metrics::v1::{NumberDataPoint, ResourceMetrics};
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use prost::Message as _;
+use ratchet_ingest::otlp::ExportMetricsServiceRequest;
+
+use crate::gateway::Setup;
+use crate::kinds::{gauge, metric, number, request, sum};
+use crate::samples::{nanos, now, Point};
+
+/// A counter of so much, since before any gateway began: its first point does not count.
+fn old(ts: i64, total: i64) -> NumberDataPoint {
+    let mut data = number(ts, Value::AsInt(total));
+    data.start_time_unix_nano = nanos(ts - 3_600_000);
+    data
+}
+
+fn counter(ts: i64, total: i64) -> Vec<u8> {
+    request(vec![metric("c", sum(2, true, vec![old(ts, total)]))]).encode_to_vec()
+}
+
+fn total(points: &[Point], name: &str) -> f64 {
+    let of_name = points
+        .iter()
+        .filter(|(series, ..)| series.starts_with(name));
+    of_name.map(|(_, _, bits)| f64::from_bits(*bits)).sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_process_goes_on_where_one_ended() {
+    let setup = Setup::new(&[]).await;
+    let ts = now();
+    for (after, count) in [(0, 100), (1, 104)] {
+        let answer = setup.send_otlp(&counter(ts + after, count)).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    setup.running.stop().await;
+    let second = setup.another(&[]).await;
+    for (after, count) in [(2, 109), (3, 111), (3, 111)] {
+        let answer = setup
+            .send_otlp_to(&second, &counter(ts + after, count))
+            .await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    assert_eq!(total(&setup.stored_points().await, "c"), 11.0);
+    second.stop().await;
+    setup.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_processes_take_one_series_at_the_same_time() {
+    let setup = Setup::new(&[]).await;
+    let second = setup.another(&[]).await;
+    let ts = now();
+    for n in 0..20 {
+        let gateway = if n % 2 == 0 { &setup.running } else { &second };
+        let answer = setup.send_otlp_to(gateway, &counter(ts + n, 10 * n)).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    assert_eq!(total(&setup.stored_points().await, "c"), 190.0);
+    // Both at once: an older total that comes after a newer one is a repetition.
+    let bodies: Vec<_> = (20..40).map(|n| counter(ts + n, 10 * n)).collect();
+    let sent = bodies.iter().enumerate().map(|(n, body)| {
+        let gateway = if n % 2 == 0 { &setup.running } else { &second };
+        setup.send_otlp_to(gateway, body)
+    });
+    for answer in futures::future::join_all(sent).await {
+        // Who did not get a turn is told to come again.
+        assert!([200, 503].contains(&answer.status), "{}", answer.text());
+    }
+    let last = setup.send_otlp(&counter(ts + 40, 400)).await;
+    assert_eq!(last.status, 200, "{}", last.text());
+    assert_eq!(total(&setup.stored_points().await, "c"), 400.0);
+    second.stop().await;
+    setup.end().await;
+}
+
+/// Its answer got lost, and the process with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_comes_again_to_another_process_counts_once() {
+    let setup = Setup::new(&[]).await;
+    let ts = now();
+    assert_eq!(setup.send_otlp(&counter(ts, 5)).await.status, 200);
+    let both = request(vec![
+        metric("g", gauge(vec![number(ts + 1, Value::AsInt(3))])),
+        metric("c", sum(2, true, vec![old(ts + 1, 9)])),
+    ]);
+    let both = both.encode_to_vec();
+    assert_eq!(setup.send_otlp(&both).await.status, 200);
+    let second = setup.another(&[]).await;
+    for gateway in [&second, &setup.running, &second] {
+        assert_eq!(setup.send_otlp_to(gateway, &both).await.status, 200);
+    }
+    let points = setup.stored_points().await;
+    assert_eq!((total(&points, "c"), total(&points, "g")), (4.0, 3.0));
+    let next = counter(ts + 2, 10);
+    assert_eq!(setup.send_otlp_to(&second, &next).await.status, 200);
+    assert_eq!(total(&setup.stored_points().await, "c"), 5.0);
+    second.stop().await;
+    setup.end().await;
+}
+
+fn of_resource(n: usize, ts: i64, total: i64) -> ResourceMetrics {
+    let text = AnyValue {
+        value: Some(Any::StringValue(format!("host-{n}"))),
+    };
+    let attribute = KeyValue {
+        key: "host.name".to_owned(),
+        value: Some(text),
+        ..KeyValue::default()
+    };
+    let mut all = request(vec![metric("c", sum(2, true, vec![old(ts, total)]))]);
+    let mut resource = all.resource_metrics.remove(0);
+    resource.resource = Some(Resource {
+        attributes: vec![attribute],
+        ..Resource::default()
+    });
+    resource
+}
+
+/// More than are stored at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn resources_of_a_collector_are_remembered_one_by_one() {
+    let setup = Setup::new(&[]).await;
+    let ts = now();
+    let many = |after: i64, total: i64| {
+        let resources = (0..600).map(|n| of_resource(n, ts + after, total));
+        let resource_metrics = resources.collect();
+        ExportMetricsServiceRequest { resource_metrics }.encode_to_vec()
+    };
+    let second = setup.another(&[]).await;
+    for (gateway, after, total) in [(&setup.running, 0, 7), (&second, 1, 8), (&second, 2, 10)] {
+        let answer = setup.send_otlp_to(gateway, &many(after, total)).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    let points = setup.stored_points().await;
+    assert_eq!((points.len(), total(&points, "c")), (1_200, 1_800.0));
+    second.stop().await;
+    setup.end().await;
+}
