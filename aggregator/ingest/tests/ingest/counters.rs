@@ -1,6 +1,8 @@
 //! Totals that are stored with what was made of them: whichever process takes them, and whenever
 //! one ends, what was counted counts once.
 
+use std::time::Duration;
+
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value;
@@ -9,7 +11,7 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message as _;
 use ratchet_ingest::otlp::ExportMetricsServiceRequest;
 
-use crate::gateway::Setup;
+use crate::gateway::{send, Setup};
 use crate::kinds::{gauge, metric, number, request, sum};
 use crate::samples::{nanos, now, Point};
 
@@ -42,9 +44,7 @@ async fn another_process_goes_on_where_one_ended() {
     setup.running.stop().await;
     let second = setup.another(&[]).await;
     for (after, count) in [(2, 109), (3, 111), (3, 111)] {
-        let answer = setup
-            .send_otlp_to(&second, &counter(ts + after, count))
-            .await;
+        let answer = send(second.http.unwrap(), &counter(ts + after, count)).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
     }
     assert_eq!(total(&setup.stored_points().await, "c"), 11.0);
@@ -59,7 +59,7 @@ async fn several_processes_take_one_series_at_the_same_time() {
     let ts = now();
     for n in 0..20 {
         let gateway = if n % 2 == 0 { &setup.running } else { &second };
-        let answer = setup.send_otlp_to(gateway, &counter(ts + n, 10 * n)).await;
+        let answer = send(gateway.http.unwrap(), &counter(ts + n, 10 * n)).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
     }
     assert_eq!(total(&setup.stored_points().await, "c"), 190.0);
@@ -67,7 +67,7 @@ async fn several_processes_take_one_series_at_the_same_time() {
     let bodies: Vec<_> = (20..40).map(|n| counter(ts + n, 10 * n)).collect();
     let sent = bodies.iter().enumerate().map(|(n, body)| {
         let gateway = if n % 2 == 0 { &setup.running } else { &second };
-        setup.send_otlp_to(gateway, body)
+        send(gateway.http.unwrap(), body)
     });
     for answer in futures::future::join_all(sent).await {
         // Who did not get a turn is told to come again.
@@ -76,6 +76,42 @@ async fn several_processes_take_one_series_at_the_same_time() {
     let last = setup.send_otlp(&counter(ts + 40, 400)).await;
     assert_eq!(last.status, 200, "{}", last.text());
     assert_eq!(total(&setup.stored_points().await, "c"), 400.0);
+    second.stop().await;
+    setup.end().await;
+}
+
+/// A batch that the server was writing is there as a whole or not at all.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_server_stores_no_half() {
+    let mut setup = Setup::new(&["--ingest-store-timeout-ms", "2000"]).await;
+    let second = setup.another(&["--ingest-store-timeout-ms", "2000"]).await;
+    let gateways = [setup.at, second.http.unwrap()];
+    let (ts, url) = (now(), setup.nats.url.clone());
+    let sending = tokio::spawn(async move {
+        let mut refused = 0;
+        let mut gateway = gateways.iter().cycle();
+        for n in 0..=100 {
+            let body = counter(ts + n, 3 * n);
+            loop {
+                let answer = send(*gateway.next().unwrap(), &body).await;
+                if answer.status == 200 {
+                    break;
+                }
+                assert_eq!(answer.status, 503, "{}", answer.text());
+                refused += 1;
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
+        refused
+    });
+    for round in 0..5 {
+        tokio::time::sleep(Duration::from_millis(200 + 90 * round)).await;
+        setup.nats.restart().await;
+    }
+    assert!(sending.await.unwrap() > 0, "nobody noticed");
+    let client = async_nats::connect(&url).await.unwrap();
+    setup.context = async_nats::jetstream::new(client);
+    assert_eq!(total(&setup.stored_points().await, "c"), 300.0);
     second.stop().await;
     setup.end().await;
 }
@@ -94,12 +130,12 @@ async fn a_request_that_comes_again_to_another_process_counts_once() {
     assert_eq!(setup.send_otlp(&both).await.status, 200);
     let second = setup.another(&[]).await;
     for gateway in [&second, &setup.running, &second] {
-        assert_eq!(setup.send_otlp_to(gateway, &both).await.status, 200);
+        assert_eq!(send(gateway.http.unwrap(), &both).await.status, 200);
     }
     let points = setup.stored_points().await;
     assert_eq!((total(&points, "c"), total(&points, "g")), (4.0, 3.0));
     let next = counter(ts + 2, 10);
-    assert_eq!(setup.send_otlp_to(&second, &next).await.status, 200);
+    assert_eq!(send(second.http.unwrap(), &next).await.status, 200);
     assert_eq!(total(&setup.stored_points().await, "c"), 5.0);
     second.stop().await;
     setup.end().await;
@@ -135,7 +171,7 @@ async fn resources_of_a_collector_are_remembered_one_by_one() {
     };
     let second = setup.another(&[]).await;
     for (gateway, after, total) in [(&setup.running, 0, 7), (&second, 1, 8), (&second, 2, 10)] {
-        let answer = setup.send_otlp_to(gateway, &many(after, total)).await;
+        let answer = send(gateway.http.unwrap(), &many(after, total)).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
     }
     let points = setup.stored_points().await;

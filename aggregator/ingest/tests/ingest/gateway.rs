@@ -78,6 +78,16 @@ async fn reaches_nats(running: &Running) {
     }
 }
 
+/// Sends OTLP in protobuf to a gateway, as acme.
+pub async fn send(at: SocketAddr, body: &[u8]) -> Answer {
+    let bearer = format!("Bearer {}", token("acme"));
+    let headers = [
+        ("authorization", bearer.as_str()),
+        ("content-type", "application/x-protobuf"),
+    ];
+    post(at, "/v1/metrics", &headers, body).await
+}
+
 impl Setup {
     pub async fn new(flags: &[&str]) -> Self {
         Self::with_stream(flags, |_| {}).await
@@ -152,16 +162,7 @@ impl Setup {
     }
 
     pub async fn send_otlp(&self, body: &[u8]) -> Answer {
-        self.send_otlp_to(&self.running, body).await
-    }
-
-    pub async fn send_otlp_to(&self, gateway: &Running, body: &[u8]) -> Answer {
-        let bearer = format!("Bearer {}", token("acme"));
-        let headers = [
-            ("authorization", bearer.as_str()),
-            ("content-type", "application/x-protobuf"),
-        ];
-        post(gateway.http.unwrap(), "/v1/metrics", &headers, body).await
+        send(self.at, body).await
     }
 
     /// Subject and bytes of every message in the stream.
