@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures::stream::{self, TryStreamExt as _};
 use opentelemetry_proto::tonic::metrics::v1::ResourceMetrics;
-use xxhash_rust::xxh3::xxh3_128;
+use twox_hash::XxHash3_128;
 
 use crate::gateway::{at_length, Admitted, Gateway};
 use crate::organization::Org;
@@ -44,7 +44,7 @@ impl Gateway {
         request: &ExportMetricsServiceRequest,
         admitted: &Admitted,
     ) -> Result<Tally, Refusal> {
-        let content = xxh3_128(&admitted.content);
+        let content = XxHash3_128::oneshot(&admitted.content);
         let mut tally = Tally::default();
         let parts = request.resource_metrics.chunks(RESOURCES_MAX);
         for (n, resources) in parts.enumerate() {

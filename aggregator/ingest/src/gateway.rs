@@ -7,7 +7,7 @@ use axum::http::HeaderMap;
 use bytes::Bytes;
 use hyper::body::Body;
 use ratchet_codec::payload::validate;
-use xxhash_rust::xxh3::xxh3_64;
+use twox_hash::XxHash3_64;
 
 use crate::access::Access;
 use crate::batch::Batch;
@@ -195,7 +195,7 @@ impl Gateway {
         }
         let trace = admitted.traceparent.as_deref();
         // It stays whole: any partition of the spread may count any point.
-        let hash = xxh3_64(&admitted.content);
+        let hash = XxHash3_64::oneshot(&admitted.content);
         let times_ms = (header.min_ts, header.max_ts);
         let spread = self.spread_of(&org);
         let placed = Placed {

@@ -10,7 +10,7 @@ use async_nats::connection::State;
 use async_nats::jetstream::{self, context::PublishErrorKind, ErrorCode};
 use async_nats::{Client, ConnectOptions, Event, HeaderMap};
 use futures::future::join_all;
-use xxhash_rust::xxh3::xxh3_128;
+use twox_hash::XxHash3_128;
 
 use crate::metrics::Metrics;
 use crate::organization::Org;
@@ -230,7 +230,7 @@ pub(crate) fn describe(error: &jetstream::context::PublishError) -> String {
 /// its answer was lost, is stored once. Points of one series and one moment are one point, to
 /// OpenTelemetry and Prometheus alike, so nothing else can have the same content.
 fn message_id(org: &Org, message: &[u8]) -> String {
-    format!("{org}-{:032x}", xxh3_128(message))
+    format!("{org}-{:032x}", XxHash3_128::oneshot(message))
 }
 
 async fn tell(event: Event, metrics: Metrics) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+use twox_hash::XxHash3_64;
 
 use crate::organization::Org;
 
@@ -45,9 +45,12 @@ impl Placed {
 
 /// Names a series, in whichever order its tags come.
 pub fn series_hash<K: AsRef<[u8]>, V: AsRef<[u8]>>(metric: &[u8], tags: &[(K, V)]) -> u64 {
-    let tag = |(key, value): &(K, V)| xxh3_64_with_seed(value.as_ref(), xxh3_64(key.as_ref()));
+    let tag = |(key, value): &(K, V)| {
+        let seed = XxHash3_64::oneshot(key.as_ref());
+        XxHash3_64::oneshot_with_seed(seed, value.as_ref())
+    };
     let tags = tags.iter().map(tag);
-    tags.fold(xxh3_64(metric), u64::wrapping_add)
+    tags.fold(XxHash3_64::oneshot(metric), u64::wrapping_add)
 }
 
 #[cfg(test)]

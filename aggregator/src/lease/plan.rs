@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use xxhash_rust::xxh3::xxh3_64_with_seed;
+use twox_hash::XxHash3_64;
 
 /// The owner of every partition, `partitions` of them, among `members`; empty without members.
 /// `owners` says who has which now; owners that are no members do not count.
@@ -73,7 +73,7 @@ fn by_holdings<'a>(
 }
 
 fn rank(member: &str, partition: u32) -> u64 {
-    xxh3_64_with_seed(member.as_bytes(), u64::from(partition))
+    XxHash3_64::oneshot_with_seed(partition.into(), member.as_bytes())
 }
 
 #[cfg(test)]

@@ -26,12 +26,12 @@ pub struct Known {
     /// By tag-set.
     series: Box<[Series]>,
     /// Of its records, if it came again.
-    route: Option<Box<Route>>,
+    route: Option<Route>,
 }
 
 impl Known {
     pub fn route(&self) -> Option<&Route> {
-        self.route.as_deref()
+        self.route.as_ref()
     }
 
     /// Tells the series of all tag-sets; false when they are not as many.
@@ -142,7 +142,7 @@ impl Recall {
         };
         let others = self.bytes - known.bytes();
         let (is_new, steps) = (known.route.is_none(), route.steps());
-        let before = known.route.replace(route.into());
+        let before = known.route.replace(route);
         let bytes = others + known.bytes();
         if bytes > self.bytes_max {
             known.route = before;
@@ -177,7 +177,7 @@ impl Recall {
     /// Gives groups the numbers `moved[length]`.
     pub fn renumber(&mut self, moved: &[Vec<u32>]) {
         let routes = self.by_fingerprint.values_mut();
-        let routes = routes.filter_map(|known| known.route.as_deref_mut());
+        let routes = routes.filter_map(|known| known.route.as_mut());
         routes.for_each(|route| route.renumber(moved));
         self.forget_new_steps();
     }

@@ -121,9 +121,9 @@ impl Route {
         }
     }
 
-    /// Memory, about.
+    /// Memory beside itself, about.
     pub fn bytes(&self) -> usize {
-        size_of::<Self>() + self.names.len() * STEP_BYTES + size_of_val(&*self.legs)
+        self.names.len() * STEP_BYTES + size_of_val(&*self.legs)
     }
 
     /// Changes the accumulators of all records if these are the ones that it is known for, their

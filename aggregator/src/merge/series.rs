@@ -11,7 +11,7 @@ use std::hash::BuildHasher;
 
 use ratchet_codec::payload::Header;
 use ratchet_ingest::fingerprint::{entry_bytes, FingerprintMap};
-use xxhash_rust::xxh3::xxh3_128_with_seed;
+use twox_hash::XxHash3_128;
 
 use super::memo::{Memo, UNKNOWN};
 use super::recall::{Known, Recall};
@@ -37,7 +37,7 @@ pub struct StringHasher(u64);
 impl StringHasher {
     #[inline]
     pub fn hash(self, bytes: &[u8]) -> u128 {
-        xxh3_128_with_seed(bytes, self.0)
+        XxHash3_128::oneshot_with_seed(self.0, bytes)
     }
 }
 

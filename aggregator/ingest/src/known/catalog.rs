@@ -5,7 +5,7 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use ratchet_codec::payload::{MAX_KEYS, MAX_STRING_LEN};
-use xxhash_rust::xxh3::xxh3_128_with_secret;
+use twox_hash::XxHash3_128;
 
 use super::columns::Facts;
 use super::templates::Templates;
@@ -33,7 +33,8 @@ impl Default for Secret {
 
 impl Secret {
     fn fingerprint(&self, bytes: &[u8]) -> u128 {
-        xxh3_128_with_secret(bytes, &*self.0)
+        let hash = XxHash3_128::oneshot_with_secret(&*self.0, bytes);
+        hash.expect("invariant: the secret is longer than the shortest one")
     }
 }
 

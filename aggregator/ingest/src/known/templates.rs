@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use xxhash_rust::xxh3::Xxh3Default;
+use twox_hash::XxHash3_64;
 
 use super::columns::{Cut, Facts};
 
@@ -80,11 +80,8 @@ impl Templates {
 }
 
 fn hash(series: &[u32]) -> u64 {
-    let mut hash = Xxh3Default::new();
-    series
-        .iter()
-        .for_each(|number| hash.update(&number.to_le_bytes()));
-    hash.digest()
+    let numbers = series.iter().flat_map(|number| number.to_le_bytes());
+    XxHash3_64::oneshot(&numbers.collect::<Vec<_>>())
 }
 
 #[cfg(test)]

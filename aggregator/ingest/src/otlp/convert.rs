@@ -10,7 +10,7 @@ use opentelemetry_proto::tonic::metrics::v1::{
 };
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message as _;
-use xxhash_rust::xxh3::{xxh3_128, xxh3_64};
+use twox_hash::{XxHash3_128, XxHash3_64};
 
 use super::tags::{self, Inherited, Tags};
 use crate::batch::Batch;
@@ -35,7 +35,9 @@ pub fn sources(resources: &[ResourceMetrics]) -> impl Iterator<Item = SourceId> 
 /// are stored together; series are still told apart by all of their tags.
 fn source(resource: Option<&Resource>) -> SourceId {
     let attributes = resource.map_or(&[][..], |resource| &resource.attributes);
-    let hashes = attributes.iter().map(|it| xxh3_64(&it.encode_to_vec()));
+    let hashes = attributes
+        .iter()
+        .map(|it| XxHash3_64::oneshot(&it.encode_to_vec()));
     hashes.fold(0, u64::wrapping_add)
 }
 
@@ -384,7 +386,7 @@ fn key(metric: &str, tags: &Tags<'_>) -> Key {
         bytes.extend((text.len() as u64).to_le_bytes());
         bytes.extend(text.as_bytes());
     }
-    xxh3_128(&bytes)
+    XxHash3_128::oneshot(&bytes)
 }
 
 /// The ladder of an exponential histogram; `None` where its counts do not add up.
