@@ -1,7 +1,9 @@
 //! The gateway from outside: what each protocol's points become, on a real NATS server.
 
+mod call;
 mod client;
 mod gateway;
+mod grpc;
 mod kinds;
 mod known;
 mod limits;
