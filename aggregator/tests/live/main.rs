@@ -10,6 +10,7 @@ mod fleet;
 mod foreign;
 mod forward;
 mod gateway;
+mod limits;
 mod load;
 mod malformed;
 mod neighbours;

@@ -23,12 +23,15 @@ const NOISY_POINTS: usize = 1_000;
 const WINDOW_MS: i64 = 1_000;
 const SERVED_WITHIN: Duration = Duration::from_secs(180);
 
-/// Two organizations of one partition.
-fn neighbours() -> [String; 2] {
+/// Names of organizations of one partition, each with a number where it needs one for that.
+pub fn neighbours<const N: usize>(names: [&str; N]) -> [String; N] {
     let home = |name: &str| home(&Org::parse(name).unwrap(), PARTITIONS);
-    let quiet = (0..).map(|n| format!("quiet-{n}"));
-    let quiet = { quiet }.find(|name| home(name) == home("noisy"));
-    ["noisy".to_owned(), quiet.unwrap()]
+    let shared = home(names[0]);
+    names.map(|name| {
+        let numbered = (0..).map(|n| format!("{name}-{n}"));
+        let mut named = std::iter::once(name.to_owned()).chain(numbered);
+        named.find(|name| home(name) == shared).unwrap()
+    })
 }
 
 fn rules(count: usize) -> Vec<Rule> {
@@ -74,7 +77,7 @@ async fn emitted(stage: &Stage) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_times_the_load_delays_a_neighbour_by_turns_not_by_its_backlog() {
     let stage = Stage::new().await;
-    let [noisy, quiet] = neighbours();
+    let [noisy, quiet] = neighbours(["noisy", "quiet"]);
     let from_ms = now_ms() - 7_200_000;
     stage.configure(&noisy, from_ms, &rules(NOISY_RULES)).await;
     stage.configure(&quiet, from_ms, &rules(1)).await;

@@ -9,8 +9,6 @@ export interface Call {
   /** The message; the frame is put around it. */
   message: Uint8Array;
   compressed?: boolean;
-  /** Only so much of the body is sent, and the call stays open. */
-  cutAt?: number;
 }
 
 /** The status and message of the call, from its headers or its trailers. */
@@ -41,7 +39,6 @@ export function call(address: string, sent: Call): Promise<{ status: number; mes
     stream.on('trailers', seen);
     stream.on('error', reject);
     stream.resume();
-    if (sent.cutAt === undefined) stream.end(body);
-    else stream.write(body.subarray(0, sent.cutAt));
+    stream.end(body);
   });
 }

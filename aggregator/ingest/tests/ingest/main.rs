@@ -1,8 +1,10 @@
 //! The gateway from outside: what each protocol's points become, on a real NATS server.
 
+mod call;
 mod client;
 mod counters;
 mod gateway;
+mod grpc;
 mod kinds;
 mod known;
 mod limits;

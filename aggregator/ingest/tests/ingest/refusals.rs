@@ -3,6 +3,7 @@
 use prost::Message as _;
 use tokio::io::AsyncWriteExt as _;
 
+use crate::call::Status;
 use crate::client::{answer, begin, post, Answer};
 use crate::gateway::Setup;
 use crate::prometheus::{request_v1, series, snappy};
@@ -14,14 +15,6 @@ const PROTOBUF: (&str, &str) = ("content-type", "application/x-protobuf");
 const JSON: (&str, &str) = ("content-type", "application/json");
 const SNAPPY: (&str, &str) = ("content-encoding", "snappy");
 const GZIP: (&str, &str) = ("content-encoding", "gzip");
-
-#[derive(Clone, PartialEq, prost::Message)]
-struct Status {
-    #[prost(int32, tag = "1")]
-    code: i32,
-    #[prost(string, tag = "2")]
-    message: String,
-}
 
 /// A request that is refused: path, headers, body, then status and reason.
 type Row<'a> = (&'a str, Vec<(&'a str, &'a str)>, Vec<u8>, u16, &'a str);
