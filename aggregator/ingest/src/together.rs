@@ -2,7 +2,7 @@
 //!
 //! A server with one replica writes a batch to its disk before it acknowledges it, and stores
 //! nothing else meanwhile. So what is asked for while one batch is under way goes into the next one
-//! together, and after each the server is left alone for as long as a few of them take.
+//! together, and after each the server is left alone for twice as long.
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ const BATCH_MAX: usize = 1_000;
 /// Groups that wait; who comes then is told to come later.
 const WAITING_MAX: usize = 1_024;
 /// For each moment that a batch takes, the server is left alone for so many, up to a bound.
-const PAUSES: u32 = 3;
+const PAUSES: u32 = 2;
 const PAUSE_MAX: Duration = Duration::from_millis(50);
 /// A server that has too many batches under way is asked again.
 const AGAIN_AFTER: Duration = Duration::from_millis(10);
