@@ -105,7 +105,8 @@ pub struct RunSettings {
     /// How long an aggregator may be silent before others take its partitions over.
     #[arg(long, env = "RATCHET_LEASE_TTL", default_value = "4s")]
     pub lease_ttl: Span,
-    /// How long INGEST keeps what every partition is done with; less where it is half full.
+    /// How long INGEST keeps what every partition is done with; five minutes where it is half full,
+    /// less where it is fuller.
     #[arg(long, env = "RATCHET_INGEST_KEPT", default_value = "10m")]
     pub ingest_kept: Span,
     /// One message in so many is captured for training or validation.

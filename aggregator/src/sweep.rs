@@ -19,6 +19,9 @@ use crate::checkpoint::{Checkpoint, Checkpoints, Origin};
 use crate::nats;
 
 const EVERY: Duration = Duration::from_secs(5);
+/// What is done with stays so long where there is little room: totals of series are stored again
+/// within four minutes (`ratchet_ingest::cumulative`).
+const KEPT_WITH_LITTLE_ROOM: Duration = Duration::from_secs(300);
 /// Whoever has not answered by then is asked in the next round.
 const ROUND_WITHIN: Duration = Duration::from_secs(30);
 /// A round that has removed for so long leaves the rest to the next one.
@@ -67,8 +70,13 @@ impl Sweep {
             return Ok(());
         };
         let room = Room::of(info);
-        let aged = passed.by(Instant::now(), self.kept, done);
-        let until = if room == Room::Enough { aged } else { done };
+        let now = Instant::now();
+        passed.note(now, self.kept, done);
+        let until = match room {
+            Room::Enough => passed.before(now, self.kept),
+            Room::Little => passed.before(now, self.kept.min(KEPT_WITH_LITTLE_ROOM)),
+            Room::Scarce => done,
+        };
         self.remove(stream, &origin, until).await
     }
 
@@ -134,9 +142,9 @@ fn position(checkpoint: &Checkpoint, origin: &Origin) -> Option<u64> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Room {
     Enough,
-    /// Worth more than a look back.
+    /// Worth more than a long look back.
     Little,
-    /// Worth more than quick answers. Beyond fifteen sixteenths gateways refuse what is new.
+    /// Worth more than any look back, and than quick answers. Beyond fifteen sixteenths gateways refuse what is new.
     Scarce,
 }
 
@@ -164,17 +172,19 @@ struct Passed {
 }
 
 impl Passed {
-    /// How far everything was done with so long ago.
-    fn by(&mut self, now: Instant, kept: Duration, done: u64) -> u64 {
+    /// Takes note of how far everything is done with; nobody asks for longer ago than `kept`.
+    fn note(&mut self, now: Instant, kept: Duration, done: u64) {
+        self.aged = self.before(now, kept);
+        self.seen
+            .retain(|(seen, _)| now.duration_since(*seen) < kept);
         self.seen.push_back((now, done));
-        while let Some((seen, done)) = self.seen.front() {
-            if now.duration_since(*seen) < kept {
-                break;
-            }
-            self.aged = *done;
-            self.seen.pop_front();
-        }
-        self.aged
+    }
+
+    /// How far everything was done with so long ago.
+    fn before(&self, now: Instant, kept: Duration) -> u64 {
+        let old = self.seen.iter().rev();
+        let mut old = old.skip_while(|(seen, _)| now.duration_since(*seen) < kept);
+        old.next().map_or(self.aged, |(_, done)| *done)
     }
 }
 
@@ -195,9 +205,13 @@ mod tests {
             (70, 20, 20),
         ] {
             let now = start + Duration::from_secs(at_s);
-            assert_eq!(passed.by(now, kept, done), expected, "after {at_s} s");
+            passed.note(now, kept, done);
+            assert_eq!(passed.before(now, kept), expected, "after {at_s} s");
+            assert_eq!(passed.before(now, Duration::ZERO), done, "after {at_s} s");
         }
-        assert_eq!(Passed::default().by(start, Duration::ZERO, 7), 7);
+        let mut at_once = Passed::default();
+        at_once.note(start, Duration::ZERO, 7);
+        assert_eq!(at_once.before(start, Duration::ZERO), 7);
     }
 
     #[test]

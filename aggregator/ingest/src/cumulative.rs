@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures::stream::{self, TryStreamExt as _};
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use opentelemetry_proto::tonic::metrics::v1::ResourceMetrics;
 use twox_hash::XxHash3_128;
 
@@ -13,10 +13,10 @@ use crate::organization::Org;
 use crate::otlp::{self, ExportMetricsServiceRequest};
 use crate::publish::Manner;
 use crate::refusal::Refusal;
-use crate::series::{Locked, Plan, SourceId, Staged};
+use crate::series::{Locked, Plan, Source, SourceId, Staged};
 use crate::spread::Placed;
 use crate::tally::Tally;
-use crate::together::{Entry, NotTogether};
+use crate::together::{Entry, NotTogether, BATCH_MAX};
 
 /// Resources whose points are stored at once: of each there is a record besides the messages.
 const RESOURCES_MAX: usize = 256;
@@ -35,9 +35,22 @@ struct Counted<'a> {
     traceparent: Option<&'a str>,
 }
 
+/// Why points are not stored.
+enum NotCounted {
+    /// They and the totals are too many messages to be stored at once.
+    TooMany,
+    Refused(Refusal),
+}
+
+impl From<Refusal> for NotCounted {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
 impl Gateway {
-    /// Takes in a request as a whole, or in parts of many resources: a part that was stored
-    /// before the request failed is known when it comes again.
+    /// Takes in a request as a whole, or in stretches of its resources: one that was stored before
+    /// the request failed is known when it comes again.
     pub(crate) async fn otlp_cumulative(
         &self,
         org: &Org,
@@ -45,16 +58,30 @@ impl Gateway {
         admitted: &Admitted,
     ) -> Result<Tally, Refusal> {
         let content = XxHash3_128::oneshot(&admitted.content);
+        let all = &request.resource_metrics;
+        let ends = (0..all.len()).step_by(RESOURCES_MAX);
+        let stretches = ends.map(|from| from..(from + RESOURCES_MAX).min(all.len()));
+        let mut left: Vec<_> = stretches.rev().collect();
         let mut tally = Tally::default();
-        let parts = request.resource_metrics.chunks(RESOURCES_MAX);
-        for (n, resources) in parts.enumerate() {
+        while let Some(stretch) = left.pop() {
             let counted = Counted {
-                resources,
-                name: format!("{org}-{content:032x}-{n}"),
+                resources: &all[stretch.clone()],
+                name: format!("{org}-{content:032x}-{}-{}", stretch.start, stretch.end),
                 length: admitted.content.len(),
                 traceparent: admitted.traceparent.as_deref(),
             };
-            tally = self.store_counted(org, &counted, tally).await?;
+            match self.store_counted(org, &counted, tally.clone()).await {
+                Ok(sum) => tally = sum,
+                Err(NotCounted::TooMany) if stretch.len() > 1 => {
+                    let middle = stretch.start + stretch.len() / 2;
+                    left.extend([middle..stretch.end, stretch.start..middle]);
+                }
+                Err(NotCounted::TooMany) => {
+                    let text = "the points of one resource are too many to be stored at once";
+                    return Err(Refusal::TooLarge(text.to_owned()));
+                }
+                Err(NotCounted::Refused(refusal)) => return Err(refusal),
+            }
         }
         Ok(tally)
     }
@@ -64,36 +91,42 @@ impl Gateway {
         org: &Org,
         counted: &Counted<'_>,
         before: Tally,
-    ) -> Result<Tally, Refusal> {
+    ) -> Result<Tally, NotCounted> {
         let ids = otlp::sources(counted.resources).collect();
         let mut sources = self.series.lock(org, ids, self.limits.store_time).await?;
         for _ in 0..ATTEMPTS {
             self.read_totals(org, &mut sources).await?;
             let (messages, plans, tally) = self.rise(org, counted, &sources, before.clone());
             let (entries, plans) = self.entries(org, counted, &messages, plans);
+            if entries.len() > BATCH_MAX {
+                return Err(NotCounted::TooMany);
+            }
             match self.publisher.together(entries).await {
                 Ok(first) => {
                     commit(&mut sources, plans, first);
                     self.count_stored(&messages);
                     return Ok(tally);
                 }
-                // All of it is stored, by a request that got no answer.
+                // All of it is stored, by a request that got no answer. What cannot be read now is
+                // read by the next request.
                 Err(NotTogether::Repeated) => {
                     sources.doubt();
-                    self.metrics.repeated_messages.inc_by(messages.len() as u64);
+                    let _ = self.read_totals(org, &mut sources).await;
+                    let repeated = messages.len() as u64;
+                    self.metrics.repeated_messages.inc_by(repeated);
                     return Ok(tally);
                 }
-                Err(NotTogether::Outdated) => sources.doubt(),
-                Err(NotTogether::Busy) => return Err(Refusal::Overloaded),
-                Err(NotTogether::Refused(why)) => return Err(Refusal::Unavailable(why)),
+                Err(NotTogether::Outdated) => sources.are_outdated(),
+                Err(NotTogether::Busy) => return Err(Refusal::Overloaded.into()),
+                Err(NotTogether::Refused(why)) => return Err(Refusal::Unavailable(why).into()),
                 Err(NotTogether::Unknown(why)) => {
                     sources.doubt();
-                    return Err(Refusal::Unavailable(why));
+                    return Err(Refusal::Unavailable(why).into());
                 }
             }
         }
         let text = "other gateways take points of the same series at the same time";
-        Err(Refusal::Unavailable(text.to_owned()))
+        Err(Refusal::Unavailable(text.to_owned()).into())
     }
 
     /// What the points come to on top of what is known, and what is to be known then.
@@ -106,16 +139,16 @@ impl Gateway {
     ) -> (Vec<Placed>, HashMap<SourceId, Plan>, Tally) {
         let mut batch = self.batch(org);
         batch.tally = before;
-        let mut staged = Staged::new(sources.room(), sources.iter());
-        at_length(counted.length, || {
-            otlp::convert(counted.resources, &mut batch, &mut staged)
+        let plans = at_length(counted.length, || {
+            let mut staged = Staged::new(sources.room(), sources.iter());
+            otlp::convert(counted.resources, &mut batch, &mut staged);
+            let mut updates: HashMap<_, _> = staged.into_updates().collect();
+            let now = Instant::now();
+            let plan = |(id, source): (SourceId, &Source)| {
+                Some((id, source.plan(updates.remove(&id)?, now)))
+            };
+            sources.iter().filter_map(plan).collect()
         });
-        let mut updates: HashMap<_, _> = staged.into_updates().collect();
-        let now = Instant::now();
-        let plan = |(id, source): (SourceId, &crate::series::Source)| {
-            Some((id, source.plan(updates.remove(&id)?, now)))
-        };
-        let plans = sources.iter().filter_map(plan).collect();
         let (messages, tally) = batch.into_placed();
         (messages, plans, tally)
     }
@@ -170,36 +203,37 @@ impl Gateway {
     }
 
     async fn keep_series(&self, now: Instant) {
-        for (org, id) in self.series.sweep(now) {
-            let locked = self.series.lock(&org, vec![id], self.limits.store_time);
-            let Ok(mut sources) = locked.await else {
-                continue;
-            };
-            if let Err(error) = self.keep(&org, id, &mut sources, now).await {
+        let due = stream::iter(self.series.sweep(now));
+        let kept = due.for_each_concurrent(READ_AT_ONCE, |(org, id)| async move {
+            if let Err(error) = self.keep(&org, id, now).await {
                 tracing::debug!(%org, %error, "totals are not stored again");
             }
-        }
+        });
+        kept.await;
     }
 
-    async fn keep(
-        &self,
-        org: &Org,
-        id: SourceId,
-        sources: &mut Locked<'_>,
-        now: Instant,
-    ) -> Result<(), NotTogether> {
-        let Some(source) = sources.get_mut(id).filter(|source| source.is_due(now)) else {
-            return Ok(());
-        };
-        let mut plan = source.plan(HashMap::new(), now);
-        let entries = records(org, id, &mut plan).collect();
-        match self.publisher.together(entries).await {
-            Ok(first) => source.commit(plan, first),
-            // Another process takes its points now, and keeps them.
-            Err(NotTogether::Outdated) => *source = crate::series::Source::default(),
-            Err(error) => {
-                source.doubt();
-                return Err(error);
+    /// Stores again what is old of a source, after reading what others stored of it.
+    async fn keep(&self, org: &Org, id: SourceId, now: Instant) -> Result<(), Refusal> {
+        let locked = self.series.lock(org, vec![id], self.limits.store_time);
+        let mut sources = locked.await?;
+        for _ in 0..ATTEMPTS {
+            self.read_totals(org, &mut sources).await?;
+            let Some(source) = sources.get_mut(id).filter(|source| source.is_due(now)) else {
+                break;
+            };
+            let mut plan = source.plan_again(now);
+            let entries = records(org, id, &mut plan).collect();
+            match self.publisher.together(entries).await {
+                Ok(first) => {
+                    source.commit(plan, first);
+                    break;
+                }
+                Err(NotTogether::Outdated) => source.is_outdated(),
+                Err(NotTogether::Unknown(why)) => {
+                    source.doubt();
+                    return Err(Refusal::Unavailable(why));
+                }
+                Err(error) => return Err(Refusal::Unavailable(error.to_string())),
             }
         }
         Ok(())

@@ -84,7 +84,12 @@ impl Gateway {
         };
         let request = at_length(content.len(), || read(content)).map_err(of_org)?;
         let tally = if otlp::needs_series(&request) {
-            self.otlp_cumulative(&org, &request, &admitted).await
+            // In a task of its own: whoever hangs up must not end it between stored and known.
+            let (this, org) = (self.clone(), org.clone());
+            let stored =
+                tokio::spawn(async move { this.otlp_cumulative(&org, &request, &admitted).await });
+            let ended = |_| Refusal::Unavailable("the request was broken off".to_owned());
+            stored.await.map_err(ended).and_then(|stored| stored)
         } else {
             self.otlp_plain(&org, &request, &admitted).await
         };

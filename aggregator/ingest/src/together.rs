@@ -16,14 +16,17 @@ use tokio::sync::{mpsc, oneshot};
 use crate::publish::{describe, server_error};
 
 /// Messages of a batch; a server takes 1,000.
-const BATCH_MAX: usize = 1_000;
+pub const BATCH_MAX: usize = 1_000;
+/// Bytes of a batch that takes no more groups.
+const BATCH_BYTES: usize = 16 << 20;
 /// Groups that wait; who comes then is told to come later.
 const WAITING_MAX: usize = 1_024;
 /// For each moment that a batch takes, the server is left alone for so many, up to a bound.
 const PAUSES: u32 = 2;
 const PAUSE_MAX: Duration = Duration::from_millis(50);
-/// A server that has too many batches under way is asked again.
+/// A server that has too many batches under way is asked again, so often.
 const AGAIN_AFTER: Duration = Duration::from_millis(10);
+const ATTEMPTS: u32 = 20;
 
 /// One message.
 #[derive(Clone, Debug)]
@@ -73,6 +76,23 @@ struct Group {
     answer: oneshot::Sender<Result<u64, NotTogether>>,
 }
 
+impl Group {
+    /// Messages, and their bytes.
+    fn size(&self) -> (usize, usize) {
+        let bytes = self.entries.iter().map(|entry| entry.body.len()).sum();
+        (self.entries.len(), bytes)
+    }
+
+    fn is_awaited(&self) -> bool {
+        !self.answer.is_closed()
+    }
+
+    fn answer(self, answer: Result<u64, NotTogether>) {
+        // Whoever asked may have gone.
+        let _ = self.answer.send(answer);
+    }
+}
+
 impl Together {
     pub fn new(context: Context) -> Self {
         let (waiting, groups) = mpsc::channel(WAITING_MAX);
@@ -115,9 +135,11 @@ impl Batches {
             None => groups.recv().await,
         } {
             let mut batch = vec![first];
-            let mut length = batch[0].entries.len();
-            while let Ok(group) = groups.try_recv() {
-                length += group.entries.len();
+            let (mut length, mut bytes) = batch[0].size();
+            while bytes < BATCH_BYTES {
+                let Ok(group) = groups.try_recv() else { break };
+                let (more, more_bytes) = group.size();
+                (length, bytes) = (length + more, bytes + more_bytes);
                 if length > BATCH_MAX {
                     next = Some(group);
                     break;
@@ -131,42 +153,43 @@ impl Batches {
     }
 
     /// Stores groups at once; if there is something about one of them, each by itself.
-    async fn store(&self, mut groups: Vec<Group>) {
+    async fn store(&self, groups: Vec<Group>) {
         let now = Instant::now();
-        groups.retain(|group| group.until > now && !group.answer.is_closed());
+        let (groups, late): (Vec<_>, Vec<_>) = groups.into_iter().partition(|it| it.until > now);
+        for group in late {
+            group.answer(Err(NotTogether::Busy));
+        }
+        let groups: Vec<_> = groups.into_iter().filter(Group::is_awaited).collect();
         let all: Vec<&Entry> = groups.iter().flat_map(|group| &group.entries).collect();
-        let Some(until) = groups.iter().map(|group| group.until).min() else {
+        let Some(until) = groups.iter().map(|group| group.until).max() else {
             return;
         };
-        let stored = self.publish(&all, until).await;
-        let apart = matches!(
-            stored,
-            Err(NotTogether::Repeated | NotTogether::Outdated | NotTogether::Refused(_))
-        );
-        let mut first = stored;
-        let alone = groups.len() == 1;
+        let mut first = self.publish(&all, until).await;
+        let is_certain = !matches!(first, Ok(_) | Err(NotTogether::Unknown(_)));
+        let apart = is_certain && groups.len() > 1;
         for group in groups {
-            if apart && !alone {
+            if apart {
                 let entries: Vec<_> = group.entries.iter().collect();
                 first = self.publish(&entries, group.until).await;
             }
             let length = group.entries.len() as u64;
-            // Whoever asked may have gone.
-            let _ = group.answer.send(first.clone());
+            group.answer(first.clone());
             first = first.map(|sequence| sequence + length);
         }
     }
 
     /// Tells the sequence of the first message.
     async fn publish(&self, entries: &[&Entry], until: Instant) -> Result<u64, NotTogether> {
+        let mut attempts = 0;
         loop {
+            attempts += 1;
             let published = tokio::time::timeout_at(until.into(), self.try_publish(entries));
             let unknown = "the stream did not answer in time".to_owned();
             match published
                 .await
                 .unwrap_or(Err(NotTogether::Unknown(unknown)))
             {
-                Err(NotTogether::Busy) if Instant::now() + AGAIN_AFTER < until => {
+                Err(NotTogether::Busy) if attempts < ATTEMPTS => {
                     tokio::time::sleep(AGAIN_AFTER).await;
                 }
                 answer => return answer,

@@ -77,13 +77,17 @@ impl Record {
     }
 }
 
-/// Bytes that a point takes in a record, about.
+/// Bytes that a point takes in a record, at most.
 pub fn bytes_of(point: &Observed) -> usize {
-    const PLAIN: usize = 48;
+    const PLAIN: usize = 72;
+    const BOUND: usize = 8;
+    const COUNT: usize = 10;
     PLAIN
         + match &point.total {
             Total::Int(_) | Total::Float(_) => 0,
-            Total::Histogram { buckets, .. } => 8 * (buckets.bounds.len() + buckets.counts.len()),
+            Total::Histogram { buckets, .. } => {
+                BOUND * buckets.bounds.len() + COUNT * buckets.counts.len()
+            }
         }
 }
 
@@ -136,7 +140,7 @@ mod tests {
         let histogram = Total::Histogram {
             buckets: Box::new(Buckets {
                 bounds: vec![0.5, 2.0],
-                counts: vec![1, 1, 9],
+                counts: vec![1, 1, u64::MAX],
             }),
             sum: None,
         };
@@ -153,7 +157,10 @@ mod tests {
             .collect();
         let mut record = Record::new(7, points.iter().map(|(key, point)| (*key, point)));
         record.versions = vec![7, 2];
-        let read = Record::read(&record.encode_to_vec()).unwrap();
+        let bytes = record.encode_to_vec();
+        let most: usize = points.iter().map(|(_, point)| bytes_of(point)).sum();
+        assert!(bytes.len() <= most, "{} of {most}", bytes.len());
+        let read = Record::read(&bytes).unwrap();
         assert_eq!((read.version, &read.versions[..]), (7, &[7, 2][..]));
         assert_eq!(read.into_points(), Ok(points));
     }

@@ -17,6 +17,8 @@ use crate::tally::Reason;
 
 /// The share of all remembered series that one organization may have.
 const SHARE: usize = 4;
+/// An older series may have been known, and forgotten since.
+const YOUNG_MAX_NANOS: u64 = 600_000_000_000;
 /// Organizations whose series are remembered at a time.
 const ORGS_MAX: usize = 20_000;
 
@@ -213,9 +215,14 @@ impl Locked<'_> {
         Some(&mut self.sources[found.ok()?].source)
     }
 
-    /// What others store is found out before anything is made of what is known.
+    /// An answer did not come: see [`Source::doubt`].
     pub fn doubt(&mut self) {
         self.iter_mut().for_each(|(_, source)| source.doubt());
+    }
+
+    /// What is stored is something else: see [`Source::is_outdated`].
+    pub fn are_outdated(&mut self) {
+        self.iter_mut().for_each(|(_, source)| source.is_outdated());
     }
 
     /// Room beside what is remembered now.
@@ -255,7 +262,9 @@ impl Room {
     }
 
     pub fn first(&self, now: &Observed) -> Step {
-        let began_here = now.start >= self.began && now.start < now.time;
+        let age = now.time.saturating_sub(now.start);
+        let is_young = now.start < now.time && age <= YOUNG_MAX_NANOS;
+        let began_here = now.start >= self.began && is_young;
         match self.first {
             FirstPoint::Keep => Step::Rise(now.total.clone()),
             FirstPoint::Auto if began_here => Step::Rise(now.total.clone()),
@@ -294,6 +303,8 @@ mod tests {
         };
         check(FirstPoint::Auto, 1_000, 1_001, true);
         check(FirstPoint::Auto, 999, 1_001, false);
+        check(FirstPoint::Auto, 1_000, 1_000 + YOUNG_MAX_NANOS, true);
+        check(FirstPoint::Auto, 1_000, 1_001 + YOUNG_MAX_NANOS, false);
         check(FirstPoint::Auto, 0, 1_001, false);
         check(FirstPoint::Auto, 1_001, 1_001, false);
         check(FirstPoint::Keep, 0, 1_001, true);

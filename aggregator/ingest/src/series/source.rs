@@ -17,9 +17,11 @@ use super::Key;
 /// A series that sent nothing for so long is forgotten.
 pub const IDLE_MAX: Duration = Duration::from_secs(3600);
 /// A record that old is written again, before INGEST is swept of it.
-pub const WRITTEN_MAX: Duration = Duration::from_secs(240);
+pub const WRITTEN_MAX: Duration = Duration::from_secs(180);
 /// Bytes of a part that takes no more series.
 const PART_BYTES: usize = 256 * 1024;
+/// Bytes of a part whose series go elsewhere if they grow.
+const PART_BYTES_MAX: usize = 2 * PART_BYTES;
 /// Parts that are written again for their age, at a time.
 const REWRITTEN_MAX: usize = 32;
 
@@ -28,35 +30,49 @@ pub type SourceId = u64;
 
 #[derive(Default)]
 pub struct Source {
-    entries: HashMap<Key, Entry>,
+    /// The part of each series.
+    index: HashMap<Key, usize>,
     parts: Vec<Part>,
-    /// Where the first part is stored; `None` where that has to be found out.
-    stored: Option<Stored>,
+    stored: Stored,
+    /// Others store it, too, or did.
+    is_shared: bool,
 }
 
-/// The sequence of a message; 0 for none.
-type Stored = u64;
+/// Where the first part is stored, by the sequence of its message; 0 for nowhere.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Stored {
+    At(u64),
+    /// It is there no more: it was swept, or others stored since.
+    NotAt(u64),
+    /// Something may have been stored that is not known here.
+    #[default]
+    Unknown,
+}
+
+#[derive(Default)]
+struct Part {
+    entries: HashMap<Key, Entry>,
+    version: u64,
+    bytes: usize,
+    written: Option<Instant>,
+}
 
 /// The newest point of a series.
 struct Entry {
     point: Observed,
-    part: usize,
     seen: Instant,
 }
 
-#[derive(Clone)]
-struct Part {
-    version: u64,
-    bytes: usize,
-    written: Instant,
-}
+/// A part as it was found: its record, unless it was swept, and when that was written.
+pub type Found = Option<(Record, Instant)>;
 
 /// What is stored when a source rises, and what is known of it then.
 pub struct Plan {
-    updates: Vec<(Key, Entry)>,
-    parts: Vec<Part>,
+    updates: Vec<(Key, usize, Observed)>,
+    touched: BTreeSet<usize>,
+    now: Instant,
     /// Where the first part has to be stored until then.
-    pub expected: Stored,
+    pub expected: u64,
     /// Records by part, the first part first; nothing where nothing has to be stored.
     pub records: Vec<(usize, Vec<u8>)>,
 }
@@ -64,165 +80,256 @@ pub struct Plan {
 impl Source {
     /// Whether it is known what is stored.
     pub fn is_known(&self) -> bool {
-        self.stored.is_some()
+        matches!(self.stored, Stored::At(_))
     }
 
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.index.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.index.is_empty()
     }
 
     pub fn point(&self, key: Key) -> Option<&Observed> {
-        self.entries.get(&key).map(|entry| &entry.point)
+        let part = &self.parts[*self.index.get(&key)?];
+        part.entries.get(&key).map(|entry| &entry.point)
     }
 
-    /// Somebody else stored, or may have: what is stored has to be found out.
+    /// Something may have been stored of which no answer came: that has to be found out.
     pub fn doubt(&mut self) {
-        self.stored = None;
+        self.stored = Stored::Unknown;
     }
 
-    /// Nothing is stored of it, or not any more: what is known here stays.
-    pub fn restore_nothing(&mut self) {
-        self.stored = Some(0);
-    }
-
-    /// Takes what is stored in place of what was known. A part that is not there any more was
-    /// swept, for its series were silent.
-    pub fn restore(
-        &mut self,
-        stored: Stored,
-        records: Vec<Option<Record>>,
-        now: Instant,
-    ) -> Result<(), NotARecord> {
-        let versions = records.first().and_then(Option::as_ref);
-        let versions = versions.map_or_else(Vec::new, |root| root.versions.clone());
-        let mut entries = HashMap::new();
-        let mut parts = Vec::with_capacity(records.len());
-        for (part, record) in records.into_iter().enumerate() {
-            let version = versions.get(part).copied().ok_or(NotARecord)?;
-            let points = match record {
-                Some(record) if record.version == version => record.into_points()?,
-                Some(_) => return Err(NotARecord),
-                None => Vec::new(),
-            };
-            parts.push(Part {
-                version,
-                bytes: points.iter().map(|(_, point)| bytes_of(point)).sum(),
-                written: now,
-            });
-            let seen = now;
-            let entry = |point| Entry { point, part, seen };
-            entries.extend(points.into_iter().map(|(key, point)| (key, entry(point))));
+    /// What is stored is not what was thought: that has to be found out.
+    pub fn is_outdated(&mut self) {
+        if let Stored::At(sequence) = self.stored {
+            self.stored = Stored::NotAt(sequence);
         }
-        (self.entries, self.parts, self.stored) = (entries, parts, Some(stored));
+    }
+
+    /// Nothing is stored of it any more. What was stored last is known here only if nobody else
+    /// stored since: what is not certain is forgotten, so that nothing counts twice.
+    pub fn restore_nothing(&mut self) {
+        if self.is_shared || self.stored == Stored::Unknown {
+            (self.index, self.parts) = (HashMap::new(), Vec::new());
+        }
+        self.stored = Stored::At(0);
+    }
+
+    /// Takes what is stored, in place of what was known. A part that is not there any more was
+    /// swept, for its series were silent.
+    pub fn restore(&mut self, sequence: u64, found: Vec<Found>) -> Result<(), NotARecord> {
+        let root = found.first().and_then(Option::as_ref);
+        let versions = root.map_or_else(Vec::new, |(root, _)| root.versions.clone());
+        let mut parts = Vec::with_capacity(found.len());
+        for (n, found) in found.into_iter().enumerate() {
+            let version = versions.get(n).copied().ok_or(NotARecord)?;
+            parts.push(match found {
+                Some((record, written)) if record.version == version => {
+                    self.part(record, written)?
+                }
+                Some(_) => return Err(NotARecord),
+                None => Part {
+                    version,
+                    ..Part::default()
+                },
+            });
+        }
+        self.is_shared |= !matches!(self.stored, Stored::NotAt(own) if own == sequence);
+        self.parts = parts;
+        self.stored = Stored::At(sequence);
+        self.reindex();
         Ok(())
     }
 
     /// What has to be stored so that these are the newest points.
     pub fn plan(&self, points: HashMap<Key, Observed>, now: Instant) -> Plan {
-        let mut parts = self.parts.clone();
         let mut points: Vec<_> = points.into_iter().collect();
         points.sort_unstable_by_key(|(key, _)| *key);
-        let place = |(key, point)| {
-            let part = self.place(key, &point, &mut parts, now);
-            let seen = now;
-            (key, Entry { point, part, seen })
-        };
+        let mut bytes: Vec<usize> = self.parts.iter().map(|part| part.bytes).collect();
+        let place =
+            |(key, point): (Key, Observed)| (key, self.place(key, &point, &mut bytes), point);
         let updates: Vec<_> = points.into_iter().map(place).collect();
-        let mut touched: BTreeSet<usize> = updates.iter().map(|(_, entry)| entry.part).collect();
-        touched.extend(self.aged(now).take(REWRITTEN_MAX));
-        if !touched.is_empty() {
-            touched.insert(0);
-        }
-        for part in &touched {
-            parts[*part].version += 1;
-            parts[*part].written = now;
-        }
-        Plan {
-            records: self.records(&touched, &updates, &parts),
-            updates,
-            parts,
-            expected: self.stored.unwrap_or_default(),
-        }
+        let touched = updates.iter().map(|(_, part, _)| *part).collect();
+        self.plan_of(updates, touched, now)
+    }
+
+    /// What has to be stored for its age.
+    pub fn plan_again(&self, now: Instant) -> Plan {
+        let touched = self.aged(now).take(REWRITTEN_MAX).collect();
+        self.plan_of(Vec::new(), touched, now)
     }
 
     /// A plan was stored, its first part as this message.
-    pub fn commit(&mut self, plan: Plan, stored: Stored) {
-        self.entries.extend(plan.updates);
-        self.parts = plan.parts;
-        self.stored = Some(stored);
+    pub fn commit(&mut self, plan: Plan, sequence: u64) {
+        for part in &plan.touched {
+            let part = self.part_mut(*part);
+            part.version += 1;
+            part.written = Some(plan.now);
+        }
+        for (key, part, point) in plan.updates {
+            let old = self.index.insert(key, part);
+            if let Some(entry) = old.and_then(|old| self.parts[old].entries.remove(&key)) {
+                let bytes = &mut self.parts[old.unwrap_or(part)].bytes;
+                *bytes = bytes.saturating_sub(bytes_of(&entry.point));
+            }
+            let part = self.part_mut(part);
+            part.bytes += bytes_of(&point);
+            let seen = plan.now;
+            part.entries.insert(key, Entry { point, seen });
+        }
+        self.stored = Stored::At(sequence);
     }
 
     /// Forgets idle series.
     pub fn forget_idle(&mut self, now: Instant) {
-        let parts = &mut self.parts;
-        self.entries.retain(|_, entry| {
-            let fresh = now.duration_since(entry.seen) < IDLE_MAX;
-            if !fresh {
-                let part = &mut parts[entry.part];
-                part.bytes = part.bytes.saturating_sub(bytes_of(&entry.point));
-            }
-            fresh
-        });
+        for part in &mut self.parts {
+            let bytes = &mut part.bytes;
+            part.entries.retain(|_, entry| {
+                let fresh = now.saturating_duration_since(entry.seen) < IDLE_MAX;
+                if !fresh {
+                    *bytes = bytes.saturating_sub(bytes_of(&entry.point));
+                }
+                fresh
+            });
+        }
+        let parts = &self.parts;
+        self.index
+            .retain(|key, part| parts[*part].entries.contains_key(key));
     }
 
     /// Whether some record has to be written again for its age.
     pub fn is_due(&self, now: Instant) -> bool {
-        self.is_known() && self.aged(now).next().is_some()
+        self.aged(now).next().is_some()
     }
 
     fn aged(&self, now: Instant) -> impl Iterator<Item = usize> + '_ {
-        let aged =
-            move |part: &Part| part.bytes > 0 && now.duration_since(part.written) >= WRITTEN_MAX;
+        let aged = move |part: &Part| {
+            let written = part.written.filter(|_| !part.entries.is_empty());
+            written.is_some_and(|at| now.saturating_duration_since(at) >= WRITTEN_MAX)
+        };
         let parts = self.parts.iter().enumerate();
         parts.filter(move |(_, part)| aged(part)).map(|(n, _)| n)
     }
 
-    /// The part of a series: its own, or one with room.
-    fn place(&self, key: Key, point: &Observed, parts: &mut Vec<Part>, now: Instant) -> usize {
-        let bytes = bytes_of(point);
-        if let Some(entry) = self.entries.get(&key) {
-            let part = &mut parts[entry.part];
-            part.bytes = (part.bytes + bytes).saturating_sub(bytes_of(&entry.point));
-            return entry.part;
+    fn part_mut(&mut self, part: usize) -> &mut Part {
+        let most = self.parts.len().max(part + 1);
+        self.parts.resize_with(most, Part::default);
+        &mut self.parts[part]
+    }
+
+    /// A part as it is stored. Series that have not changed were not seen since they were here.
+    fn part(&self, record: Record, written: Instant) -> Result<Part, NotARecord> {
+        let version = record.version;
+        let points = record.into_points()?;
+        let entry = |(key, point): (Key, Observed)| {
+            let known = self.index.get(&key);
+            let known = known.and_then(|part| self.parts[*part].entries.get(&key));
+            let same = known.filter(|known| known.point == point);
+            let seen = same.map_or(written, |known| known.seen);
+            (key, Entry { point, seen })
+        };
+        Ok(Part {
+            version,
+            bytes: points.iter().map(|(_, point)| bytes_of(point)).sum(),
+            entries: points.into_iter().map(entry).collect(),
+            written: Some(written),
+        })
+    }
+
+    /// Finds the part of each series. One that moved may be in the record of its old part, too: the
+    /// newer point counts.
+    fn reindex(&mut self) {
+        self.index.clear();
+        for n in 0..self.parts.len() {
+            let keys: Vec<_> = self.parts[n].entries.keys().copied().collect();
+            for key in keys {
+                let time = |part: usize| self.parts[part].entries[&key].point.time;
+                let older = match self.index.get(&key) {
+                    Some(other) if time(*other) >= time(n) => n,
+                    Some(other) => *other,
+                    None => {
+                        self.index.insert(key, n);
+                        continue;
+                    }
+                };
+                if older != n {
+                    self.index.insert(key, n);
+                }
+                if let Some(entry) = self.parts[older].entries.remove(&key) {
+                    self.parts[older].bytes -= bytes_of(&entry.point);
+                }
+            }
         }
-        let room = parts.iter().position(|part| part.bytes < PART_BYTES);
+    }
+
+    /// The part of a series: its own unless that grew too large, or one with room.
+    fn place(&self, key: Key, point: &Observed, bytes: &mut Vec<usize>) -> usize {
+        let more = bytes_of(point);
+        if let Some((part, known)) = self.index.get(&key).zip(self.point(key)) {
+            let rest = bytes[*part].saturating_sub(bytes_of(known));
+            bytes[*part] = rest;
+            if rest + more <= PART_BYTES_MAX {
+                bytes[*part] += more;
+                return *part;
+            }
+        }
+        let room = bytes.iter().position(|bytes| *bytes < PART_BYTES);
         let part = room.unwrap_or_else(|| {
-            parts.push(Part {
-                version: 0,
-                bytes: 0,
-                written: now,
-            });
-            parts.len() - 1
+            bytes.push(0);
+            bytes.len() - 1
         });
-        parts[part].bytes += bytes;
+        bytes[part] += more;
         part
+    }
+
+    fn plan_of(
+        &self,
+        updates: Vec<(Key, usize, Observed)>,
+        mut touched: BTreeSet<usize>,
+        now: Instant,
+    ) -> Plan {
+        if !touched.is_empty() {
+            touched.insert(0);
+        }
+        Plan {
+            records: self.records(&updates, &touched),
+            updates,
+            touched,
+            now,
+            expected: match self.stored {
+                Stored::At(sequence) | Stored::NotAt(sequence) => sequence,
+                Stored::Unknown => 0,
+            },
+        }
     }
 
     fn records(
         &self,
+        updates: &[(Key, usize, Observed)],
         touched: &BTreeSet<usize>,
-        updates: &[(Key, Entry)],
-        parts: &[Part],
     ) -> Vec<(usize, Vec<u8>)> {
-        let mut points: HashMap<usize, Vec<(Key, &Observed)>> = HashMap::new();
-        let new = updates.iter().map(|(key, entry)| (key, entry));
-        let is_new = |key: &Key| updates.binary_search_by_key(key, |(key, _)| *key).is_ok();
-        let old = self.entries.iter().filter(|(key, _)| !is_new(key));
-        for (key, entry) in old.chain(new) {
-            if touched.contains(&entry.part) {
-                let list = points.entry(entry.part).or_default();
-                list.push((*key, &entry.point));
-            }
+        let is_new = |key: &Key| updates.binary_search_by_key(key, |(key, ..)| *key).is_ok();
+        let mut new: HashMap<usize, Vec<(Key, &Observed)>> = HashMap::new();
+        for (key, part, point) in updates {
+            new.entry(*part).or_default().push((*key, point));
         }
+        let version = |part: usize| {
+            let before = self.parts.get(part).map_or(0, |part| part.version);
+            before + u64::from(touched.contains(&part))
+        };
+        let parts = touched.last().map_or(0, |last| last + 1);
+        let parts = parts.max(self.parts.len());
         let record = |part: &usize| {
-            let points = points.remove(part).unwrap_or_default();
-            let mut record = Record::new(parts[*part].version, points.into_iter());
+            let known = self.parts.get(*part).map(|part| &part.entries);
+            let old = known.into_iter().flatten();
+            let old = old.filter(|(key, _)| !is_new(key));
+            let old = old.map(|(key, entry)| (*key, &entry.point));
+            let new = new.remove(part).unwrap_or_default();
+            let mut record = Record::new(version(*part), old.chain(new));
             if *part == 0 {
-                record.versions = parts.iter().map(|part| part.version).collect();
+                record.versions = (0..parts).map(version).collect();
             }
             (*part, record.encode_to_vec())
         };
@@ -233,6 +340,7 @@ impl Source {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::buckets::Buckets;
     use crate::series::rise::Total;
 
     fn point(total: i64) -> Observed {
@@ -259,19 +367,29 @@ mod tests {
             }
         }
 
-        fn restored(&self, now: Instant) -> Result<Source, NotARecord> {
-            let records = self.0.iter().map(|record| {
+        fn found(&self, written: Instant) -> Vec<Found> {
+            let read = |record: &Option<Vec<u8>>| {
                 let record = record.as_deref();
-                record.map(|bytes| Record::read(bytes).unwrap())
-            });
+                record.map(|bytes| (Record::read(bytes).unwrap(), written))
+            };
+            self.0.iter().map(read).collect()
+        }
+
+        fn restored(&self, now: Instant) -> Result<Source, NotARecord> {
             let mut source = Source::default();
-            source.restore(9, records.collect(), now)?;
+            source.restore(9, self.found(now))?;
             Ok(source)
         }
     }
 
     fn parts_of(plan: &Plan) -> Vec<usize> {
         plan.records.iter().map(|(part, _)| *part).collect()
+    }
+
+    /// Stores a plan, and takes it as stored.
+    fn store(source: &mut Source, kept: &mut Kept, plan: Plan, sequence: u64) {
+        kept.keep(&plan);
+        source.commit(plan, sequence);
     }
 
     #[test]
@@ -281,17 +399,13 @@ mod tests {
         let first = source.plan(points(0..20_000), now);
         let parts = first.records.len();
         assert!(parts > 2, "{parts}");
-        kept.keep(&first);
-        source.commit(first, 1);
+        store(&mut source, &mut kept, first, 1);
         // One series of the last part, and a new one.
         let last = (20_000 - 1..20_001).map(|key| (key, point(-1))).collect();
         let second = source.plan(last, now);
-        assert_eq!(
-            (second.expected, parts_of(&second)),
-            (1, vec![0, parts - 1])
-        );
-        kept.keep(&second);
-        source.commit(second, 2);
+        let expected = (1, vec![0, parts - 1]);
+        assert_eq!((second.expected, parts_of(&second)), expected);
+        store(&mut source, &mut kept, second, 2);
         let restored = kept.restored(now).unwrap();
         assert_eq!(restored.len(), 20_001);
         for key in 0..20_001 {
@@ -304,50 +418,126 @@ mod tests {
     fn a_part_of_another_time_is_refused_and_a_swept_one_forgotten() {
         let now = Instant::now();
         let (mut source, mut kept) = (Source::default(), Kept::default());
-        let plan = source.plan(points(0..8_000), now);
-        kept.keep(&plan);
-        source.commit(plan, 1);
+        let plan = source.plan(points(0..7_000), now);
+        store(&mut source, &mut kept, plan, 1);
         let before = kept.0[1].clone();
-        let later = source.plan(points(7_999..8_000), now);
+        let later = source.plan(points(6_999..7_000), now);
         assert_eq!(parts_of(&later), [0, 1]);
         kept.keep(&later);
         kept.0[1] = before;
         assert_eq!(kept.restored(now).err(), Some(NotARecord));
         kept.0[1] = None;
         let restored = kept.restored(now).unwrap();
-        assert!(restored.point(0).is_some() && restored.point(7_999).is_none());
+        assert!(restored.point(0).is_some() && restored.point(6_999).is_none());
+    }
+
+    fn histogram(bounds: usize, time: u64) -> Observed {
+        Observed {
+            start: 1,
+            time,
+            total: Total::Histogram {
+                buckets: Box::new(Buckets {
+                    bounds: vec![0.5; bounds],
+                    counts: vec![u64::MAX; bounds + 1],
+                }),
+                sum: None,
+            },
+        }
     }
 
     #[test]
-    fn nothing_new_writes_nothing_until_it_is_old() {
+    fn series_that_grow_leave_a_part_that_is_full() {
         let now = Instant::now();
-        let mut source = Source::default();
-        source.restore_nothing();
-        assert!(source.plan(HashMap::new(), now).records.is_empty());
+        let (mut source, mut kept) = (Source::default(), Kept::default());
+        let of = |bounds, time| {
+            (0..4_000)
+                .map(|key| (key, histogram(bounds, time)))
+                .collect()
+        };
+        let plan = source.plan(of(0, 1), now);
+        assert_eq!(parts_of(&plan), [0, 1]);
+        store(&mut source, &mut kept, plan, 1);
+        let plan = source.plan(of(40, 2), now);
+        let largest = plan.records.iter().map(|(_, record)| record.len()).max();
+        assert!(largest.unwrap() <= PART_BYTES_MAX, "{largest:?}");
+        // The old record of a part may still have what moved.
+        let before = kept.found(now);
+        store(&mut source, &mut kept, plan, 2);
+        assert_eq!(
+            source
+                .parts
+                .iter()
+                .map(|part| part.entries.len())
+                .sum::<usize>(),
+            4_000
+        );
+        let mut found = kept.found(now);
+        let stale = before.into_iter().next().flatten().unwrap().0;
+        let mut moved = stale.into_points().unwrap();
+        let version = found[2].as_ref().unwrap().0.version;
+        let both = found[2].take().unwrap().0.into_points().unwrap();
+        moved.retain(|(key, _)| both.iter().all(|(own, _)| own != key));
+        assert!(!moved.is_empty());
+        let both: Vec<_> = both.into_iter().chain(moved).collect();
+        let both = Record::new(version, both.iter().map(|(key, point)| (*key, point)));
+        found[2] = Some((both, now));
+        let mut restored = Source::default();
+        restored.restore(9, found).unwrap();
+        assert_eq!(restored.len(), 4_000);
+        assert!((0..4_000).all(|key| restored.point(key).is_some_and(|point| point.time == 2)));
+    }
+
+    #[test]
+    fn what_is_old_is_written_again_and_what_is_idle_forgotten() {
+        let now = Instant::now();
+        let (mut source, mut kept) = (Source::default(), Kept::default());
         let plan = source.plan(points(0..3), now);
-        source.commit(plan, 4);
-        assert!(source.plan(HashMap::new(), now).records.is_empty());
-        assert!(!source.is_due(now));
+        store(&mut source, &mut kept, plan, 4);
+        assert!(!source.is_due(now) && source.plan_again(now).records.is_empty());
         let later = now + WRITTEN_MAX;
+        // Whoever else read it meanwhile knows as well how old it is, and who was silent.
+        source.is_outdated();
+        source.restore(4, kept.found(now)).unwrap();
         assert!(source.is_due(later));
-        let plan = source.plan(HashMap::new(), later);
+        let plan = source.plan_again(later);
         assert_eq!((plan.expected, parts_of(&plan)), (4, vec![0]));
-        source.commit(plan, 5);
+        store(&mut source, &mut kept, plan, 5);
         assert!(!source.is_due(later));
+        source.is_outdated();
+        source.restore(6, kept.found(later)).unwrap();
         source.forget_idle(now + IDLE_MAX);
         assert!(source.is_empty() && !source.is_due(later + WRITTEN_MAX));
     }
 
     #[test]
-    fn in_doubt_it_is_not_known_and_what_nobody_stored_stays() {
+    fn what_nobody_stores_any_more_is_known_only_if_nobody_else_did() {
         let now = Instant::now();
-        let mut source = Source::default();
-        let plan = source.plan(points(0..1), now);
-        source.commit(plan, 4);
-        source.doubt();
-        assert!(!source.is_known() && !source.is_due(now + WRITTEN_MAX));
-        source.restore_nothing();
-        assert_eq!(source.plan(points(0..1), now).expected, 0);
-        assert_eq!(source.point(0), Some(&point(0)));
+        let mut kept = Kept::default();
+        let mut check = |change: fn(&mut Source, Vec<Found>), remembered: bool| {
+            let mut source = Source::default();
+            source.restore_nothing();
+            let plan = source.plan(points(0..1), now);
+            store(&mut source, &mut kept, plan, 4);
+            change(&mut source, kept.found(now));
+            assert!(!source.is_known() && source.point(0).is_some());
+            source.restore_nothing();
+            assert!(source.is_known());
+            assert_eq!(source.point(0).is_some(), remembered);
+            assert_eq!(source.plan(points(0..1), now).expected, 0);
+        };
+        check(|source, _| source.is_outdated(), true);
+        check(|source, _| source.doubt(), false);
+        let again = |source: &mut Source, found| {
+            source.is_outdated();
+            source.restore(4, found).unwrap();
+            source.is_outdated();
+        };
+        check(again, true);
+        let others = |source: &mut Source, found| {
+            source.is_outdated();
+            source.restore(5, found).unwrap();
+            source.is_outdated();
+        };
+        check(others, false);
     }
 }

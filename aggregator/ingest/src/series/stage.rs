@@ -2,11 +2,15 @@
 
 use std::collections::HashMap;
 
+use super::record::bytes_of;
 use super::rise::{rise, Observed, Step};
 use super::shelf::Room;
 use super::source::{Source, SourceId};
 use super::Key;
 use crate::tally::Reason;
+
+/// What one point may take of the record that it is stored in.
+const POINT_BYTES_MAX: usize = 128 * 1024;
 
 /// The newest points of a source.
 pub type Updates = HashMap<Key, Observed>;
@@ -37,6 +41,9 @@ impl<'a> Staged<'a> {
     /// By how much a series rose.
     pub fn step(&mut self, source: SourceId, key: Key, now: Observed) -> Result<Step, Reason> {
         let staged = self.sources.get_mut(&source).ok_or(Reason::TooManySeries)?;
+        if bytes_of(&now) > POINT_BYTES_MAX {
+            return Err(Reason::BadHistogram);
+        }
         let known = staged.updates.get(&key);
         let step = match known.or_else(|| staged.source.point(key)) {
             Some(before) => rise(before, &now),

@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value;
-use opentelemetry_proto::tonic::metrics::v1::{NumberDataPoint, ResourceMetrics};
+use opentelemetry_proto::tonic::metrics::v1::{
+    Histogram, HistogramDataPoint, NumberDataPoint, ResourceMetrics,
+};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message as _;
 use ratchet_ingest::otlp::ExportMetricsServiceRequest;
@@ -80,9 +83,8 @@ async fn several_processes_take_one_series_at_the_same_time() {
     setup.end().await;
 }
 
-/// A batch that the server was writing is there as a whole or not at all.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_killed_server_stores_no_half() {
+async fn a_killed_server_loses_and_doubles_nothing() {
     let mut setup = Setup::new(&["--ingest-store-timeout-ms", "2000"]).await;
     let second = setup.another(&["--ingest-store-timeout-ms", "2000"]).await;
     let gateways = [setup.at, second.http.unwrap()];
@@ -116,6 +118,64 @@ async fn a_killed_server_stores_no_half() {
     setup.end().await;
 }
 
+/// INGEST may be swept at once when it is crowded: nothing counts twice then, and a gateway that is
+/// alone loses nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_swept_does_not_count_twice() {
+    // Two gateways have seen each other before: then what is missing is missing.
+    for (gateways, expected) in [(1, 50.0), (2, 20.0)] {
+        let setup = Setup::new(&[]).await;
+        let second = setup.another(&[]).await;
+        let ats = [setup.at, second.http.unwrap()];
+        let (ts, mut counted) = (now(), 0.0);
+        for n in 0..6 {
+            let body = counter(ts + n as i64, 10 * n as i64);
+            let answer = send(ats[n % gateways], &body).await;
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            if n < 2 {
+                continue;
+            }
+            counted += total(&setup.stored_points().await, "c");
+            let stream = setup.context.get_stream("INGEST").await.unwrap();
+            stream.purge().await.unwrap();
+        }
+        assert_eq!(counted, expected, "{gateways} gateways");
+        second.stop().await;
+        setup.end().await;
+    }
+}
+
+/// Histograms that grow, and more of them than a record has room for.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_record_is_larger_than_the_stream_takes() {
+    let setup = Setup::new(&[]).await;
+    let ts = now();
+    let many = |after: i64, bounds: usize| {
+        let point = |n: usize| {
+            let mut point = histogram_of(bounds);
+            point.time_unix_nano = nanos(ts + after);
+            point.start_time_unix_nano = nanos(ts - 3_600_000);
+            point.attributes = vec![attribute("n", &n.to_string())];
+            point
+        };
+        let points = (0..2_500).map(point).collect();
+        request(vec![metric("h", cumulative(points))]).encode_to_vec()
+    };
+    for (after, bounds) in [(0, 1), (1, 1), (2, 40), (3, 40)] {
+        let answer = setup.send_otlp(&many(after, bounds)).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert!(!answer.text().contains("rejected"), "{}", answer.text());
+    }
+    let wide = request(vec![metric("w", cumulative(vec![histogram_of(10_000)]))]);
+    let answer = setup.send_otlp(&wide.encode_to_vec()).await;
+    assert!(
+        answer.body.windows(13).any(|it| it == b"bad-histogram"),
+        "{}",
+        answer.text()
+    );
+    setup.end().await;
+}
+
 /// Its answer got lost, and the process with it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_comes_again_to_another_process_counts_once() {
@@ -141,19 +201,37 @@ async fn a_request_that_comes_again_to_another_process_counts_once() {
     setup.end().await;
 }
 
-fn of_resource(n: usize, ts: i64, total: i64) -> ResourceMetrics {
-    let text = AnyValue {
-        value: Some(Any::StringValue(format!("host-{n}"))),
-    };
-    let attribute = KeyValue {
-        key: "host.name".to_owned(),
-        value: Some(text),
+fn attribute(key: &str, value: &str) -> KeyValue {
+    let text = Any::StringValue(value.to_owned());
+    KeyValue {
+        key: key.to_owned(),
+        value: Some(AnyValue { value: Some(text) }),
         ..KeyValue::default()
-    };
+    }
+}
+
+fn cumulative(points: Vec<HistogramDataPoint>) -> Data {
+    Data::Histogram(Histogram {
+        data_points: points,
+        aggregation_temporality: 2,
+    })
+}
+
+fn histogram_of(bounds: usize) -> HistogramDataPoint {
+    HistogramDataPoint {
+        time_unix_nano: nanos(now()),
+        explicit_bounds: (0..bounds).map(|bound| bound as f64).collect(),
+        bucket_counts: vec![1; bounds + 1],
+        count: bounds as u64 + 1,
+        ..HistogramDataPoint::default()
+    }
+}
+
+fn of_resource(n: usize, ts: i64, total: i64) -> ResourceMetrics {
     let mut all = request(vec![metric("c", sum(2, true, vec![old(ts, total)]))]);
     let mut resource = all.resource_metrics.remove(0);
     resource.resource = Some(Resource {
-        attributes: vec![attribute],
+        attributes: vec![attribute("host.name", &format!("host-{n}"))],
         ..Resource::default()
     });
     resource

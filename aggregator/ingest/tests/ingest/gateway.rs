@@ -107,6 +107,7 @@ impl Setup {
             subjects: vec!["ingest.*".to_owned(), "totals.*.*.*".to_owned()],
             allow_direct: true,
             allow_atomic_publish: true,
+            max_message_size: (1 << 20) + (64 << 10),
             subject_transform: Some(stream::SubjectTransform {
                 source: "ingest.*".to_owned(),
                 destination: "ingest.{{partition(4,1)}}.{{wildcard(1)}}".to_owned(),
