@@ -222,7 +222,7 @@ const PATIENT: Duration = Duration::from_secs(10);
 async fn aggregator_at(stage: &Stage, state: &str, at: &str) -> Aggregator {
     let flags = [&["--ingest-http", at][..], &ANONYMOUS].concat();
     let (directory, url) = (stage.directory.path(), &stage.server.url);
-    let mut aggregator = Aggregator::spawn_with(directory, state, url, PATIENT, &flags);
+    let mut aggregator = Aggregator::spawn_with(directory, state, url, Some(PATIENT), &flags);
     aggregator.is_up(directory).await;
     aggregator
 }

@@ -13,6 +13,7 @@ mod gateway;
 mod load;
 mod malformed;
 mod neighbours;
+mod noise;
 mod observe;
 mod output;
 mod process;

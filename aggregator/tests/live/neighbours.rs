@@ -24,7 +24,7 @@ const WINDOW_MS: i64 = 1_000;
 const SERVED_WITHIN: Duration = Duration::from_secs(180);
 
 /// Two organizations of one partition.
-fn neighbours() -> [String; 2] {
+pub fn neighbours() -> [String; 2] {
     let home = |name: &str| home(&Org::parse(name).unwrap(), PARTITIONS);
     let quiet = (0..).map(|n| format!("quiet-{n}"));
     let quiet = { quiet }.find(|name| home(name) == home("noisy"));
