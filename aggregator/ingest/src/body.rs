@@ -143,10 +143,15 @@ fn unsnap(body: &[u8], most: usize, held: &mut Reservation) -> Result<Bytes, Ref
 mod tests {
     use super::*;
     use crate::budget::Budget;
+    use crate::organization::Org;
     use flate2::{write::GzEncoder, Compression};
     use std::io::Write;
 
     const MOST: usize = 100_000;
+
+    fn of(budget: &Budget, org: &str) -> Reservation {
+        budget.reservation(&Org::parse(org).unwrap())
+    }
 
     fn gzip(content: &[u8]) -> Vec<u8> {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
@@ -162,7 +167,7 @@ mod tests {
     fn content_comes_back_or_is_refused_by_kind() {
         let check = |body: Vec<u8>, coding, expected: Result<&[u8], &str>| {
             let budget = Budget::new(1 << 20);
-            let content = decompress(body.into(), coding, MOST, &mut budget.reservation());
+            let content = decompress(body.into(), coding, MOST, &mut of(&budget, "acme"));
             match (content, expected) {
                 (Ok(content), Ok(expected)) => assert!(content == expected),
                 (Err(refusal), Err(kind)) => assert_eq!(refusal.kind(), kind, "{refusal}"),
@@ -208,14 +213,14 @@ mod tests {
     #[test]
     fn a_bomb_stops_at_the_budget() {
         let budget = Budget::new(1 << 20);
-        let mut other = budget.reservation();
-        other.grow(800 << 10).unwrap();
+        let mut other = of(&budget, "globex");
+        other.grow(700 << 10).unwrap();
         let bomb = gzip(&vec![0; 10 << 20]);
-        let mut held = budget.reservation();
+        let mut held = of(&budget, "acme");
         let refused = decompress(bomb.into(), Coding::Gzip, 32 << 20, &mut held);
         assert_eq!(refused, Err(Refusal::Overloaded));
         let bomb = snappy(&vec![0; 500 << 10]);
-        let mut held = budget.reservation();
+        let mut held = of(&budget, "acme");
         let refused = decompress(bomb.into(), Coding::Snappy, 32 << 20, &mut held);
         assert_eq!(refused, Err(Refusal::Overloaded));
     }

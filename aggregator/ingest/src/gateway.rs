@@ -233,7 +233,8 @@ impl Gateway {
             .access
             .authorize(headers)
             .map_err(|refusal| (None, refusal))?;
-        let content = self.content(protocol, body, unframe).await;
+        let held = self.budget.reservation(&org);
+        let content = self.content(protocol, body, unframe, held).await;
         let (content, held) = content.map_err(|refusal| (Some(org.clone()), refusal))?;
         Ok(Admitted {
             org,
@@ -248,8 +249,8 @@ impl Gateway {
         protocol: &'static str,
         body: B,
         unframe: impl FnOnce(Bytes) -> Result<(Bytes, Coding), Refusal>,
+        mut held: Reservation,
     ) -> Result<(Bytes, Reservation), Refusal> {
-        let mut held = self.budget.reservation();
         let sent = body::read(body, &self.limits, &mut held).await?;
         let label = ProtocolLabel { protocol };
         let metrics = &self.metrics;

@@ -80,7 +80,8 @@ pub struct IngestSettings {
         default_value = "drop"
     )]
     pub repeated: Repeated,
-    /// Bytes that all requests together may hold in memory; beyond it they are refused for now.
+    /// Bytes that all requests together may hold in memory, and three quarters of them those of
+    /// one organization; beyond it they are refused for now.
     #[arg(
         id = "ingest-memory-mib",
         long = "ingest-memory-mib",

@@ -201,3 +201,75 @@ impl Writer {
         }
     }
 }
+
+#[cfg(test)]
+pub mod tests {
+    use async_nats::ConnectOptions;
+    use prometheus_client::metrics::histogram::exponential_buckets;
+
+    use super::*;
+
+    /// Far more than it takes to decide by what is known.
+    const AT_ONCE: Duration = Duration::from_secs(10);
+
+    /// A writer of an epoch that reaches no server.
+    pub async fn writer(epoch: u64) -> Writer {
+        let options = ConnectOptions::new().retry_on_initial_connect();
+        let client = options.connect("127.0.0.1:1").await.unwrap();
+        Writer {
+            context: jetstream::new(client),
+            connections: Connections::default(),
+            partition: 0,
+            epoch,
+            publish_seconds: Histogram::new(exponential_buckets(1.0, 2.0, 2)),
+        }
+    }
+
+    /// A lane whose subject ends with an emission of an epoch.
+    pub fn lane(epoch: u64, cause: u64) -> Lane {
+        Lane {
+            last: Some(Last {
+                sequence: 1,
+                position: Some(position(cause)),
+                epoch,
+            }),
+        }
+    }
+
+    pub fn outgoing(cause: u64) -> Outgoing {
+        Outgoing {
+            stream: "AGGREGATES",
+            subject: "aggregates.acme".to_owned(),
+            position: position(cause),
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            spans: Spans::new(),
+        }
+    }
+
+    fn position(cause: u64) -> Position {
+        Position {
+            origin_ms: 0,
+            cause,
+            part: 0,
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_sees_a_higher_epoch_stops() {
+        let writer = writer(6).await;
+        for (theirs, cause, expected) in [
+            (5, 10, Ok(())),
+            (6, 11, Ok(())),
+            // It stops also where its emission is there already: the successor's.
+            (7, 10, Err((7, 6))),
+            (7, 9, Err((7, 6))),
+        ] {
+            let (mut lane, message) = (lane(theirs, cause), outgoing(10));
+            let delivered = tokio::time::timeout(AT_ONCE, lane.deliver(&writer, &message)).await;
+            let delivered = delivered.expect("nothing is sent");
+            let told = delivered.map_err(|fenced| (fenced.theirs, fenced.ours));
+            assert_eq!(told, expected, "epoch {theirs} at {cause}");
+        }
+    }
+}

@@ -91,3 +91,26 @@ impl Lanes {
         }));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::lane::tests::{lane, outgoing, writer};
+    use super::*;
+
+    /// Returns whose epoch ended it, if one did.
+    async fn settled(theirs: u64) -> Option<u64> {
+        let mut lanes = Lanes::new(writer(6).await);
+        let messages = [outgoing(8), outgoing(9)];
+        lanes
+            .idle
+            .insert(messages[0].subject.clone(), lane(theirs, 9));
+        messages.into_iter().for_each(|message| lanes.push(message));
+        lanes.settle().await.err().map(|fenced| fenced.theirs)
+    }
+
+    #[tokio::test]
+    async fn one_lane_that_is_fenced_off_ends_all() {
+        assert_eq!(settled(6).await, None);
+        assert_eq!(settled(7).await, Some(7));
+    }
+}

@@ -11,6 +11,7 @@
 //! may be served by nobody for a while, or by two at a time, and what is emitted stays the same;
 //! `docs/exactly-once.md` goes through the cases.
 
+mod cuts;
 mod fallback;
 mod figures;
 mod instances;

@@ -1,5 +1,7 @@
 //! A partition's thread, fed by hand: who is served when, and what is dropped.
 
+mod clocks;
+
 use std::sync::Arc;
 
 use ratchet_codec::payload::write::MessageBuilder;
@@ -22,6 +24,30 @@ const T_MS: i64 = 1_700_000_000_000;
 const LATER_MS: i64 = T_MS + 60_000;
 const POINTS: u64 = 20;
 
+/// Gives an organization a sum by `host` for each length of window, in seconds.
+fn configure(shared: &Shared, org: &str, windows_s: &[u32]) {
+    let entry = Entry {
+        effective_from_ms: 0,
+        configuration: Some(configuration("sum", windows_s)),
+        spread: 1,
+    };
+    let revision = Revision {
+        number: 1,
+        stored_ms: 0,
+        entry,
+    };
+    let org = Org::parse(org).unwrap();
+    assert_eq!(shared.directory.apply(&org, revision), Ok(true));
+}
+
+fn start() -> Checkpoint {
+    Checkpoint::new(&Origin {
+        stream: "INGEST".to_owned(),
+        created_ms: 0,
+        last_sequence: 0,
+    })
+}
+
 struct Feed {
     shared: Arc<Shared>,
     exposition: Arc<Exposition>,
@@ -36,20 +62,7 @@ impl Feed {
         let limits = LimitsTable::parse(limits.as_bytes()).unwrap();
         let (shared, exposition) = shared(directory, limits);
         let (shared, exposition) = (Arc::new(shared), Arc::new(exposition));
-        for org in orgs {
-            let entry = Entry {
-                effective_from_ms: 0,
-                configuration: Some(configuration("sum", &[1])),
-                spread: 1,
-            };
-            let revision = Revision {
-                number: 1,
-                stored_ms: 0,
-                entry,
-            };
-            let org = Org::parse(org).unwrap();
-            assert_eq!(shared.directory.apply(&org, revision), Ok(true));
-        }
+        orgs.iter().for_each(|org| configure(&shared, org, &[1]));
         let (inputs, receiver) = mpsc::channel(4096);
         Self {
             shared,
@@ -82,23 +95,22 @@ impl Feed {
     }
 
     fn tick(&mut self) {
+        self.tick_at(LATER_MS);
+    }
+
+    fn tick_at(&mut self, received_ms: i64) {
         self.sequence += 1;
         let tick = Input::Tick {
             sequence: self.sequence,
-            received_ms: LATER_MS,
+            received_ms,
         };
         self.inputs.try_send(tick).unwrap();
     }
 
     /// Serves it all: whose windows were emitted, in order, and what was saved last.
     fn serve(self) -> (Vec<String>, Checkpoint) {
-        let origin = Origin {
-            stream: "INGEST".to_owned(),
-            created_ms: 0,
-            last_sequence: 0,
-        };
         let (outputs, mut emitted) = mpsc::channel(4096);
-        let worker = Worker::new(self.shared.clone(), 0, Checkpoint::new(&origin), outputs);
+        let worker = Worker::new(self.shared.clone(), 0, start(), outputs);
         self.inputs.try_send(Input::Stop).unwrap();
         worker.run(self.receiver);
         let (mut subjects, mut saved) = (Vec::new(), None);
@@ -145,6 +157,34 @@ fn a_backlog_of_one_does_not_hold_up_another() {
     );
     // What is saved covers all that was taken in; the last windows are open.
     assert_eq!((saved.head, saved.position), (last, 600));
+}
+
+#[test]
+fn a_backlog_of_one_holds_up_nobody_elses_time() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut feed = Feed::new(directory.path(), "{}", &["idle", "noisy", "quiet"]);
+    feed.message("idle", T_MS);
+    for second in 0..10 {
+        let now_ms = T_MS + 1_000 * second;
+        (0..100).for_each(|_| feed.message("noisy", now_ms));
+        feed.message("quiet", now_ms);
+        // All that there is of it is closed by time alone.
+        feed.tick_at(now_ms + 1_000);
+    }
+    let last = feed.sequence;
+    let (subjects, saved) = feed.serve();
+    let of = |org: &str| {
+        let places = subjects.iter().enumerate();
+        let own = places.filter(|(_, subject)| **subject == format!("aggregates.{org}"));
+        own.map(|(place, _)| place).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        [of("idle").len(), of("noisy").len(), of("quiet").len()],
+        [1, 10, 10]
+    );
+    // It has a tenth of the backlog behind it by then, if not much less.
+    assert!(of("quiet")[9] < of("noisy")[3], "{subjects:?}");
+    assert_eq!((saved.head, saved.position), (last, last + 1));
 }
 
 #[test]

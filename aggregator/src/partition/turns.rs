@@ -49,6 +49,26 @@ impl<T> Turns<T> {
         self.waiting == 0
     }
 
+    /// Whether an organization has something waiting.
+    pub fn has(&self, org: &str) -> bool {
+        let line = self.lines.get(org);
+        line.is_some_and(|line| !line.waiting.is_empty())
+    }
+
+    /// Queues something behind all that waits, for each organization that has something waiting;
+    /// returns how many have.
+    pub fn push_behind(&mut self, mut item: impl FnMut(&str) -> T) -> usize {
+        let mut pushed = 0;
+        for (org, line) in &mut self.lines {
+            if !line.waiting.is_empty() {
+                line.waiting.push_back(item(org));
+                pushed += 1;
+            }
+        }
+        self.waiting += pushed;
+        pushed
+    }
+
     /// Queues something for an organization; `weight` is asked when it is new.
     pub fn push(&mut self, org: &str, weight: impl FnOnce() -> u32, item: T) {
         self.waiting += 1;

@@ -1,13 +1,15 @@
 //! The thread that serves a partition: one message at a time, each organization's in stream order.
 
 mod message;
+mod ticks;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::mpsc;
 
+use super::cuts::Cuts;
 use super::instances::Instances;
 use super::org::{OrgState, Start};
 use super::outbox::{Gone, Outbox};
@@ -26,8 +28,20 @@ use crate::watermark::Watermark;
 /// are, the more of one organization are served at a time: its state is fetched from memory once
 /// for all of them.
 const WAITING_MAX: usize = 8192;
-/// Stream time between two saves when nothing was emitted.
-const SAVE_EVERY_MS: i64 = 5_000;
+
+/// What waits for the turn of its organization.
+enum Waiting {
+    /// A message or a part, and the newest tick before it.
+    Input(Input, Option<i64>),
+    /// A tick, for an organization that had something waiting when it was read.
+    Tick {
+        org: String,
+        sequence: u64,
+        received_ms: i64,
+        /// The newest tick by then.
+        tick_ms: Option<i64>,
+    },
+}
 
 pub struct Worker {
     shared: Arc<Shared>,
@@ -37,10 +51,13 @@ pub struct Worker {
     saved: Checkpoint,
     /// Up to here, messages are read a second time: they rebuild windows and count for nothing.
     replay_until: u64,
-    /// The newest message taken in by this process, and by any.
+    /// The newest message taken in by this process.
     taken: u64,
-    head: u64,
+    /// The newest tick before what is being served, and of all that were read.
     tick_ms: Option<i64>,
+    newest_tick_ms: Option<i64>,
+    /// Ticks that somebody has not come to.
+    cuts: Cuts,
     last_save_ms: i64,
     place: Place,
     instances: Instances,
@@ -65,8 +82,9 @@ impl Worker {
             orgs: HashMap::new(),
             replay_until: saved.head,
             taken: saved.position - 1,
-            head: saved.head,
             tick_ms: saved.tick_ms,
+            newest_tick_ms: saved.tick_ms,
+            cuts: Cuts::default(),
             last_save_ms: 0,
             place,
             instances: Instances::default(),
@@ -80,8 +98,8 @@ impl Worker {
         }
     }
 
-    /// Serves until it is stopped or nobody feeds it any more. What waits is served in turns; a
-    /// tick comes after everything that was before it in the stream.
+    /// Serves until it is stopped or nobody feeds it any more. What waits is served in turns; each
+    /// organization comes to a tick after everything of its own that was before it in the stream.
     pub fn run(mut self, mut inputs: mpsc::Receiver<Input>) {
         let mut turns = Turns::default();
         loop {
@@ -98,12 +116,7 @@ impl Worker {
                 Some(Input::Tick {
                     sequence,
                     received_ms,
-                }) => {
-                    let served = self.serve_waiting(&mut turns);
-                    let ticked = served.and_then(|()| self.tick(sequence, received_ms));
-                    self.lag.served(received_ms);
-                    ticked
-                }
+                }) => self.tick(&mut turns, sequence, received_ms),
                 Some(Input::Save) => {
                     let served = self.serve_waiting(&mut turns);
                     served.and_then(|()| self.outbox.save(self.snapshot()))
@@ -127,7 +140,7 @@ impl Worker {
         let _ = served.and_then(|()| self.outbox.save(self.snapshot()));
     }
 
-    fn queue(&self, turns: &mut Turns<Input>, input: Input) {
+    fn queue(&self, turns: &mut Turns<Waiting>, input: Input) {
         let subject = match &input {
             Input::Message { subject, .. } => subject.clone(),
             Input::Part { message, .. } => message.subject.clone(),
@@ -137,10 +150,11 @@ impl Worker {
             Some((org, _)) => org,
             None => subject.rsplit('.').next().unwrap_or_default(),
         };
-        turns.push(org, || self.shared.limits.of(org).weight, input);
+        let waiting = Waiting::Input(input, self.newest_tick_ms);
+        turns.push(org, || self.shared.limits.of(org).weight, waiting);
     }
 
-    fn serve_waiting(&mut self, turns: &mut Turns<Input>) -> Result<(), Gone> {
+    fn serve_waiting(&mut self, turns: &mut Turns<Waiting>) -> Result<(), Gone> {
         while !turns.is_empty() {
             self.serve_next(turns)?;
         }
@@ -148,15 +162,32 @@ impl Worker {
         Ok(())
     }
 
-    fn serve_next(&mut self, turns: &mut Turns<Input>) -> Result<(), Gone> {
-        let Some(input) = turns.next() else {
+    fn serve_next(&mut self, turns: &mut Turns<Waiting>) -> Result<(), Gone> {
+        let Some(waiting) = turns.next() else {
             return Ok(());
         };
-        let (started, stored_ms) = (Instant::now(), input.stored_ms());
-        let served = self.serve_input(input);
-        if let Some(stored_ms) = stored_ms {
-            self.lag.served(stored_ms);
-        }
+        let started = Instant::now();
+        let served = match waiting {
+            Waiting::Input(input, tick_ms) => {
+                self.tick_ms = tick_ms;
+                let stored_ms = input.stored_ms();
+                let served = self.serve_input(input);
+                // Whoever is ahead of others does not say how far the partition is.
+                if let (Some(stored_ms), true) = (stored_ms, self.cuts.is_empty()) {
+                    self.lag.served(stored_ms);
+                }
+                served
+            }
+            Waiting::Tick {
+                org,
+                sequence,
+                received_ms,
+                tick_ms,
+            } => {
+                self.tick_ms = tick_ms;
+                self.tick_behind(&org, sequence, received_ms)
+            }
+        };
         turns.used(i64::try_from(started.elapsed().as_nanos()).unwrap_or(i64::MAX));
         served
     }
@@ -194,10 +225,9 @@ impl Worker {
     }
 
     /// Notes how far the stream was taken in. Messages of different organizations may come in
-    /// another order; what is saved is saved when all up to a tick are done.
+    /// another order; what is saved is saved when everybody has come to a tick.
     fn take_in(&mut self, sequence: u64) {
         self.taken = self.taken.max(sequence);
-        self.head = self.head.max(sequence);
     }
 
     fn add_org(&mut self, org: Org) {
@@ -248,76 +278,6 @@ impl Worker {
         };
         self.orgs.insert(org.org.clone(), org);
         emitted
-    }
-
-    fn tick(&mut self, sequence: u64, received_ms: i64) -> Result<(), Gone> {
-        self.take_in(sequence);
-        self.tick_ms = Some(
-            self.tick_ms
-                .map_or(received_ms, |tick| tick.max(received_ms)),
-        );
-        self.add_spread_orgs();
-        let mut orgs = std::mem::take(&mut self.orgs);
-        let mut emitted = Ok(());
-        for org in orgs.values_mut() {
-            org.refresh(&self.shared, received_ms);
-            org.follow_modules(&self.shared);
-            org.watermark.tick(received_ms);
-            org.replaying = sequence <= self.replay_until;
-            let closed = org.close_and_tell();
-            org.tell_state_if_changed();
-            org.tell_matched();
-            emitted = emitted.and_then(|()| self.outbox.emit(org, sequence, closed));
-        }
-        self.orgs = orgs;
-        emitted?;
-        let due = received_ms.saturating_sub(self.last_save_ms) >= SAVE_EVERY_MS;
-        if self.outbox.unsaved || due {
-            self.last_save_ms = received_ms;
-            self.outbox.save(self.snapshot())?;
-        }
-        Ok(())
-    }
-
-    /// A part of an organization tells its time also when it never had a message.
-    fn add_spread_orgs(&mut self) {
-        for org in self.shared.directory.spread_organizations() {
-            let chronicle = self.shared.directory.chronicle(&org);
-            let spread = chronicle.map_or(1, |chronicle| chronicle.spread_max());
-            if !self.orgs.contains_key(org.as_str()) && self.place.serves(&org, spread) {
-                self.add_org(org);
-            }
-        }
-    }
-
-    /// Where reading would have to start again, and what is closed by then.
-    fn snapshot(&self) -> Checkpoint {
-        let open = self
-            .orgs
-            .values()
-            .filter_map(|org| org.first_sequence())
-            .min();
-        // The tick alone puts an organization there.
-        let ahead = |time_ms: &i64| Some(*time_ms) > self.tick_ms;
-        let mut times_ms: BTreeMap<String, i64> = self.saved.times_ms.clone();
-        times_ms.retain(|_, time_ms| ahead(time_ms));
-        let mut parts_ms = self.saved.parts_ms.clone();
-        for org in self.orgs.values() {
-            if ahead(&org.watermark.ms()) {
-                times_ms.insert(org.org.to_string(), org.watermark.ms());
-            }
-            if !org.parts_ms().is_empty() {
-                parts_ms.insert(org.org.to_string(), org.parts_ms().clone());
-            }
-        }
-        Checkpoint {
-            position: open.unwrap_or(self.taken + 1),
-            head: self.head,
-            tick_ms: self.tick_ms,
-            times_ms,
-            parts_ms,
-            ..self.saved.clone()
-        }
     }
 
     fn refuse(&self, org: &str, reason: &str) {

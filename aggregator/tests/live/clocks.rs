@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::output::{assert_same, collect};
 use crate::stage::Stage;
-use crate::traffic::{now_ms, rule, Oracle, Publisher};
+use crate::traffic::{now_ms, rule, Oracle, Point, Publisher};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_clock_that_is_ahead_closes_nobodys_window() {
@@ -44,6 +44,48 @@ async fn a_clock_that_is_ahead_closes_nobodys_window() {
     aggregator.kill().await;
 }
 
+/// How long a window waits that nobody was told to wait for.
+const WINDOW_MS: i64 = 4_000;
+
+/// Waits until so much of a window has passed; returns its start.
+async fn phase_of_a_window(ms: i64) -> i64 {
+    let left = (ms - now_ms()).rem_euclid(WINDOW_MS);
+    tokio::time::sleep(Duration::from_millis(left as u64)).await;
+    now_ms().div_euclid(WINDOW_MS) * WINDOW_MS
+}
+
+/// By default a window waits as long as it is itself, no less and no more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_flag_a_window_waits_as_long_as_it_is() {
+    let stage = Stage::with_lateness(None).await;
+    let rules = [rule("sum", Aggregate::Sum, 4, &["host"])];
+    stage.configure("acme", now_ms() - 60_000, &rules).await;
+    let aggregator = stage.aggregator().await;
+    let mut publisher = Publisher::new(stage.context.clone(), "acme", 9, Oracle::new(&rules));
+    publisher
+        .publish_for(Duration::from_millis(4_500), 20)
+        .await;
+    // More than half a window after the one before has ended, and the one before that has closed.
+    let start_ms = phase_of_a_window(2_200).await;
+    let sent = async |ts: i64| {
+        let sent = stage.context.publish("ingest.acme", message(ts).into());
+        sent.await.unwrap().await.unwrap();
+    };
+    let (open_ms, closed_ms) = (start_ms - 500, start_ms - WINDOW_MS - 500);
+    sent(open_ms).await;
+    sent(closed_ms).await;
+    publisher.oracle.message(&points(open_ms));
+    stage.settle(4).await;
+    let output = collect(&stage.context, "acme").await;
+    assert_same(&output.points, &publisher.oracle.outcomes());
+    let late = late(&stage).await;
+    let names: Vec<_> = late.iter().map(|(name, _, _)| name.as_str()).collect();
+    assert_eq!(names, ["Ratchet-Late"]);
+    let told: Value = serde_json::from_str(&late[0].1).unwrap();
+    assert_eq!(told["windows"][0]["start_ms"], start_ms - 2 * WINDOW_MS);
+    aggregator.kill().await;
+}
+
 /// The header and body length of every message of LATE, by header name.
 async fn late(stage: &Stage) -> Vec<(String, String, usize)> {
     let stream = stage.context.get_stream("LATE").await.unwrap();
@@ -66,12 +108,18 @@ async fn late(stage: &Stage) -> Vec<(String, String, usize)> {
         .await
 }
 
+fn points(ts: i64) -> [Point; 3] {
+    ["a", "b", "a"].map(|host| Point {
+        tags: vec![("host", host.to_owned()), ("env", "prod".to_owned())],
+        ts,
+        value: 1.0,
+    })
+}
+
 fn message(ts: i64) -> Vec<u8> {
     let mut builder = MessageBuilder::new();
-    for host in ["a", "b", "a"] {
-        builder
-            .point("cpu", &[("host", host), ("env", "prod")], ts, 1.0)
-            .unwrap();
+    for Point { tags, ts, value } in points(ts) {
+        builder.point("cpu", &tags, ts, value).unwrap();
     }
     builder.finish().unwrap()
 }

@@ -232,7 +232,7 @@ async fn aggregator_at(stage: &Stage, state: &str, at: &str) -> Aggregator {
     let first = ["--ingest-first-point", "keep"];
     let flags = [&["--ingest-http", at][..], &ANONYMOUS, &first].concat();
     let (directory, url) = (stage.directory.path(), &stage.server.url);
-    let mut aggregator = Aggregator::spawn_with(directory, state, url, PATIENT, &flags);
+    let mut aggregator = Aggregator::spawn_with(directory, state, url, Some(PATIENT), &flags);
     aggregator.is_up(directory).await;
     aggregator
 }

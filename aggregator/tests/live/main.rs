@@ -14,6 +14,7 @@ mod limits;
 mod load;
 mod malformed;
 mod neighbours;
+mod noise;
 mod observe;
 mod output;
 mod process;

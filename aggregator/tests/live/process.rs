@@ -13,7 +13,7 @@ use crate::server::free_port;
 
 const READY_WITHIN: Duration = Duration::from_secs(60);
 /// Short, so that tests see many take-overs.
-const LEASE_TTL: &str = "1500ms";
+pub const LEASE_TTL: Duration = Duration::from_millis(1_500);
 
 pub struct Aggregator {
     child: Child,
@@ -27,16 +27,16 @@ pub fn free_address() -> String {
 impl Aggregator {
     /// Starts it without waiting; logs go to `aggregator.log` in the directory. Its state lies in
     /// the directory below, as `state`: two that run at a time need two.
-    pub fn spawn(directory: &Path, state: &str, url: &str, lateness: Duration) -> Self {
+    pub fn spawn(directory: &Path, state: &str, url: &str, lateness: Option<Duration>) -> Self {
         Self::spawn_with(directory, state, url, lateness, &[])
     }
 
-    /// The same with more flags.
+    /// The same with more flags. Without a lateness, it is what it is by default.
     pub fn spawn_with(
         directory: &Path,
         state: &str,
         url: &str,
-        lateness: Duration,
+        lateness: Option<Duration>,
         flags: &[&str],
     ) -> Self {
         let address = free_address();
@@ -48,18 +48,12 @@ impl Aggregator {
         let file = |name: &str| directory.join(name);
         let child = Command::new(env!("CARGO_BIN_EXE_aggregator"))
             .arg("run")
-            .args([
-                "--nats-url",
-                url,
-                "--http",
-                &address,
-                "--lateness",
-                &format!("{}ms", lateness.as_millis()),
-            ])
+            .args(["--nats-url", url, "--http", &address])
+            .args(lateness.map(|lateness| format!("--lateness={}ms", lateness.as_millis())))
             .args(["--proof-policy", "attested", "--capture-one-in", "2"])
             .arg("--state-dir")
             .arg(file(state))
-            .args(["--lease-ttl", LEASE_TTL])
+            .args(["--lease-ttl", &format!("{}ms", LEASE_TTL.as_millis())])
             .arg("--attestations")
             .arg(file("attestations"))
             .arg("--trust")
@@ -77,7 +71,12 @@ impl Aggregator {
         Self { child, address }
     }
 
-    pub async fn start(directory: &Path, state: &str, url: &str, lateness: Duration) -> Self {
+    pub async fn start(
+        directory: &Path,
+        state: &str,
+        url: &str,
+        lateness: Option<Duration>,
+    ) -> Self {
         let mut aggregator = Self::spawn(directory, state, url, lateness);
         aggregator.is_up(directory).await;
         aggregator

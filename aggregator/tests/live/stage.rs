@@ -25,7 +25,8 @@ pub struct Stage {
     pub server: Server,
     pub context: jetstream::Context,
     pub keys: Keys,
-    lateness: Duration,
+    /// `None` for what it is by default: a window waits as long as it is itself.
+    lateness: Option<Duration>,
     configurations: kv::Store,
     active: kv::Store,
     modules: object_store::ObjectStore,
@@ -37,14 +38,14 @@ impl Stage {
     }
 
     /// For tests in which messages come late because the server was away.
-    pub async fn with_lateness(lateness: Duration) -> Self {
+    pub async fn with_lateness(lateness: impl Into<Option<Duration>>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let server = Server::start(directory.path()).await;
         let context = jetstream::new(async_nats::connect(&server.url).await.unwrap());
         provision(&context).await;
         Self {
             keys: Keys::write(directory.path()),
-            lateness,
+            lateness: lateness.into(),
             configurations: context.get_key_value("configurations").await.unwrap(),
             active: context.get_key_value("active").await.unwrap(),
             modules: context.get_object_store("modules").await.unwrap(),
@@ -222,6 +223,7 @@ impl Stage {
     pub async fn settle(&self, window_s: u64) {
         let window = Duration::from_secs(window_s);
         let ticks = Duration::from_secs(3);
-        tokio::time::sleep(window + self.lateness + ticks).await;
+        let lateness = self.lateness.unwrap_or(window);
+        tokio::time::sleep(window + lateness + ticks).await;
     }
 }

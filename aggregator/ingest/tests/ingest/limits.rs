@@ -1,7 +1,10 @@
 //! Senders that are slow, too many or too large at a time.
 
+use std::net::SocketAddr;
+
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 
 use crate::client::{answer, begin, until_closed};
 use crate::gateway::Setup;
@@ -54,7 +57,7 @@ async fn half_sent_requests_end() {
 #[tokio::test(flavor = "multi_thread")]
 async fn overload_is_refused_before_memory_grows() {
     let setup = Setup::new(&["--ingest-memory-mib", "1"]).await;
-    let half = 400 * 1024;
+    let half = 300 * 1024;
     let mut held = Vec::new();
     for _ in 0..2 {
         let mut stream = begin(setup.at, "/api/v1/write", &HEADERS, 2 * half).await;
@@ -78,6 +81,45 @@ async fn overload_is_refused_before_memory_grows() {
         tokio::task::yield_now().await;
     }
     assert_eq!(setup.send_v1(&body()).await.status, 204);
+    setup.end().await;
+}
+
+/// Sends half of a body, and waits for an answer.
+async fn half_sent(at: SocketAddr, half: usize) -> u16 {
+    let mut stream = begin(at, "/api/v1/write", &HEADERS, 2 * half).await;
+    let _ = stream.write_all(&vec![0; half]).await;
+    answer(&mut stream).await.status
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_organization_leaves_room_for_others() {
+    let setup = Setup::new(&["--ingest-memory-mib", "1"]).await;
+    let mut slow = JoinSet::new();
+    for _ in 0..4 {
+        slow.spawn(half_sent(setup.at, 300 * 1024));
+    }
+    // Three of them would fit, but for the share that one organization has.
+    for _ in 0..2 {
+        assert_eq!(slow.join_next().await.unwrap().unwrap(), 429);
+    }
+    let values: Vec<_> = (0..24_000).map(f64::from).collect();
+    let body = native(now(), &values);
+    assert!((170..400).contains(&(body.len() / 1024)), "{}", body.len());
+    for (org, status) in [("acme", 429), ("globex", 204)] {
+        let answer = setup.send(org, "/api/v1/messages", &[], &body).await;
+        assert_eq!(answer.status, status, "{org}: {}", answer.text());
+    }
+    // It is back once nobody needs it.
+    slow.shutdown().await;
+    while setup
+        .send("acme", "/api/v1/messages", &[], &body)
+        .await
+        .status
+        == 429
+    {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(setup.stored_points().await.len(), 2 * values.len());
     setup.end().await;
 }
 
