@@ -144,7 +144,8 @@ enum Room {
     Enough,
     /// Worth more than a long look back.
     Little,
-    /// Worth more than any look back, and than quick answers. Beyond fifteen sixteenths gateways refuse what is new.
+    /// Worth more than any look back, and than quick answers. Beyond fifteen sixteenths gateways
+    /// refuse what is new.
     Scarce,
 }
 

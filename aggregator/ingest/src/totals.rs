@@ -73,7 +73,7 @@ async fn parts(
     let count = match &root.found {
         Some((record, _)) if record.versions.len() <= PARTS_MAX => record.versions.len(),
         _ => {
-            tracing::warn!(%org, root.sequence, "what INGEST has as totals is none: they begin anew");
+            tracing::warn!(%org, root.sequence, "what INGEST has as totals is none");
             return Ok(Vec::new());
         }
     };

@@ -56,7 +56,7 @@ export const streams: readonly StreamSpec[] = [
     ...common,
     name: 'INGEST',
     description:
-      'Messages of points, partitioned by organization; the ticks of time; parts of windows; totals',
+      'Messages of points, partitioned by organization; ticks of time; parts of windows; totals',
     subjects: [
       ...['ingest.*', ...everyPartition('ingest'), 'tick.*', ...everyPartition('parts', '*')],
       'totals.*.*.*',

@@ -7,15 +7,17 @@
 //! if the totals that the differences start from are still the newest. So it does not matter which
 //! process takes a series' points, nor when one ends.
 
+pub mod plan;
 pub mod record;
 pub mod rise;
 pub mod shelf;
 pub mod source;
 pub mod stage;
 
+pub use plan::Plan;
 pub use rise::{Observed, Step, Total};
 pub use shelf::{Locked, Series};
-pub use source::{Plan, Source, SourceId};
+pub use source::{Source, SourceId};
 pub use stage::Staged;
 
 /// A hash of a series' metric and tags.

@@ -5,11 +5,10 @@
 //! together lie together. The first part is written with every other, and only if it is still the
 //! one that was read or written last: so a record never replaces one that it did not know of.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use prost::Message as _;
-
+use super::plan::Plan;
 use super::record::{bytes_of, NotARecord, Record};
 use super::rise::Observed;
 use super::Key;
@@ -18,12 +17,6 @@ use super::Key;
 pub const IDLE_MAX: Duration = Duration::from_secs(3600);
 /// A record that old is written again, before INGEST is swept of it.
 pub const WRITTEN_MAX: Duration = Duration::from_secs(180);
-/// Bytes of a part that takes no more series.
-const PART_BYTES: usize = 256 * 1024;
-/// Bytes of a part whose series go elsewhere if they grow.
-const PART_BYTES_MAX: usize = 2 * PART_BYTES;
-/// Parts that are written again for their age, at a time.
-const REWRITTEN_MAX: usize = 32;
 
 /// Names a source within its organization.
 pub type SourceId = u64;
@@ -31,16 +24,16 @@ pub type SourceId = u64;
 #[derive(Default)]
 pub struct Source {
     /// The part of each series.
-    index: HashMap<Key, usize>,
-    parts: Vec<Part>,
-    stored: Stored,
+    pub(super) index: HashMap<Key, usize>,
+    pub(super) parts: Vec<Part>,
+    pub(super) stored: Stored,
     /// Others store it, too, or did.
     is_shared: bool,
 }
 
 /// Where the first part is stored, by the sequence of its message; 0 for nowhere.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum Stored {
+pub(super) enum Stored {
     At(u64),
     /// It is there no more: it was swept, or others stored since.
     NotAt(u64),
@@ -50,32 +43,21 @@ enum Stored {
 }
 
 #[derive(Default)]
-struct Part {
-    entries: HashMap<Key, Entry>,
-    version: u64,
-    bytes: usize,
+pub(super) struct Part {
+    pub entries: HashMap<Key, Entry>,
+    pub version: u64,
+    pub bytes: usize,
     written: Option<Instant>,
 }
 
 /// The newest point of a series.
-struct Entry {
-    point: Observed,
+pub(super) struct Entry {
+    pub point: Observed,
     seen: Instant,
 }
 
 /// A part as it was found: its record, unless it was swept, and when that was written.
 pub type Found = Option<(Record, Instant)>;
-
-/// What is stored when a source rises, and what is known of it then.
-pub struct Plan {
-    updates: Vec<(Key, usize, Observed)>,
-    touched: BTreeSet<usize>,
-    now: Instant,
-    /// Where the first part has to be stored until then.
-    pub expected: u64,
-    /// Records by part, the first part first; nothing where nothing has to be stored.
-    pub records: Vec<(usize, Vec<u8>)>,
-}
 
 impl Source {
     /// Whether it is known what is stored.
@@ -143,24 +125,6 @@ impl Source {
         Ok(())
     }
 
-    /// What has to be stored so that these are the newest points.
-    pub fn plan(&self, points: HashMap<Key, Observed>, now: Instant) -> Plan {
-        let mut points: Vec<_> = points.into_iter().collect();
-        points.sort_unstable_by_key(|(key, _)| *key);
-        let mut bytes: Vec<usize> = self.parts.iter().map(|part| part.bytes).collect();
-        let place =
-            |(key, point): (Key, Observed)| (key, self.place(key, &point, &mut bytes), point);
-        let updates: Vec<_> = points.into_iter().map(place).collect();
-        let touched = updates.iter().map(|(_, part, _)| *part).collect();
-        self.plan_of(updates, touched, now)
-    }
-
-    /// What has to be stored for its age.
-    pub fn plan_again(&self, now: Instant) -> Plan {
-        let touched = self.aged(now).take(REWRITTEN_MAX).collect();
-        self.plan_of(Vec::new(), touched, now)
-    }
-
     /// A plan was stored, its first part as this message.
     pub fn commit(&mut self, plan: Plan, sequence: u64) {
         for part in &plan.touched {
@@ -204,7 +168,7 @@ impl Source {
         self.aged(now).next().is_some()
     }
 
-    fn aged(&self, now: Instant) -> impl Iterator<Item = usize> + '_ {
+    pub(super) fn aged(&self, now: Instant) -> impl Iterator<Item = usize> + '_ {
         let aged = move |part: &Part| {
             let written = part.written.filter(|_| !part.entries.is_empty());
             written.is_some_and(|at| now.saturating_duration_since(at) >= WRITTEN_MAX)
@@ -263,84 +227,13 @@ impl Source {
             }
         }
     }
-
-    /// The part of a series: its own unless that grew too large, or one with room.
-    fn place(&self, key: Key, point: &Observed, bytes: &mut Vec<usize>) -> usize {
-        let more = bytes_of(point);
-        if let Some((part, known)) = self.index.get(&key).zip(self.point(key)) {
-            let rest = bytes[*part].saturating_sub(bytes_of(known));
-            bytes[*part] = rest;
-            if rest + more <= PART_BYTES_MAX {
-                bytes[*part] += more;
-                return *part;
-            }
-        }
-        let room = bytes.iter().position(|bytes| *bytes < PART_BYTES);
-        let part = room.unwrap_or_else(|| {
-            bytes.push(0);
-            bytes.len() - 1
-        });
-        bytes[part] += more;
-        part
-    }
-
-    fn plan_of(
-        &self,
-        updates: Vec<(Key, usize, Observed)>,
-        mut touched: BTreeSet<usize>,
-        now: Instant,
-    ) -> Plan {
-        if !touched.is_empty() {
-            touched.insert(0);
-        }
-        Plan {
-            records: self.records(&updates, &touched),
-            updates,
-            touched,
-            now,
-            expected: match self.stored {
-                Stored::At(sequence) | Stored::NotAt(sequence) => sequence,
-                Stored::Unknown => 0,
-            },
-        }
-    }
-
-    fn records(
-        &self,
-        updates: &[(Key, usize, Observed)],
-        touched: &BTreeSet<usize>,
-    ) -> Vec<(usize, Vec<u8>)> {
-        let is_new = |key: &Key| updates.binary_search_by_key(key, |(key, ..)| *key).is_ok();
-        let mut new: HashMap<usize, Vec<(Key, &Observed)>> = HashMap::new();
-        for (key, part, point) in updates {
-            new.entry(*part).or_default().push((*key, point));
-        }
-        let version = |part: usize| {
-            let before = self.parts.get(part).map_or(0, |part| part.version);
-            before + u64::from(touched.contains(&part))
-        };
-        let parts = touched.last().map_or(0, |last| last + 1);
-        let parts = parts.max(self.parts.len());
-        let record = |part: &usize| {
-            let known = self.parts.get(*part).map(|part| &part.entries);
-            let old = known.into_iter().flatten();
-            let old = old.filter(|(key, _)| !is_new(key));
-            let old = old.map(|(key, entry)| (*key, &entry.point));
-            let new = new.remove(part).unwrap_or_default();
-            let mut record = Record::new(version(*part), old.chain(new));
-            if *part == 0 {
-                record.versions = (0..parts).map(version).collect();
-            }
-            (*part, record.encode_to_vec())
-        };
-        touched.iter().map(record).collect()
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::buckets::Buckets;
+    use crate::series::plan::PART_BYTES_MAX;
     use crate::series::rise::Total;
 
     fn point(total: i64) -> Observed {
