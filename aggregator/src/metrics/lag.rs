@@ -16,7 +16,8 @@ use crate::events::now_ms;
 
 type Taken = BTreeMap<u32, Arc<AtomicI64>>;
 
-/// When the newest message that each partition has served was stored in the stream. Every partition
+/// When the newest message that each partition has served was stored in the stream; while somebody is
+/// behind a tick, the newest one that all have come to. Every partition
 /// has a message a second, its tick, so the age of that one is the lag: it grows while NATS is
 /// gone, while nothing is read, and while serving is slower than the stream. Cloning shares it.
 #[derive(Clone, Default)]
@@ -87,7 +88,7 @@ impl std::fmt::Debug for Lag {
 
 impl Collector for Lag {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), std::fmt::Error> {
-        let help = "Age of the newest message that a partition has served";
+        let help = "How far a partition is behind";
         let mut family = encoder.encode_descriptor("lag_seconds", help, None, MetricType::Gauge)?;
         for (partition, lag) in self.lags(now_ms()) {
             let label = PartitionLabel { partition };

@@ -10,7 +10,8 @@ use std::collections::VecDeque;
 use super::org::OrgState;
 use crate::checkpoint::Checkpoint;
 
-/// Ticks that are noted down; of those beyond, no checkpoint is made.
+/// Ticks that are noted down; where there are more, some in between are forgotten. The newest never
+/// is: somebody is behind a tick exactly as long as there is one.
 const CUTS_MAX: usize = 64;
 
 /// The state at a place in the stream.
@@ -72,8 +73,17 @@ pub struct Cuts(VecDeque<Cut>);
 
 impl Cuts {
     pub fn push(&mut self, cut: Cut) {
-        if self.0.len() < CUTS_MAX {
-            self.0.push_back(cut);
+        self.0.push_back(cut);
+        if self.0.len() > CUTS_MAX {
+            self.thin_out();
+        }
+    }
+
+    /// Forgets the one whose neighbours lie closest together, so that all lie about as far apart.
+    fn thin_out(&mut self) {
+        let apart = |n: &usize| self.0[n + 1].sequence - self.0[n - 1].sequence;
+        if let Some(closest) = (1..self.0.len() - 1).min_by_key(apart) {
+            self.0.remove(closest);
         }
     }
 
@@ -97,5 +107,42 @@ impl Cuts {
     pub fn complete(&mut self) -> Option<Cut> {
         let complete = self.0.iter().take_while(|cut| cut.awaited == 0).count();
         self.0.drain(..complete).next_back()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::Origin;
+
+    #[test]
+    fn the_newest_tick_is_never_forgotten() {
+        let origin = Origin {
+            stream: "INGEST".to_owned(),
+            created_ms: 0,
+            last_sequence: 0,
+        };
+        let mut cuts = Cuts::default();
+        let ticks = 10 * CUTS_MAX as u64;
+        for sequence in 1..=ticks {
+            let mut cut = Cut::new(Checkpoint::new(&origin), sequence, 0);
+            cut.awaited = 1;
+            cuts.push(cut);
+            assert!(cuts.0.len() <= CUTS_MAX);
+            assert_eq!(cuts.0.back().map(|cut| cut.sequence), Some(sequence));
+        }
+        let mut saved = Vec::new();
+        for sequence in 1..=ticks {
+            assert!(!cuts.is_empty());
+            cuts.came(sequence, None);
+            saved.extend(cuts.complete().map(|cut| cut.sequence));
+        }
+        assert!(
+            cuts.is_empty() && saved.is_sorted() && saved.len() > CUTS_MAX / 2,
+            "{saved:?}"
+        );
+        assert_eq!(saved.last(), Some(&ticks));
+        let gaps = saved.windows(2).map(|pair| pair[1] - pair[0]);
+        assert!(gaps.max() <= Some(4 * ticks / CUTS_MAX as u64), "{saved:?}");
     }
 }

@@ -1,8 +1,11 @@
 //! What a worker gives out: each emission with its place in the order that the stream fixes.
 
+use std::time::{Duration, Instant};
+
 use async_nats::HeaderMap;
 use bytes::Bytes;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 
 use super::lane::Outgoing;
 use super::org::{Closed, OrgState};
@@ -27,6 +30,8 @@ pub struct Outbox {
     pub place: Place,
     /// Whether something was emitted since the last save.
     pub unsaved: bool,
+    /// How long it has waited for the publisher.
+    pub blocked: Duration,
 }
 
 impl Outbox {
@@ -119,7 +124,15 @@ impl Outbox {
         }
     }
 
-    fn send(&self, output: Output) -> Result<(), Gone> {
-        self.outputs.blocking_send(output).map_err(|_| Gone)
+    fn send(&mut self, output: Output) -> Result<(), Gone> {
+        let output = match self.outputs.try_send(output) {
+            Ok(()) => return Ok(()),
+            Err(TrySendError::Full(output)) => output,
+            Err(TrySendError::Closed(_)) => return Err(Gone),
+        };
+        let began = Instant::now();
+        let sent = self.outputs.blocking_send(output);
+        self.blocked += began.elapsed();
+        sent.map_err(|_| Gone)
     }
 }

@@ -108,6 +108,8 @@ impl Worker {
         if self.outbox.unsaved || due {
             self.last_save_ms = received_ms;
             self.outbox.save(cut.into_checkpoint())?;
+            // Whoever was ahead of it has emitted since.
+            self.outbox.unsaved = !self.cuts.is_empty();
         }
         Ok(())
     }
