@@ -25,7 +25,8 @@ pub struct Checkpoint {
     pub epoch: u64,
     /// Where to read from: the oldest message that has a point in an open window.
     pub position: u64,
-    /// The newest message that everybody has come to: what it and those before it closed is emitted.
+    /// The newest message that everybody has come to; what it and those before it closed is
+    /// emitted.
     pub head: u64,
     /// The newest tick.
     pub tick_ms: Option<i64>,

@@ -16,10 +16,10 @@ use crate::events::now_ms;
 
 type Taken = BTreeMap<u32, Arc<AtomicI64>>;
 
-/// When the newest message that each partition has served was stored in the stream; while somebody is
-/// behind a tick, the newest one that all have come to. Every partition
-/// has a message a second, its tick, so the age of that one is the lag: it grows while NATS is
-/// gone, while nothing is read, and while serving is slower than the stream. Cloning shares it.
+/// When the newest message that each partition has served was stored in the stream; while somebody
+/// is behind a tick, the newest one that all have come to. Every partition has a message a second,
+/// its tick, so the age of that one is the lag: it grows while NATS is gone, while nothing is read,
+/// and while serving is slower than the stream. Cloning shares it.
 #[derive(Clone, Default)]
 pub struct Lag(Arc<Mutex<Taken>>);
 
