@@ -32,6 +32,8 @@ pub struct Http {
     pub shared: Arc<Shared>,
     pub exposition: Arc<Exposition>,
     pub readiness: Readiness,
+    /// If points are taken in here, too.
+    pub gateway: Option<Arc<ratchet_ingest::Running>>,
 }
 
 impl Http {
@@ -51,6 +53,12 @@ impl Http {
         share.is_some_and(|share| self.readiness.reading.count() >= share)
     }
 
+    /// Whether points that senders bring can be stored: the gateway has a connection of its own.
+    fn stores(&self) -> bool {
+        let gateway = self.gateway.as_deref();
+        gateway.is_none_or(ratchet_ingest::Running::is_ready)
+    }
+
     /// What is still missing before it serves what it should.
     fn missing(&self) -> Vec<String> {
         let readiness = &self.readiness;
@@ -68,6 +76,7 @@ impl Http {
                 "active modules are not listed",
             ),
             (self.serves_its_share(), "partitions are not reading"),
+            (self.stores(), "the gateway is not connected to NATS"),
         ];
         checks
             .iter()

@@ -64,6 +64,7 @@ pub async fn run(settings: RunSettings) -> anyhow::Result<()> {
         shared: shared.clone(),
         exposition: Arc::new(prepared.exposition),
         readiness,
+        gateway: gateway.clone(),
     };
     serve(settings.http, http.router(), "metrics, health and status").await?;
     let provisioned = tokio::select! {
@@ -117,7 +118,7 @@ pub async fn run(settings: RunSettings) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn shut_down(gateway: Option<ratchet_ingest::Running>, output: Output, client: &Client) {
+async fn shut_down(gateway: Option<Arc<ratchet_ingest::Running>>, output: Output, client: &Client) {
     if let Some(gateway) = gateway {
         gateway.stop().await;
     }
@@ -271,7 +272,7 @@ impl Prepared {
     async fn start_gateway(
         &mut self,
         settings: &RunSettings,
-    ) -> anyhow::Result<Option<ratchet_ingest::Running>> {
+    ) -> anyhow::Result<Option<Arc<ratchet_ingest::Running>>> {
         if settings.ingest.is_off() {
             return Ok(None);
         }
@@ -285,7 +286,7 @@ impl Prepared {
             ratchet_ingest::start(&settings.ingest, &settings.login.servers, Some(spreads));
         let gateway = gateway.await.context("gateway")?;
         self.exposition.add(|registry| gateway.register(registry));
-        Ok(Some(gateway))
+        Ok(Some(Arc::new(gateway)))
     }
 
     async fn connect(&self, settings: &RunSettings) -> Result<Client, nats::ConnectError> {

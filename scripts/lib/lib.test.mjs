@@ -55,7 +55,8 @@ describe('versions', () => {
   test('which versions of the tools will do', () => {
     for (const [tool, text, expected] of [
       [natsServer, 'nats-server: v2.15.2', true],
-      [natsServer, 'nats-server: v2.9.0', false],
+      [natsServer, 'nats-server: v2.14.0', true],
+      [natsServer, 'nats-server: v2.13.9', false],
       [natsServer, 'nats-server: v3.0.0', false],
       [temporalCli, 'temporal version 1.5.1 (Server 1.29.1, UI 2.42.1)', true],
       [temporalCli, 'temporal version 1.1.0 (Server 1.25.0, UI 2.30.3)', false],

@@ -26,7 +26,7 @@ export const natsServer = {
   /** Partition transforms, per-key limits and strict requests. */
   compatible: (text) => {
     const version = versionIn(text);
-    return version !== null && version[0] === 2 && atLeast(version, [2, 12, 0]);
+    return version !== null && version[0] === 2 && atLeast(version, [2, 14, 0]);
   },
   release: (version, os, arch) => ({
     base: `https://github.com/nats-io/nats-server/releases/download/${version}`,

@@ -13,6 +13,7 @@ use crate::organization::Org;
 use crate::otlp::{self, ExportMetricsServiceRequest};
 use crate::publish::Manner;
 use crate::refusal::Refusal;
+use crate::series::shelf::Room;
 use crate::series::{Locked, Plan, Source, SourceId, Staged};
 use crate::spread::Placed;
 use crate::tally::Tally;
@@ -24,6 +25,8 @@ const RESOURCES_MAX: usize = 256;
 const ATTEMPTS: usize = 5;
 /// Sources that are read at a time.
 const READ_AT_ONCE: usize = 32;
+/// How often a source is looked at until all that was old of it is stored again.
+const KEEPS_MAX: usize = 64;
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
 /// Points of some resources of a request.
@@ -94,9 +97,15 @@ impl Gateway {
     ) -> Result<Tally, NotCounted> {
         let ids = otlp::sources(counted.resources).collect();
         let mut sources = self.series.lock(org, ids, self.limits.store_time).await?;
+        let began = Instant::now();
         for _ in 0..ATTEMPTS {
+            if began.elapsed() > self.limits.store_time {
+                break;
+            }
             self.read_totals(org, &mut sources).await?;
-            let (messages, plans, tally) = self.rise(org, counted, &sources, before.clone());
+            let room = sources.room(self.publisher.oldest().await);
+            let (messages, plans, tally) =
+                self.rise(org, counted, (&sources, room), before.clone());
             let (entries, plans) = self.entries(org, counted, &messages, plans);
             if entries.len() > BATCH_MAX {
                 return Err(NotCounted::TooMany);
@@ -116,7 +125,7 @@ impl Gateway {
                     self.metrics.repeated_messages.inc_by(repeated);
                     return Ok(tally);
                 }
-                Err(NotTogether::Outdated) => sources.are_outdated(),
+                Err(NotTogether::Outdated) => sources.outdate(),
                 Err(NotTogether::Busy) => return Err(Refusal::Overloaded.into()),
                 Err(NotTogether::Refused(why)) => return Err(Refusal::Unavailable(why).into()),
                 Err(NotTogether::Unknown(why)) => {
@@ -134,13 +143,13 @@ impl Gateway {
         &self,
         org: &Org,
         counted: &Counted<'_>,
-        sources: &Locked<'_>,
+        (sources, room): (&Locked<'_>, Room),
         before: Tally,
     ) -> (Vec<Placed>, HashMap<SourceId, Plan>, Tally) {
         let mut batch = self.batch(org);
         batch.tally = before;
         let plans = at_length(counted.length, || {
-            let mut staged = Staged::new(sources.room(), sources.iter());
+            let mut staged = Staged::new(room, sources.iter());
             otlp::convert(counted.resources, &mut batch, &mut staged);
             let mut updates: HashMap<_, _> = staged.into_updates().collect();
             let now = Instant::now();
@@ -212,11 +221,12 @@ impl Gateway {
         kept.await;
     }
 
-    /// Stores again what is old of a source, after reading what others stored of it.
+    /// Stores again what is old of a source, some parts at a time, after reading what others stored
+    /// of it.
     async fn keep(&self, org: &Org, id: SourceId, now: Instant) -> Result<(), Refusal> {
         let locked = self.series.lock(org, vec![id], self.limits.store_time);
         let mut sources = locked.await?;
-        for _ in 0..ATTEMPTS {
+        for _ in 0..KEEPS_MAX {
             self.read_totals(org, &mut sources).await?;
             let Some(source) = sources.get_mut(id).filter(|source| source.is_due(now)) else {
                 break;
@@ -224,11 +234,8 @@ impl Gateway {
             let mut plan = source.plan_again(now);
             let entries = records(org, id, &mut plan).collect();
             match self.publisher.together(entries).await {
-                Ok(first) => {
-                    source.commit(plan, first);
-                    break;
-                }
-                Err(NotTogether::Outdated) => source.is_outdated(),
+                Ok(first) => source.commit(plan, first),
+                Err(NotTogether::Outdated) => source.outdate(),
                 Err(NotTogether::Unknown(why)) => {
                     source.doubt();
                     return Err(Refusal::Unavailable(why));

@@ -105,7 +105,7 @@ impl Gateway {
         admitted: &Admitted,
     ) -> Result<Tally, Refusal> {
         let mut batch = self.batch(org);
-        let mut staged = Staged::new(self.series.room_for_none(), [].into_iter());
+        let mut staged = Staged::new(self.series.no_room(), [].into_iter());
         let (length, resources) = (admitted.content.len(), &request.resource_metrics);
         at_length(length, || otlp::convert(resources, &mut batch, &mut staged));
         let (messages, tally) = batch.into_placed();

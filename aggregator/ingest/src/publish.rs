@@ -3,7 +3,7 @@
 use std::future::IntoFuture as _;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context as _;
 use async_nats::connection::State;
@@ -120,6 +120,11 @@ impl Publisher {
             .observe(began.elapsed().as_secs_f64());
         let late = "the stream did not answer in time";
         stored.unwrap_or_else(|_| Err(NotStored(late.to_owned())))
+    }
+
+    /// The moment from which on nothing was removed from the stream.
+    pub async fn oldest(&self) -> SystemTime {
+        self.room.oldest().await
     }
 
     /// Stores messages all or none, and tells the sequence of the first: the others follow it.

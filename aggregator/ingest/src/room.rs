@@ -4,8 +4,9 @@
 //! close, nothing would be done with, and nothing could be removed. So points are refused a little
 //! before, and the rest of the stream is for ticks and for parts of windows.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use async_nats::jetstream::stream::Info;
 use async_nats::jetstream::Context;
 use parking_lot::Mutex;
 
@@ -47,9 +48,18 @@ impl Room {
         let bytes = bodies.map(|bytes| bytes as u64 + BESIDE).sum();
         if self.is_due(Instant::now(), bytes) {
             let answer = tokio::time::timeout(ANSWER_WITHIN, self.ask()).await;
-            self.seen.lock().free = answer.ok().flatten().unwrap_or(u64::MAX);
+            let info = answer.ok().flatten();
+            let free = info.map(|info| free(info.state.bytes, info.config.max_bytes));
+            self.seen.lock().free = free.unwrap_or(u64::MAX);
         }
         self.seen.lock().take(bytes)
+    }
+
+    /// The moment from which on nothing was removed; the first of all if nothing ever was, and now
+    /// if the stream does not say.
+    pub async fn oldest(&self) -> SystemTime {
+        let answer = tokio::time::timeout(ANSWER_WITHIN, self.ask()).await;
+        answer.ok().flatten().map_or_else(SystemTime::now, oldest)
     }
 
     /// Whether it is time to ask; only one asks at a time.
@@ -67,10 +77,9 @@ impl Room {
         due
     }
 
-    async fn ask(&self) -> Option<u64> {
+    async fn ask(&self) -> Option<Info> {
         let stream = self.context.get_stream(STREAM).await.ok()?;
-        let info = stream.cached_info();
-        Some(free(info.state.bytes, info.config.max_bytes))
+        Some(stream.cached_info().clone())
     }
 }
 
@@ -79,6 +88,14 @@ impl Seen {
         let left = self.free.checked_sub(bytes);
         self.free = left.unwrap_or(self.free);
         left.is_some()
+    }
+}
+
+fn oldest(info: Info) -> SystemTime {
+    match info.state {
+        state if state.first_sequence <= 1 => UNIX_EPOCH,
+        state if state.messages == 0 => SystemTime::now(),
+        state => state.first_timestamp.into(),
     }
 }
 

@@ -11,6 +11,7 @@ use async_nats::jetstream::publish::PublishAck;
 use async_nats::jetstream::{Context, ErrorCode};
 use async_nats::HeaderMap;
 use bytes::Bytes;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::publish::{describe, server_error};
@@ -27,6 +28,7 @@ const PAUSE_MAX: Duration = Duration::from_millis(50);
 /// A server that has too many batches under way is asked again, so often.
 const AGAIN_AFTER: Duration = Duration::from_millis(10);
 const ATTEMPTS: u32 = 20;
+const ENDS: &str = "the gateway ends";
 
 /// One message.
 #[derive(Clone, Debug)]
@@ -116,9 +118,11 @@ impl Together {
             until,
             answer,
         };
-        let busy = |_| NotTogether::Busy;
-        self.waiting.try_send(group).map_err(busy)?;
-        let ended = |_| NotTogether::Unknown("the gateway ends".to_owned());
+        self.waiting.try_send(group).map_err(|error| match error {
+            TrySendError::Full(_) => NotTogether::Busy,
+            TrySendError::Closed(_) => NotTogether::Refused(ENDS.to_owned()),
+        })?;
+        let ended = |_| NotTogether::Unknown(ENDS.to_owned());
         answered.await.map_err(ended)?
     }
 }

@@ -13,7 +13,7 @@ use crate::series::source::Found;
 use crate::series::{Source, SourceId};
 
 const STREAM: &str = "INGEST";
-/// Parts of a source; it has as many as its series, at a quarter of a million bytes each, need.
+/// Parts of a source; no organization has room for more.
 const PARTS_MAX: usize = 4_096;
 /// Parts that are read at a time.
 const READ_AT_ONCE: usize = 16;

@@ -25,8 +25,8 @@ const TOKENS: &str = r#"[{"org":"noisy","role":"producer","token_sha256":
 const QUIET_EVERY: Duration = Duration::from_millis(500);
 const NOISY_EVERY: Duration = Duration::from_millis(100);
 const NOISY_POINTS: usize = 100 * POINTS * NOISY_EVERY.as_millis() as usize / 500;
-/// So many that a second of it takes the partition several.
-const NOISY_RULES: usize = 4_000;
+/// So many that a second of it takes the partition several, however it was compiled.
+const NOISY_RULES: usize = if cfg!(debug_assertions) { 4_000 } else { 8_000 };
 const IDLE: Duration = Duration::from_secs(8);
 /// Windows that end so shortly before the noise may be emitted while there is some.
 const BEFORE_MS: i64 = 4_000;

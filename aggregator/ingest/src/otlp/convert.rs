@@ -200,6 +200,7 @@ impl Converter<'_, '_, '_> {
             &mut self.batch.tally,
         );
         self.check(tags.len(), times)?;
+        self.batch.room_for(1)?;
         let Some(total) = self.rise(&tags, times, total, temporality)? else {
             return Ok(());
         };

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 use tokio::sync::OwnedMutexGuard;
@@ -17,8 +17,8 @@ use crate::tally::Reason;
 
 /// The share of all remembered series that one organization may have.
 const SHARE: usize = 4;
-/// An older series may have been known, and forgotten since.
-const YOUNG_MAX_NANOS: u64 = 600_000_000_000;
+/// What began so soon after the oldest message that is left may have been stored before that one.
+const MARGIN: Duration = Duration::from_secs(60);
 /// Organizations whose series are remembered at a time.
 const ORGS_MAX: usize = 20_000;
 
@@ -57,7 +57,9 @@ pub struct LockedSource {
 pub struct Room {
     free: usize,
     first: FirstPoint,
-    began: u64,
+    /// Of a series that began later, in nanoseconds since the epoch, nothing was ever known that is
+    /// not known now.
+    since: u64,
 }
 
 impl Series {
@@ -71,7 +73,7 @@ impl Series {
         }
     }
 
-    /// How many series are remembered.
+    /// How many series are remembered, by their weight.
     pub fn len(&self) -> usize {
         self.remembered.load(Relaxed)
     }
@@ -96,9 +98,12 @@ impl Series {
         };
         let all = async {
             for id in ids {
-                let shared = locked.org.of(id, self.share())?;
+                // Of a source that there is no room for, no series are taken.
+                let Some(shared) = locked.org.of(id, self.share()) else {
+                    continue;
+                };
                 let source = shared.lock_owned().await;
-                let counted = source.len();
+                let counted = source.weight();
                 locked.sources.push(LockedSource {
                     id,
                     source,
@@ -127,16 +132,22 @@ impl Series {
         self.max.div_ceil(SHARE)
     }
 
-    /// Room for series beside those of no source.
-    pub fn room_for_none(&self) -> Room {
-        self.room(0)
+    /// No room: for points that need none.
+    pub fn no_room(&self) -> Room {
+        self.room(0, UNIX_EPOCH)
     }
 
-    fn room(&self, free: usize) -> Room {
+    /// `oldest` is the moment from which on nothing was removed of what is stored.
+    fn room(&self, free: usize, oldest: SystemTime) -> Room {
+        let oldest = oldest.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since = match oldest {
+            Duration::ZERO => 0,
+            oldest => u64::try_from((oldest + MARGIN).as_nanos()).unwrap_or(u64::MAX),
+        };
         Room {
             free,
             first: self.first,
-            began: self.began,
+            since: self.began.max(since),
         }
     }
 
@@ -163,12 +174,10 @@ impl Series {
 }
 
 impl OrgSeries {
-    fn of(&self, id: SourceId, most: usize) -> Result<Arc<tokio::sync::Mutex<Source>>, Refusal> {
+    fn of(&self, id: SourceId, most: usize) -> Option<Arc<tokio::sync::Mutex<Source>>> {
         let mut sources = self.sources.lock();
-        if sources.len() >= most && !sources.contains_key(&id) {
-            return Err(Refusal::Overloaded);
-        }
-        Ok(sources.entry(id).or_default().clone())
+        let has_room = sources.len() < most || sources.contains_key(&id);
+        has_room.then(|| sources.entry(id).or_default().clone())
     }
 
     fn sweep(&self, series: &Series, now: Instant) -> Vec<SourceId> {
@@ -178,9 +187,9 @@ impl OrgSeries {
             let Ok(mut source) = shared.try_lock() else {
                 return true;
             };
-            let before = source.len();
+            let before = source.weight();
             source.forget_idle(now);
-            series.recount(self, before, source.len());
+            series.recount(self, before, source.weight());
             if source.is_due(now) {
                 due.push(*id);
             }
@@ -220,23 +229,24 @@ impl Locked<'_> {
         self.iter_mut().for_each(|(_, source)| source.doubt());
     }
 
-    /// What is stored is something else: see [`Source::is_outdated`].
-    pub fn are_outdated(&mut self) {
-        self.iter_mut().for_each(|(_, source)| source.is_outdated());
+    /// What is stored is something else: see [`Source::outdate`].
+    pub fn outdate(&mut self) {
+        self.iter_mut().for_each(|(_, source)| source.outdate());
     }
 
-    /// Room beside what is remembered now.
-    pub fn room(&self) -> Room {
+    /// Room beside what is remembered now. `oldest` is the moment from which on nothing was removed
+    /// of what is stored: the first of all if nothing ever was.
+    pub fn room(&self, oldest: SystemTime) -> Room {
         let own = self.org.remembered.load(Relaxed);
         let free = self.series.max.saturating_sub(self.series.len());
         let series = self.series;
-        series.room(series.share().saturating_sub(own).min(free))
+        series.room(series.share().saturating_sub(own).min(free), oldest)
     }
 
     /// Counts what came since, so that others see it.
     pub fn recount(&mut self) {
         for locked in &mut self.sources {
-            let now = locked.source.len();
+            let now = locked.source.weight();
             self.series.recount(&self.org, locked.counted, now);
             locked.counted = now;
         }
@@ -253,18 +263,18 @@ impl Room {
     /// Of so many series, whose first points only say where they stand.
     #[cfg(test)]
     pub fn of(free: usize) -> Self {
-        Series::new(0, FirstPoint::Drop, 0).room(free)
+        Series::new(0, FirstPoint::Drop, 0).room(free, UNIX_EPOCH)
     }
 
-    pub fn take(&mut self) -> Result<(), Reason> {
-        self.free = self.free.checked_sub(1).ok_or(Reason::TooManySeries)?;
+    /// Takes room for something of this weight.
+    pub fn take(&mut self, weight: usize) -> Result<(), Reason> {
+        let left = self.free.checked_sub(weight);
+        self.free = left.ok_or(Reason::TooManySeries)?;
         Ok(())
     }
 
     pub fn first(&self, now: &Observed) -> Step {
-        let age = now.time.saturating_sub(now.start);
-        let is_young = now.start < now.time && age <= YOUNG_MAX_NANOS;
-        let began_here = now.start >= self.began && is_young;
+        let began_here = now.start >= self.since && now.start < now.time;
         match self.first {
             FirstPoint::Keep => Step::Rise(now.total.clone()),
             FirstPoint::Auto if began_here => Step::Rise(now.total.clone()),
@@ -293,7 +303,7 @@ mod tests {
     #[test]
     fn first_points() {
         let check = |first, start, time, counted: bool| {
-            let room = Series::new(8, first, BEGAN).room_for_none();
+            let room = Series::new(8, first, BEGAN).no_room();
             let expected = if counted {
                 Step::Rise(Total::Int(5))
             } else {
@@ -303,12 +313,26 @@ mod tests {
         };
         check(FirstPoint::Auto, 1_000, 1_001, true);
         check(FirstPoint::Auto, 999, 1_001, false);
-        check(FirstPoint::Auto, 1_000, 1_000 + YOUNG_MAX_NANOS, true);
-        check(FirstPoint::Auto, 1_000, 1_001 + YOUNG_MAX_NANOS, false);
         check(FirstPoint::Auto, 0, 1_001, false);
         check(FirstPoint::Auto, 1_001, 1_001, false);
         check(FirstPoint::Keep, 0, 1_001, true);
         check(FirstPoint::Drop, 1_000, 1_001, false);
+    }
+
+    #[test]
+    fn what_may_have_been_known_does_not_count_as_new() {
+        let series = Series::new(8, FirstPoint::Auto, BEGAN);
+        let oldest_s = 3_600;
+        let oldest = UNIX_EPOCH + Duration::from_secs(oldest_s);
+        for (start_s, oldest, counted) in [
+            (oldest_s, UNIX_EPOCH, true),
+            (oldest_s + 59, oldest, false),
+            (oldest_s + 60, oldest, true),
+        ] {
+            let start = start_s * 1_000_000_000;
+            let step = series.room(1, oldest).first(&point(start, start + 1));
+            assert_eq!(step != Step::First, counted, "{start_s} {oldest:?}");
+        }
     }
 
     fn remember(locked: &mut Locked<'_>, id: SourceId, keys: std::ops::Range<u128>) {
@@ -327,11 +351,19 @@ mod tests {
         remember(&mut locked, 2, 2..3);
         drop(locked);
         assert_eq!(series.len(), 3);
-        let free = async |org| series.lock(org, vec![1], SOON).await.unwrap().room().free;
+        let free = async |org| {
+            series
+                .lock(org, vec![1], SOON)
+                .await
+                .unwrap()
+                .room(UNIX_EPOCH)
+                .free
+        };
         // A quarter of all is what an organization may have.
         assert_eq!((free(&acme).await, free(&globex).await), (1, 4));
-        let fifth = series.lock(&acme, vec![3, 4, 5], SOON).await;
-        assert_eq!(fifth.err(), Some(Refusal::Overloaded));
+        let five = series.lock(&acme, vec![1, 2, 3, 4, 5], SOON).await;
+        let ids: Vec<_> = five.unwrap().iter().map(|(id, _)| id).collect();
+        assert_eq!(ids, [1, 2, 3, 4]);
         assert!(series.sweep(Instant::now()).is_empty());
         assert_eq!(series.len(), 3);
         assert!(series.sweep(Instant::now() + IDLE_MAX).is_empty());

@@ -18,6 +18,9 @@ pub const IDLE_MAX: Duration = Duration::from_secs(3600);
 /// A record that old is written again, before INGEST is swept of it.
 pub const WRITTEN_MAX: Duration = Duration::from_secs(180);
 
+/// So many bytes weigh as much as a series.
+pub const WEIGHT_BYTES: usize = 1024;
+
 /// Names a source within its organization.
 pub type SourceId = u64;
 
@@ -73,6 +76,12 @@ impl Source {
         self.index.is_empty()
     }
 
+    /// What its series weigh: each one, and one more for each KiB.
+    pub fn weight(&self) -> usize {
+        let bytes: usize = self.parts.iter().map(|part| part.bytes).sum();
+        self.len() + bytes / WEIGHT_BYTES
+    }
+
     pub fn point(&self, key: Key) -> Option<&Observed> {
         let part = &self.parts[*self.index.get(&key)?];
         part.entries.get(&key).map(|entry| &entry.point)
@@ -84,7 +93,7 @@ impl Source {
     }
 
     /// What is stored is not what was thought: that has to be found out.
-    pub fn is_outdated(&mut self) {
+    pub fn outdate(&mut self) {
         if let Stored::At(sequence) = self.stored {
             self.stored = Stored::NotAt(sequence);
         }
@@ -133,10 +142,8 @@ impl Source {
             part.written = Some(plan.now);
         }
         for (key, part, point) in plan.updates {
-            let old = self.index.insert(key, part);
-            if let Some(entry) = old.and_then(|old| self.parts[old].entries.remove(&key)) {
-                let bytes = &mut self.parts[old.unwrap_or(part)].bytes;
-                *bytes = bytes.saturating_sub(bytes_of(&entry.point));
+            if let Some(old) = self.index.insert(key, part) {
+                self.parts[old].remove(key);
             }
             let part = self.part_mut(part);
             part.bytes += bytes_of(&point);
@@ -221,10 +228,16 @@ impl Source {
                 if older != n {
                     self.index.insert(key, n);
                 }
-                if let Some(entry) = self.parts[older].entries.remove(&key) {
-                    self.parts[older].bytes -= bytes_of(&entry.point);
-                }
+                self.parts[older].remove(key);
             }
+        }
+    }
+}
+
+impl Part {
+    fn remove(&mut self, key: Key) {
+        if let Some(entry) = self.entries.remove(&key) {
+            self.bytes = self.bytes.saturating_sub(bytes_of(&entry.point));
         }
     }
 }
@@ -389,14 +402,14 @@ mod tests {
         assert!(!source.is_due(now) && source.plan_again(now).records.is_empty());
         let later = now + WRITTEN_MAX;
         // Whoever else read it meanwhile knows as well how old it is, and who was silent.
-        source.is_outdated();
+        source.outdate();
         source.restore(4, kept.found(now)).unwrap();
         assert!(source.is_due(later));
         let plan = source.plan_again(later);
         assert_eq!((plan.expected, parts_of(&plan)), (4, vec![0]));
         store(&mut source, &mut kept, plan, 5);
         assert!(!source.is_due(later));
-        source.is_outdated();
+        source.outdate();
         source.restore(6, kept.found(later)).unwrap();
         source.forget_idle(now + IDLE_MAX);
         assert!(source.is_empty() && !source.is_due(later + WRITTEN_MAX));
@@ -418,18 +431,18 @@ mod tests {
             assert_eq!(source.point(0).is_some(), remembered);
             assert_eq!(source.plan(points(0..1), now).expected, 0);
         };
-        check(|source, _| source.is_outdated(), true);
+        check(|source, _| source.outdate(), true);
         check(|source, _| source.doubt(), false);
         let again = |source: &mut Source, found| {
-            source.is_outdated();
+            source.outdate();
             source.restore(4, found).unwrap();
-            source.is_outdated();
+            source.outdate();
         };
         check(again, true);
         let others = |source: &mut Source, found| {
-            source.is_outdated();
+            source.outdate();
             source.restore(5, found).unwrap();
-            source.is_outdated();
+            source.outdate();
         };
         check(others, false);
     }

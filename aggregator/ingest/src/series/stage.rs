@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::record::bytes_of;
 use super::rise::{rise, Observed, Step};
 use super::shelf::Room;
-use super::source::{Source, SourceId};
+use super::source::{Source, SourceId, WEIGHT_BYTES};
 use super::Key;
 use crate::tally::Reason;
 
@@ -48,7 +48,7 @@ impl<'a> Staged<'a> {
         let step = match known.or_else(|| staged.source.point(key)) {
             Some(before) => rise(before, &now),
             None => {
-                self.room.take()?;
+                self.room.take(1 + bytes_of(&now) / WEIGHT_BYTES)?;
                 self.room.first(&now)
             }
         };

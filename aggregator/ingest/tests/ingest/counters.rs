@@ -1,6 +1,8 @@
 //! Totals that are stored with what was made of them: whichever process takes them, and whenever
 //! one ends, what was counted counts once.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
@@ -89,11 +91,13 @@ async fn a_killed_server_loses_and_doubles_nothing() {
     let second = setup.another(&["--ingest-store-timeout-ms", "2000"]).await;
     let gateways = [setup.at, second.http.unwrap()];
     let (ts, url) = (now(), setup.nats.url.clone());
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopped = stop.clone();
     let sending = tokio::spawn(async move {
-        let mut refused = 0;
+        let (mut sent, mut refused) = (0, 0);
         let mut gateway = gateways.iter().cycle();
-        for n in 0..=100 {
-            let body = counter(ts + n, 3 * n);
+        while !stopped.load(Ordering::Relaxed) {
+            let body = counter(ts + sent, 3 * sent);
             loop {
                 let answer = send(*gateway.next().unwrap(), &body).await;
                 if answer.status == 200 {
@@ -103,17 +107,21 @@ async fn a_killed_server_loses_and_doubles_nothing() {
                 refused += 1;
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
+            sent += 1;
         }
-        refused
+        (sent, refused)
     });
     for round in 0..5 {
         tokio::time::sleep(Duration::from_millis(200 + 90 * round)).await;
         setup.nats.restart().await;
     }
-    assert!(sending.await.unwrap() > 0, "nobody noticed");
+    stop.store(true, Ordering::Relaxed);
+    let (sent, refused) = sending.await.unwrap();
+    assert!(sent > 10 && refused > 0, "{sent} sent, {refused} refused");
     let client = async_nats::connect(&url).await.unwrap();
     setup.context = async_nats::jetstream::new(client);
-    assert_eq!(total(&setup.stored_points().await, "c"), 300.0);
+    let expected = 3 * (sent - 1);
+    assert_eq!(total(&setup.stored_points().await, "c"), expected as f64);
     second.stop().await;
     setup.end().await;
 }
@@ -122,14 +130,24 @@ async fn a_killed_server_loses_and_doubles_nothing() {
 /// alone loses nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_swept_does_not_count_twice() {
-    // Two gateways have seen each other before: then what is missing is missing.
-    for (gateways, expected) in [(1, 50.0), (2, 20.0)] {
+    // Two gateways have seen each other before: then what is missing is missing, and also a series
+    // that began after them does not count whole again.
+    for (gateways, young, expected) in [
+        (1, false, 50.0),
+        (1, true, 50.0),
+        (2, false, 20.0),
+        (2, true, 20.0),
+    ] {
         let setup = Setup::new(&[]).await;
         let second = setup.another(&[]).await;
         let ats = [setup.at, second.http.unwrap()];
         let (ts, mut counted) = (now(), 0.0);
         for n in 0..6 {
-            let body = counter(ts + n as i64, 10 * n as i64);
+            let mut data = old(ts + 1 + n as i64, 10 * n as i64);
+            if young {
+                data.start_time_unix_nano = nanos(ts);
+            }
+            let body = request(vec![metric("c", sum(2, true, vec![data]))]).encode_to_vec();
             let answer = send(ats[n % gateways], &body).await;
             assert_eq!(answer.status, 200, "{}", answer.text());
             if n < 2 {
@@ -139,7 +157,7 @@ async fn what_was_swept_does_not_count_twice() {
             let stream = setup.context.get_stream("INGEST").await.unwrap();
             stream.purge().await.unwrap();
         }
-        assert_eq!(counted, expected, "{gateways} gateways");
+        assert_eq!(counted, expected, "{gateways} gateways, {young}");
         second.stop().await;
         setup.end().await;
     }

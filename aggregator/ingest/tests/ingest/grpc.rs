@@ -232,7 +232,7 @@ async fn what_is_too_large_now_is_too_large_later() {
         (
             gzip(&decoded),
             true,
-            "more than the 1048576 bytes that there are for all",
+            "more than the 786432 bytes that an organization may have",
         ),
     ] {
         let told = call(setup.grpc, &[ACME, GZIP], &framed(&sent, compressed)).await;
