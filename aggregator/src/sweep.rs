@@ -33,9 +33,9 @@ const STEP_BYTES: u64 = 16 << 20;
 /// More of them at once where the rest would take more steps than these.
 const STEPS_MAX: u64 = 400;
 /// For each moment that the server removes, it is left alone for so many, up to a bound; for one
-/// where room is scarce.
+/// where hardly any room is left.
 const PAUSES: u32 = 9;
-const PAUSES_WHEN_SCARCE: u32 = 1;
+const PAUSES_IN_HASTE: u32 = 1;
 const PAUSE_MAX: Duration = Duration::from_millis(100);
 
 pub struct Sweep {
@@ -75,7 +75,7 @@ impl Sweep {
         let until = match room {
             Room::Enough => passed.before(now, self.kept),
             Room::Little => passed.before(now, self.kept.min(KEPT_WITH_LITTLE_ROOM)),
-            Room::Scarce => done,
+            Room::Scarce | Room::Last => done,
         };
         self.remove(stream, &origin, until).await
     }
@@ -96,8 +96,8 @@ impl Sweep {
                 break;
             }
             let pauses = match Room::of(info) {
-                Room::Enough | Room::Little => PAUSES,
-                Room::Scarce => PAUSES_WHEN_SCARCE,
+                Room::Enough | Room::Little | Room::Scarce => PAUSES,
+                Room::Last => PAUSES_IN_HASTE,
             };
             tokio::time::sleep((pauses * asked.elapsed()).min(PAUSE_MAX)).await;
             stream = nats::ingest(&self.context).await?;
@@ -144,9 +144,10 @@ enum Room {
     Enough,
     /// Worth more than a long look back.
     Little,
-    /// Worth more than any look back, and than quick answers. Beyond fifteen sixteenths gateways
-    /// refuse what is new.
+    /// Worth more than any look back.
     Scarce,
+    /// Worth more than quick answers, too. Beyond fifteen sixteenths gateways refuse what is new.
+    Last,
 }
 
 impl Room {
@@ -157,6 +158,7 @@ impl Room {
     /// A limit below zero is none.
     fn beside(bytes: u64, max_bytes: i64) -> Self {
         match u64::try_from(max_bytes) {
+            Ok(most) if most > 0 && bytes > most / 8 * 7 => Self::Last,
             Ok(most) if most > 0 && bytes > most / 4 * 3 => Self::Scarce,
             Ok(most) if most > 0 && bytes > most / 2 => Self::Little,
             Ok(_) | Err(_) => Self::Enough,
@@ -241,6 +243,8 @@ mod tests {
             (51, 100, Room::Little),
             (75, 100, Room::Little),
             (76, 100, Room::Scarce),
+            (84, 100, Room::Scarce),
+            (85, 100, Room::Last),
             (u64::MAX, -1, Room::Enough),
             (1, 0, Room::Enough),
         ] {
