@@ -17,9 +17,18 @@ import { syntheticSource, Traffic } from '../control/start/traffic.ts';
 import { directory, integer, type Outcome, runBench } from './command/index.ts';
 import { Ledger } from './oracle/ledger.ts';
 import { SwapperApart } from './swap/apart.ts';
-import { type Contest, contest, medianAddedMs, type Plan, p999, together } from './swap/contest.ts';
+import {
+  type Contest,
+  contest,
+  medianAddedMs,
+  type Plan,
+  p999,
+  planOf,
+  together,
+} from './swap/contest.ts';
 import { quantileMs, total } from './swap/latency.ts';
 import { twoModules } from './swap/modules.ts';
+import { readIngest, roomPerSecond } from './swap/room.ts';
 import { roomiest } from './swap/state.ts';
 import type { Place } from './swap/swapper.ts';
 import { Templates } from './swap/templates.ts';
@@ -28,31 +37,32 @@ import { workloadA } from './workloads/workloads.ts';
 const help = `Usage: npm run bench -- swap [--json] [OPTIONS]
 
 Evolves two modules of workload A on a stack of its own, each through every gate; measures what the
-servers bear; then sends 70 % of that, and swaps between the two in half of the seconds.
+servers bear, and what INGEST has room for until windows are over; then sends 70 % of the lesser,
+and swaps between the two in half of the slices of time. When NATS collects garbage, or a disk or a
+neighbour is busy, messages wait for tenths of a second, swaps or not: the shorter slices are, the
+more evenly that falls to both sides. What a swap leaves behind after its slice, the other has.
 Latency is that from the server's storing a message to its being merged.
 
   --json        the last line of standard output is one JSON object with the metrics
   --swaps N     swaps, 1 to 10000; default 200
   --seconds N   of the time with swaps, and as much without, 6 to 3600; default 60
+  --slice MS    with a swap or several, and after it or before it as much without, 100 to 60000;
+                default 300; longer where there are fewer swaps
   --seed N      of the messages; default 7
   --state DIR   where the servers keep their files while it runs; default: memory (/dev/shm), where
-                it has room, else the temporary directory. NATS writes 70 to 90 MB a second; while
+                it has room, else the temporary directory. NATS writes some 60 MB a second; while
                 a disk catches up with that, NATS may stand still for half a second
   --help        this text
 
 Metrics: swaps; points_lost and points_misplaced, over every rule and window;
 added_latency_p999_ms, the difference of the 99.9th percentiles of all messages with swaps and of
 all without; added_latency_p999_paired_ms, the median of that difference within each pair of
-slices, which a moment in which the machine stands still does not decide; and the load, with what
-else was measured. Lost or misplaced points make the exit status 1.
+slices, which a moment in which the machine stands still does not decide, of no more messages than
+a slice has; and the load, with what else was measured. Lost or misplaced points make the exit
+status 1.
 `;
 
 const ORG = 'acme';
-/**
- * When NATS collects garbage, or a disk or a neighbour is busy, messages wait for some tenths of a
- * second, swaps or not. The shorter slices are, the more evenly that falls to both sides.
- */
-const SLICE_MS = 1_000;
 const SECONDS_MIN = 6;
 const SHARE = 0.7;
 const TEMPLATES = 128;
@@ -72,6 +82,7 @@ const EVOLUTION = {
 interface Options {
   swaps: number;
   seconds: number;
+  slice: number;
   seed: number;
   state: string;
 }
@@ -82,13 +93,15 @@ await runBench({
   flags: {
     swaps: { type: 'string', default: '200' },
     seconds: { type: 'string', default: '60' },
+    slice: { type: 'string', default: '300' },
     seed: { type: 'string', default: '7' },
     state: { type: 'string', default: roomiest() },
   },
-  options: ({ swaps, seconds, seed, state }) => ({
+  options: ({ swaps, seconds, slice, seed, state }) => ({
     state: directory('--state', state),
     swaps: integer('--swaps', swaps, 1, 10_000),
     seconds: integer('--seconds', seconds, SECONDS_MIN, 3_600),
+    slice: integer('--slice', slice, 100, 60_000),
     seed: integer('--seed', seed, 0, 0xffff_ffff),
   }),
   measure: measureOnOwnStack,
@@ -154,7 +167,7 @@ interface Connections {
 async function measureOn(
   stack: Stack,
   { operator, producer }: Connections,
-  { swaps, seconds, seed }: Options,
+  { swaps, seconds, slice, seed }: Options,
   signal: AbortSignal,
 ): Promise<Record<string, number>> {
   const workload = workloadA(seed);
@@ -181,10 +194,12 @@ async function measureOn(
   const about = { org: ORG, configuration, statements };
   const password = stack.secrets.password('control');
   const swapper = await SwapperApart.open({ place: placeOf(stack), about, password }, signal);
-  const slices = (1_000 * seconds) / SLICE_MS;
-  const plan: Plan = { slices, sliceMs: SLICE_MS, swaps, share: SHARE };
+  const plan: Plan = { ...planOf(1_000 * seconds, slice, swaps), swaps, share: SHARE };
   const { aggregator } = stack.addresses;
-  const bench = { producer, org: ORG, aggregator, templates, swapper, say, signal };
+  const openMs = Math.max(...rules.map(({ windowMs }) => windowMs)) + 1_000 * LATENESS_S;
+  const keptPerSecond = async () => roomPerSecond(await readIngest(operator), openMs);
+  const told = { keptPerSecond, say, signal };
+  const bench = { producer, org: ORG, aggregator, templates, swapper, ...told };
   const done = await contest(bench, plan).catch((error: unknown) => {
     swapper.kill();
     throw error;
@@ -233,7 +248,9 @@ function metricsOf(
     latency_p50_ms: round(quantileMs(quiet, 0.5)),
     latency_p50_swapping_ms: round(quantileMs(swapping, 0.5)),
     swap_pause_max_us: Math.max(...pausesUs),
-    capacity_messages_per_s: Math.round(done.capacity),
+    swap_max_ms: round(done.swapMaxMs),
+    processed_messages_per_s: Math.round(done.capacity.processed),
+    kept_messages_per_s: Math.round(done.capacity.kept),
     load_messages_per_s: done.perSecond,
     messages: total(quiet) + total(swapping),
     messages_failed: done.failed,

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { workloadA } from '../workloads/workloads.ts';
-import { contest, medianAddedMs, type Pair } from './contest.ts';
+import { contest, medianAddedMs, type Pair, planOf } from './contest.ts';
 import { FakeServer } from './fake-server.fixture.ts';
 import type { Histogram } from './latency.ts';
 import { Templates } from './templates.ts';
@@ -22,6 +22,7 @@ test('an interruption ends the load', async () => {
     aggregator: 'http://127.0.0.1:1',
     templates: new Templates(workloadA(7), 1, 7),
     swapper: { swap: () => Promise.reject(new Error('not yet')) },
+    keptPerSecond: () => Promise.resolve(1_000),
     say: () => undefined,
     signal: interrupt.signal,
   };
@@ -46,4 +47,16 @@ test('one pair of slices does not decide the median of the pairs', () => {
   check([same, same, pair(stalled, slice(0))], (added) => added === 0);
   const slower = pair(slice(0), slice(100));
   check([slower, slower, pair(stalled, slice(0))], (added) => added > 5 && added < 10);
+});
+
+test('every slice with swaps has one', () => {
+  const check = (ms: number, sliceMs: number, swaps: number, expected: [number, number]) => {
+    const plan = planOf(ms, sliceMs, swaps);
+    assert.deepEqual([plan.slices, plan.sliceMs], expected);
+  };
+  check(60_000, 300, 200, [200, 300]);
+  check(60_000, 300, 100, [100, 600]);
+  check(120_000, 300, 200, [200, 600]);
+  check(60_000, 1_000, 200, [60, 1_000]);
+  check(6_000, 60_000, 200, [1, 6_000]);
 });

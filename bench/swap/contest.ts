@@ -21,10 +21,20 @@ export interface Pair {
   readonly swapping: Histogram;
 }
 
+/** Messages a second. A load that goes on for ever is below both. */
+export interface Capacity {
+  /** What is processed when as many are under way as the servers bear. */
+  readonly processed: number;
+  /** What INGEST has room for while windows are open. */
+  readonly kept: number;
+}
+
 export interface Contest {
-  readonly capacity: number;
+  readonly capacity: Capacity;
   readonly perSecond: number;
   readonly swaps: number;
+  /** How long the slowest swap took, until the other module served. */
+  readonly swapMaxMs: number;
   readonly pairs: readonly Pair[];
   readonly failed: number;
   readonly skipped: number;
@@ -36,6 +46,8 @@ export interface Bench {
   readonly aggregator: string;
   readonly templates: Templates;
   readonly swapper: Pick<Swapper, 'swap'>;
+  /** What INGEST has room for, messages a second of the size of those that it has. */
+  readonly keptPerSecond: () => Promise<number>;
   readonly say: (line: string) => void;
   readonly signal: AbortSignal;
 }
@@ -47,16 +59,22 @@ const FLOOD_MS = 8_000;
  * and the server's heap and files have taken the room that they then use again.
  */
 const SETTLE_MS = 45_000;
-/** Slices that one line of progress is about. */
-const TOLD_TOGETHER = 5;
+/** How often progress is told. */
+const TOLD_EVERY_MS = 5_000;
 /** How long what a load left may take. */
 const DRAIN_MS = 60_000;
 const READING_MS = 10_000;
 
 export async function contest(bench: Bench, plan: Plan): Promise<Contest> {
   const capacity = await capacityOf(bench);
-  const perSecond = Math.max(1, Math.floor(capacity * plan.share));
-  bench.say(`capacity ${capacity.toFixed(0)} messages/s; the load is ${perSecond}`);
+  const perSecond = Math.max(
+    1,
+    Math.floor(plan.share * Math.min(capacity.processed, capacity.kept)),
+  );
+  bench.say(
+    `messages/s: ${capacity.processed.toFixed(0)} are processed, INGEST has room for ` +
+      `${capacity.kept.toFixed(0)}; the load is ${perSecond}`,
+  );
   const load = new Load(bench.producer, bench.org, bench.templates, perSecond);
   const measured = await inSlices(bench, plan).finally(() => load.stop());
   const { failed, skipped } = load.stats;
@@ -64,38 +82,63 @@ export async function contest(bench: Bench, plan: Plan): Promise<Contest> {
   return { capacity, perSecond, failed, skipped, ...measured };
 }
 
-async function inSlices(bench: Bench, plan: Plan): Promise<Pick<Contest, 'swaps' | 'pairs'>> {
+/** So many slices of a time that each of those with swaps has one. */
+export function planOf(
+  ms: number,
+  sliceMs: number,
+  swaps: number,
+): Pick<Plan, 'slices' | 'sliceMs'> {
+  const slices = Math.max(1, Math.min(swaps, Math.round(ms / sliceMs)));
+  return { slices, sliceMs: ms / slices };
+}
+
+async function inSlices(
+  bench: Bench,
+  plan: Plan,
+): Promise<Pick<Contest, 'swaps' | 'swapMaxMs' | 'pairs'>> {
   await sleep(SETTLE_MS, undefined, { signal: bench.signal });
   const pairs: Pair[] = [];
+  const told = Math.max(1, Math.round(TOLD_EVERY_MS / plan.sliceMs));
   let swaps = 0;
+  let swapMaxMs = 0;
+  let last = await reading(bench);
+  const during = async (act: () => Promise<unknown>) => {
+    await act();
+    const now = await reading(bench);
+    const added = since(last, now);
+    last = now;
+    return added;
+  };
   for (let slice = 0; slice < plan.slices; slice++) {
     const due = Math.round(((slice + 1) * plan.swaps) / plan.slices) - swaps;
-    const pair = await inTurns(bench, plan.sliceMs, due, slice % 2 === 0);
+    const quietly = () => during(() => sleep(plan.sliceMs, undefined, { signal: bench.signal }));
+    const withSwaps = () =>
+      during(async () => {
+        swapMaxMs = Math.max(swapMaxMs, await swapEvenly(bench, due, plan.sliceMs));
+      });
+    pairs.push(await inTurns(quietly, withSwaps, slice % 2 === 0));
     swaps += due;
-    pairs.push(pair);
-    if (pairs.length % TOLD_TOGETHER === 0 || pairs.length === plan.slices) {
-      const { quiet, swapping } = together(pairs.slice(-TOLD_TOGETHER));
-      bench.say(
-        `slice ${pairs.length} of ${plan.slices}: p99.9 of the last ${TOLD_TOGETHER} ` +
-          `${p999(quiet).toFixed(2)} ms without, ${p999(swapping).toFixed(2)} ms with swaps; ` +
-          `${swaps} swaps so far`,
-      );
+    if (pairs.length % told === 0 || pairs.length === plan.slices) {
+      bench.say(`${progress(pairs, told)} of ${plan.slices} slices, ${swaps} swaps so far`);
     }
   }
-  return { swaps, pairs };
+  return { swaps, swapMaxMs, pairs };
 }
 
 /** Whichever comes first: what happens every half minute must not fall to one side alone. */
 async function inTurns(
-  bench: Bench,
-  ms: number,
-  swaps: number,
+  quietly: () => Promise<Histogram>,
+  withSwaps: () => Promise<Histogram>,
   quietFirst: boolean,
 ): Promise<Pair> {
-  const quietly = () => during(bench, () => sleep(ms, undefined, { signal: bench.signal }));
-  const withSwaps = () => during(bench, () => swapEvenly(bench, swaps, ms));
   if (quietFirst) return { quiet: await quietly(), swapping: await withSwaps() };
   return { swapping: await withSwaps(), quiet: await quietly() };
+}
+
+function progress(pairs: readonly Pair[], last: number): string {
+  const { quiet, swapping } = together(pairs.slice(-last));
+  const [without, swapped] = [quiet, swapping].map((side) => p999(side).toFixed(2));
+  return `p99.9 of late ${without} ms without, ${swapped} ms with swaps; ${pairs.length}`;
 }
 
 /** All slices without swaps as one, and all with them. */
@@ -118,12 +161,12 @@ export function medianAddedMs(pairs: readonly Pair[]): number {
   return median(pairs.map(({ quiet, swapping }) => p999(swapping) - p999(quiet)));
 }
 
-/** Messages a second when as many are under way as the servers bear. */
-async function capacityOf(bench: Bench): Promise<number> {
+async function capacityOf(bench: Bench): Promise<Capacity> {
   const load = new Load(bench.producer, bench.org, bench.templates, null);
-  const capacity = await mergedPerSecond(bench).finally(() => load.stop());
+  const processed = await mergedPerSecond(bench).finally(() => load.stop());
+  const kept = await bench.keptPerSecond();
   await drained(bench);
-  return capacity;
+  return { processed, kept };
 }
 
 async function mergedPerSecond(bench: Bench): Promise<number> {
@@ -135,24 +178,23 @@ async function mergedPerSecond(bench: Bench): Promise<number> {
   return (1_000 * (after - before)) / (until - from);
 }
 
-async function during(bench: Bench, act: () => Promise<unknown>): Promise<Histogram> {
-  const before = await reading(bench);
-  await act();
-  return since(before, await reading(bench));
-}
-
+/** Milliseconds that the slowest swap took. */
 async function swapEvenly(
   { swapper, signal }: Bench,
   swaps: number,
   withinMs: number,
-): Promise<void> {
+): Promise<number> {
   const started = performance.now();
+  let slowest = 0;
   for (let i = 0; i < swaps; i++) {
     const due = started + (i * withinMs) / swaps;
     await sleep(Math.max(0, due - performance.now()), undefined, { signal });
+    const began = performance.now();
     await swapper.swap(signal);
+    slowest = Math.max(slowest, performance.now() - began);
   }
   await sleep(Math.max(0, started + withinMs - performance.now()), undefined, { signal });
+  return slowest;
 }
 
 /** Waits until nothing more is processed. */

@@ -8,7 +8,7 @@ import {
   type Subscription,
 } from '@nats-io/transport-node';
 import { inboxPrefix } from '../../control/stack/index.ts';
-import type { Templates } from './templates.ts';
+import type { Drawn, Templates } from './templates.ts';
 
 /** What is not answered by then is sent again, under the same name. */
 const ANSWERED_WITHIN_MS = 20_000;
@@ -37,8 +37,7 @@ export interface LoadStats {
 export type LoadConnection = Pick<NatsConnection, 'publish' | 'subscribe'>;
 
 interface Sent {
-  readonly payload: Uint8Array;
-  readonly stored: () => void;
+  readonly drawn: Drawn;
   readonly times: number;
   readonly dueMs: number;
 }
@@ -115,17 +114,16 @@ export class Load {
   }
 
   private next(): void {
-    const { payload, stored } = this.templates.next(Date.now());
     this.stats.sent += 1;
-    this.send(nextId(), payload, stored, 1);
+    this.send(nextId(), this.templates.next(Date.now()), 1);
   }
 
-  private send(id: number, payload: Uint8Array, stored: () => void, times: number): void {
+  private send(id: number, drawn: Drawn, times: number): void {
     const dueMs = performance.now() + this.answeredWithinMs;
-    this.unanswered.set(id, { payload, stored, times, dueMs });
+    this.unanswered.set(id, { drawn, times, dueMs });
     const named = headers();
     named.set('Nats-Msg-Id', `load-${process.pid}-${performance.timeOrigin}-${id}`);
-    this.connection.publish(this.subject, payload, {
+    this.connection.publish(this.subject, drawn.payload, {
       headers: named,
       reply: `${this.inbox}.${id}`,
     });
@@ -141,12 +139,10 @@ export class Load {
       return;
     }
     this.unanswered.delete(id);
-    if (message.json<PubAck & { error?: unknown }>().error !== undefined) {
-      this.stats.failed += 1;
-      return;
-    }
-    sent.stored();
-    this.stats.stored += 1;
+    const stored = message.json<PubAck & { error?: unknown }>().error === undefined;
+    sent.drawn.settle(stored);
+    if (stored) this.stats.stored += 1;
+    else this.stats.failed += 1;
   }
 
   private async pause(): Promise<void> {
@@ -162,8 +158,12 @@ export class Load {
   private again(id: number, sent: Sent): void {
     if (this.unanswered.get(id) !== sent) return;
     this.unanswered.delete(id);
-    if (sent.times < SENT_MAX) this.send(id, sent.payload, sent.stored, sent.times + 1);
-    else this.stats.failed += 1;
+    if (sent.times < SENT_MAX) {
+      this.send(id, sent.drawn, sent.times + 1);
+      return;
+    }
+    // Not settled: its bytes may still go out.
+    this.stats.failed += 1;
   }
 }
 

@@ -16,8 +16,16 @@ const SECOND = 1_000;
 const MIN_TS = 32;
 const MAX_TS = 40;
 
+export interface Drawn {
+  readonly payload: Uint8Array;
+  /** The servers have answered: from here on its bytes are another's. */
+  readonly settle: (stored: boolean) => void;
+}
+
 interface Template {
   payload: Uint8Array;
+  /** Copies that nobody sends. To collect one a message would keep the servers' processors busy. */
+  spare: Uint8Array[];
   sets: TagSet[];
   /** Points of each tag-set. */
   counts: number[];
@@ -35,19 +43,21 @@ export class Templates {
   }
 
   /** The next message, with its points in the last whole second before `nowMs`. */
-  next(nowMs: number): { payload: Uint8Array; stored: () => void } {
+  next(nowMs: number): Drawn {
     const index = this.turn % this.templates.length;
     this.turn += 1;
     const second = Math.floor(nowMs / SECOND) - 1;
-    const { payload } = this.templates[index] as Template;
-    return {
-      payload: moved(payload, second * SECOND),
-      stored: () => {
-        const counts = this.stored.get(second) ?? new Uint32Array(this.templates.length);
-        counts[index] = (counts[index] ?? 0) + 1;
-        this.stored.set(second, counts);
-      },
+    const { payload: original, spare } = this.templates[index] as Template;
+    const payload = spare.pop() ?? original.slice();
+    move(payload, original, second * SECOND);
+    const settle = (stored: boolean) => {
+      spare.push(payload);
+      if (!stored) return;
+      const counts = this.stored.get(second) ?? new Uint32Array(this.templates.length);
+      counts[index] = (counts[index] ?? 0) + 1;
+      this.stored.set(second, counts);
     };
+    return { payload, settle };
   }
 
   /** Books everything that was stored; rules' windows are whole seconds. */
@@ -76,15 +86,17 @@ function make(workload: Workload, random: ReturnType<typeof seededRandom>): Temp
     counts[set] = (counts[set] ?? 0) + 1;
     return { set, ts: i === 0 ? 0 : random.below(SECOND), value: random.fullMantissa() };
   });
-  return { payload: encodeMessage(sets, points), sets, counts };
+  return { payload: encodeMessage(sets, points), spare: [], sets, counts };
 }
 
-/** The message with all its points later by `byMs`. */
-export function moved(payload: Uint8Array, byMs: number): Uint8Array {
-  const copy = payload.slice();
-  const view = new DataView(copy.buffer);
+/** Makes a copy say that all points are later than in the original by `byMs`. */
+function move(copy: Uint8Array, original: Uint8Array, byMs: number): void {
+  const [to, from] = [viewOf(copy), viewOf(original)];
   for (const at of [MIN_TS, MAX_TS]) {
-    view.setBigInt64(at, view.getBigInt64(at, true) + BigInt(byMs), true);
+    to.setBigInt64(at, from.getBigInt64(at, true) + BigInt(byMs), true);
   }
-  return copy;
+}
+
+function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {
+  return new DataView(buffer, byteOffset, byteLength);
 }
