@@ -1,4 +1,5 @@
 import { existsSync, readdirSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join, relative, sep } from 'node:path';
 import { root } from './paths.mjs';
 import { cargoParser, checkParser, nodeParser } from './runners.mjs';
@@ -6,6 +7,11 @@ import { cargoParser, checkParser, nodeParser } from './runners.mjs';
 const minute = 60_000;
 const bin = (name) => join(root, 'node_modules', '.bin', name);
 const reporter = join(root, 'scripts', 'lib', 'reporter.mjs');
+
+/** Tests spend most of their time waiting for servers and for windows to close. */
+const atOnce = 2 * availableParallelism();
+/** Each test file is a process of its own; node's own choice is one less. */
+const filesAtOnce = availableParallelism();
 
 /**
  * In the order in which they run: cheap and telling ones first.
@@ -55,10 +61,10 @@ export const suites = [
     limitMs: 45 * minute,
     filters: true,
     parser: cargoParser,
-    command: (filter) => [
-      'cargo',
-      [...cargoArguments('test'), '--no-fail-fast', ...(filter === null ? [] : ['--', filter])],
-    ],
+    command: (filter) => {
+      const options = ['--', `--test-threads=${atOnce}`, ...(filter === null ? [] : [filter])];
+      return ['cargo', [...cargoArguments('test'), '--no-fail-fast', ...options]];
+    },
   },
   {
     name: 'unit',
@@ -66,7 +72,7 @@ export const suites = [
     limitMs: 20 * minute,
     filters: true,
     parser: () => nodeParser(shortPath),
-    command: (filter) => nodeTests(unitFiles(), filter, []),
+    command: (filter) => nodeTests(unitFiles(), filter, [`--test-concurrency=${filesAtOnce}`]),
   },
   {
     name: 'e2e',
