@@ -22,6 +22,7 @@ use crate::serve::serve;
 use crate::settings::{GatewaySettings, Login};
 use crate::spreads::{self, KnownSpreads};
 use crate::stop::Stop;
+use crate::traces::Traces;
 
 const RETRY_DELAY: Duration = Duration::from_secs(5);
 
@@ -36,7 +37,9 @@ pub async fn gateway(settings: GatewaySettings) -> anyhow::Result<()> {
         directory: directory.clone(),
         partitions: settings.partitions,
     });
-    let running = ratchet_ingest::start(&settings.ingest, &settings.servers, Some(spreads));
+    let traces = Arc::new(Traces::new(&settings.traces)?);
+    let (ingest, told) = (&settings.ingest, Some(traces.clone() as _));
+    let running = ratchet_ingest::start(ingest, &settings.servers, Some(spreads), told);
     let running = Arc::new(running.await?);
     let following = tokio::spawn(follow(settings.clone(), directory));
     let mut registry = Registry::with_prefix("ratchet");
@@ -53,6 +56,7 @@ pub async fn gateway(settings: GatewaySettings) -> anyhow::Result<()> {
     following.abort();
     serving.abort();
     running.stop().await;
+    let _ = tokio::task::spawn_blocking(move || traces.stop()).await;
     tracing::info!("stopped");
     Ok(())
 }

@@ -244,7 +244,7 @@ impl Prepared {
             tenant_metrics,
             events,
             status: StatusBoard::default(),
-            traces: Traces::new(&settings.observe.traces)?,
+            traces: Arc::new(Traces::new(&settings.observe.traces)?),
             lateness: settings.lateness(),
             limits: tenant_limits,
             partitions: settings.partitions,
@@ -282,8 +282,9 @@ impl Prepared {
             directory,
             partitions: settings.partitions,
         });
-        let gateway =
-            ratchet_ingest::start(&settings.ingest, &settings.login.servers, Some(spreads));
+        let traces = Some(self.shared.traces.clone() as _);
+        let (ingest, servers) = (&settings.ingest, &settings.login.servers);
+        let gateway = ratchet_ingest::start(ingest, servers, Some(spreads), traces);
         let gateway = gateway.await.context("gateway")?;
         self.exposition.add(|registry| gateway.register(registry));
         Ok(Some(Arc::new(gateway)))

@@ -13,6 +13,7 @@ use crate::cli::WasiPolicy;
 use crate::observe::ObserveSettings;
 use crate::output::OutputSettings;
 use crate::registry::Bounds;
+use crate::traces::TraceSettings;
 use crate::watermark::Lateness;
 
 /// The most partitions; each has a thread.
@@ -135,6 +136,8 @@ pub struct GatewaySettings {
     #[arg(long, env = "RATCHET_PARTITIONS", default_value_t = 4)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=64))]
     pub partitions: u32,
+    #[command(flatten)]
+    pub traces: TraceSettings,
     #[command(flatten)]
     pub ingest: IngestSettings,
 }

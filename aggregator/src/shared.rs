@@ -28,7 +28,7 @@ pub struct Shared {
     pub tenant_metrics: TenantMetrics,
     pub events: Events,
     pub status: StatusBoard,
-    pub traces: Traces,
+    pub traces: Arc<Traces>,
     pub lateness: Lateness,
     pub limits: LimitsTable,
     /// How many partitions the INGEST stream has.
@@ -57,7 +57,6 @@ pub mod tests {
     use crate::registry::{Bounds, ModuleCache, Registry};
     use crate::status::StatusBoard;
     use crate::tenants::{LimitsTable, TenantMetrics};
-    use crate::traces::Traces;
     use crate::watermark::Lateness;
 
     /// What a worker refers to, connected to nothing, and what tells its metrics.
@@ -90,7 +89,7 @@ pub mod tests {
             tenant_metrics,
             events,
             status: StatusBoard::default(),
-            traces: Traces::default(),
+            traces: Arc::default(),
             lateness: Lateness::Milliseconds(0),
             limits,
             partitions: 1,

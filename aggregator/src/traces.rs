@@ -1,30 +1,39 @@
-//! Traces of single messages, from INGEST to what was emitted of them, by OTLP over HTTP.
+//! Traces of single messages, from the request that brought them to what was emitted of them, by
+//! OTLP over HTTP.
 //!
-//! A message is traced when its header `traceparent` (W3C) says so, and one in so many of those
-//! that say nothing. Its span lasts from the moment at which the stream stored it until it was
-//! merged; below it lie the wait for its turn and the runs of modules, and one span for each
-//! emission that has a point of it: from the close of the windows until the stream had them. These
-//! come later, when the windows close, so a trace takes as long as its longest window.
+//! A request at the gateway is traced when its header `traceparent` (W3C) says so, and one in so
+//! many of those that say nothing; its messages go on with that. A message is traced by the same
+//! rule. Its span lasts from the moment at which the stream stored it until it was merged; below it
+//! lie the wait for its turn and the runs of modules, and one span for each emission that has a
+//! point of it: from the close of the windows until the stream had them. These come later, when the
+//! windows close, so a trace takes as long as its longest window.
 //!
 //! Nothing waits for traces: spans beyond a bounded queue are dropped.
 
 mod export;
 mod journey;
 mod origins;
+mod request;
 mod sampling;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_nats::HeaderMap;
+use opentelemetry::trace::{Span as _, SpanContext};
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 
 pub use self::export::TracesError;
 pub use self::journey::{Journey, Run, Taken};
-pub use self::origins::{traceparent, Origins};
-use self::sampling::Sampling;
+pub use self::origins::Origins;
+use self::sampling::{Headers, Sampling};
 
 /// The spans of an emission; they end when they are dropped.
 pub type Spans = Vec<opentelemetry_sdk::trace::Span>;
+
+/// The header by which whoever reads an emission goes on with its first trace.
+pub fn traceparent(spans: &Spans) -> Option<String> {
+    Some(header(spans.first()?.span_context()))
+}
 
 /// How long the end of the process waits until the last spans are sent.
 const STOP_WITHIN: Duration = Duration::from_secs(3);
@@ -38,18 +47,19 @@ pub struct Traces {
 struct Running {
     provider: SdkTracerProvider,
     tracer: SdkTracer,
-    sampling: Sampling,
+    messages: Sampling,
+    requests: Sampling,
 }
 
-/// Where traces go, and of how many messages.
+/// Where traces go, and of how many requests and messages.
 #[derive(clap::Args, Clone, Debug)]
 pub struct TraceSettings {
     /// Where spans are sent by OTLP/HTTP, such as http://127.0.0.1:4318/v1/traces. Without it
     /// nothing is traced.
     #[arg(long, env = "RATCHET_TRACES_ENDPOINT")]
     pub traces_endpoint: Option<String>,
-    /// One message in so many is traced, besides those whose header `traceparent` asks for it; 0:
-    /// only those.
+    /// One request to the gateway in so many is traced, and one message in so many that comes
+    /// without, besides those whose header `traceparent` asks for it; 0: only those.
     #[arg(long, env = "RATCHET_TRACES_ONE_IN", default_value_t = 10_000)]
     pub traces_one_in: u32,
 }
@@ -61,11 +71,12 @@ impl Traces {
             return Ok(Self::default());
         };
         let (provider, tracer) = export::start(endpoint)?;
-        tracing::info!(endpoint, "messages are traced");
+        tracing::info!(endpoint, "traces are sent");
         let running = Running {
             provider,
             tracer,
-            sampling: Sampling::new(settings.traces_one_in),
+            messages: Sampling::new(settings.traces_one_in),
+            requests: Sampling::new(settings.traces_one_in),
         };
         Ok(Self {
             running: Some(running),
@@ -75,7 +86,7 @@ impl Traces {
     /// Begins the trace of a message, if it is to have one.
     pub fn begin(&self, headers: Option<&HeaderMap>, stored_ms: i64) -> Option<Box<Journey>> {
         let running = self.running.as_ref()?;
-        let parent = running.sampling.choose(headers, stored_ms)?;
+        let parent = running.messages.choose(&Headers(headers), stored_ms)?;
         let stored = moment(stored_ms);
         let journey = Journey::begin(running.tracer.clone(), &parent, stored);
         Some(Box::new(journey))
@@ -88,6 +99,11 @@ impl Traces {
             tracing::warn!(%error, "not every span was sent");
         }
     }
+}
+
+/// The header by which somebody goes on with the trace of a span.
+fn header(span: &SpanContext) -> String {
+    format!("00-{}-{}-01", span.trace_id(), span.span_id())
 }
 
 fn moment(ms: i64) -> SystemTime {

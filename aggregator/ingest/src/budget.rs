@@ -39,6 +39,7 @@ impl Budget {
         Reservation {
             budget: self.clone(),
             org: org.clone(),
+            before: 0,
             bytes: 0,
         }
     }
@@ -53,16 +54,30 @@ impl Budget {
 pub struct Reservation {
     budget: Budget,
     org: Org,
+    /// Bytes that its request has besides.
+    before: usize,
     bytes: usize,
 }
 
 impl Reservation {
+    /// Reserves more for a part of the request's time.
+    pub fn beside(&self, bytes: usize) -> Result<Self, Refusal> {
+        let mut more = self.budget.reservation(&self.org);
+        more.before = self.before + self.bytes;
+        more.grow(bytes)?;
+        Ok(more)
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Reserves more, before memory is allocated for it. Nobody waits: what does not fit is
     /// refused, so that the sender waits instead, without a connection held open.
     pub fn grow(&mut self, bytes: usize) -> Result<(), Refusal> {
         let Budget { held, total, share } = &self.budget;
         // What fits beside nothing else of its organization.
-        if bytes > share - self.bytes {
+        if bytes > share - self.before - self.bytes {
             return Err(Refusal::TooLarge(format!(
                 "the request needs more than the {share} bytes that an organization may have"
             )));
@@ -117,6 +132,20 @@ mod tests {
         assert!(matches!(second.grow(usize::MAX), Err(Refusal::TooLarge(_))));
         drop(second);
         assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn what_a_request_needs_for_a_while_is_its_own() {
+        let budget = Budget::new(100);
+        let mut held = budget.reservation(&org("acme"));
+        held.grow(50).unwrap();
+        // Coming again would not help, however little others have.
+        assert!(matches!(held.beside(26).err(), Some(Refusal::TooLarge(_))));
+        let more = held.beside(25).unwrap();
+        assert_eq!(budget.used(), 75);
+        assert_eq!(held.beside(1).err(), Some(Refusal::Overloaded));
+        drop(more);
+        assert_eq!(budget.used(), 50);
     }
 
     #[test]

@@ -8,16 +8,17 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use opentelemetry_proto::tonic::metrics::v1::ResourceMetrics;
 use twox_hash::XxHash3_128;
 
+use crate::budget::Reservation;
 use crate::gateway::{at_length, Admitted, Gateway};
 use crate::organization::Org;
 use crate::otlp::{self, ExportMetricsServiceRequest};
 use crate::publish::Manner;
 use crate::refusal::Refusal;
-use crate::series::shelf::Room;
+use crate::series::shelf::Quota;
 use crate::series::{Locked, Plan, Source, SourceId, Staged};
 use crate::spread::Placed;
 use crate::tally::Tally;
-use crate::together::{Entry, NotTogether, BATCH_MAX};
+use crate::together::{Entry, NotTogether, Together};
 
 /// Resources whose points are stored at once: of each there is a record besides the messages.
 const RESOURCES_MAX: usize = 256;
@@ -36,12 +37,15 @@ struct Counted<'a> {
     name: String,
     length: usize,
     traceparent: Option<&'a str>,
+    /// What its request has reserved.
+    held: &'a Reservation,
 }
 
 /// Why points are not stored.
 enum NotCounted {
-    /// They and the totals are too many messages to be stored at once.
-    TooMany,
+    /// They and the totals are too much to be stored at once; if they cannot be parted, that is why
+    /// they are refused.
+    TooMany(Refusal),
     Refused(Refusal),
 }
 
@@ -72,18 +76,17 @@ impl Gateway {
                 name: format!("{org}-{content:032x}-{}-{}", stretch.start, stretch.end),
                 length: admitted.content.len(),
                 traceparent: admitted.traceparent.as_deref(),
+                held: &admitted.held,
             };
             match self.store_counted(org, &counted, tally.clone()).await {
                 Ok(sum) => tally = sum,
-                Err(NotCounted::TooMany) if stretch.len() > 1 => {
+                Err(NotCounted::TooMany(_)) if stretch.len() > 1 => {
                     let middle = stretch.start + stretch.len() / 2;
                     left.extend([middle..stretch.end, stretch.start..middle]);
                 }
-                Err(NotCounted::TooMany) => {
-                    let text = "the points of one resource are too many to be stored at once";
-                    return Err(Refusal::TooLarge(text.to_owned()));
+                Err(NotCounted::TooMany(refusal) | NotCounted::Refused(refusal)) => {
+                    return Err(refusal);
                 }
-                Err(NotCounted::Refused(refusal)) => return Err(refusal),
             }
         }
         Ok(tally)
@@ -103,13 +106,12 @@ impl Gateway {
                 break;
             }
             self.read_totals(org, &mut sources).await?;
-            let room = sources.room(self.publisher.oldest().await);
+            let quota = sources.quota(self.publisher.oldest().await);
             let (messages, plans, tally) =
-                self.rise(org, counted, (&sources, room), before.clone());
-            let (entries, plans) = self.entries(org, counted, &messages, plans);
-            if entries.len() > BATCH_MAX {
-                return Err(NotCounted::TooMany);
-            }
+                self.rise(org, counted, (&sources, quota), before.clone());
+            let held = wait_beside(counted, &messages, &plans)?;
+            let entries = || self.entries(org, counted, &messages, (&sources, plans));
+            let (entries, plans) = at_length(held.bytes(), entries);
             match self.publisher.together(entries).await {
                 Ok(first) => {
                     commit(&mut sources, plans, first);
@@ -127,10 +129,12 @@ impl Gateway {
                 }
                 Err(NotTogether::Outdated) => sources.outdate(),
                 Err(NotTogether::Busy) => return Err(Refusal::Overloaded.into()),
-                Err(NotTogether::Refused(why)) => return Err(Refusal::Unavailable(why).into()),
                 Err(NotTogether::Unknown(why)) => {
                     sources.doubt();
                     return Err(Refusal::Unavailable(why).into());
+                }
+                Err(error @ (NotTogether::Refused(_) | NotTogether::TooMany(_))) => {
+                    return Err(Refusal::Unavailable(error.to_string()).into());
                 }
             }
         }
@@ -143,13 +147,13 @@ impl Gateway {
         &self,
         org: &Org,
         counted: &Counted<'_>,
-        (sources, room): (&Locked<'_>, Room),
+        (sources, quota): (&Locked<'_>, Quota),
         before: Tally,
     ) -> (Vec<Placed>, HashMap<SourceId, Plan>, Tally) {
         let mut batch = self.batch(org);
         batch.tally = before;
         let plans = at_length(counted.length, || {
-            let mut staged = Staged::new(room, sources.iter());
+            let mut staged = Staged::new(quota, sources.iter());
             otlp::convert(counted.resources, &mut batch, &mut staged);
             let mut updates: HashMap<_, _> = staged.into_updates().collect();
             let now = Instant::now();
@@ -168,7 +172,7 @@ impl Gateway {
         org: &Org,
         counted: &Counted<'_>,
         messages: &[Placed],
-        plans: HashMap<SourceId, Plan>,
+        (sources, plans): (&Locked<'_>, HashMap<SourceId, Plan>),
     ) -> (Vec<Entry>, Vec<(SourceId, Plan, usize)>) {
         let manner = Manner {
             traceparent: counted.traceparent,
@@ -181,9 +185,13 @@ impl Gateway {
             self.publisher.name(first, &counted.name);
         }
         let mut placed = Vec::with_capacity(plans.len());
-        for (id, mut plan) in plans {
+        let mut plans = plans;
+        for (id, source) in sources.iter() {
+            let Some(plan) = plans.remove(&id) else {
+                continue;
+            };
             let at = entries.len();
-            entries.extend(records(org, id, &mut plan));
+            entries.extend(records(org, id, (source, &plan)));
             placed.push((id, plan, at));
         }
         (entries, placed)
@@ -231,8 +239,8 @@ impl Gateway {
             let Some(source) = sources.get_mut(id).filter(|source| source.is_due(now)) else {
                 break;
             };
-            let mut plan = source.plan_again(now);
-            let entries = records(org, id, &mut plan).collect();
+            let plan = source.plan_again(now);
+            let entries = records(org, id, (source, &plan)).collect();
             match self.publisher.together(entries).await {
                 Ok(first) => source.commit(plan, first),
                 Err(NotTogether::Outdated) => source.outdate(),
@@ -247,11 +255,31 @@ impl Gateway {
     }
 }
 
+/// Reserves what is to wait until it is stored: a few points may rewrite records of many times
+/// their size. The messages are among what the request has reserved.
+fn wait_beside(
+    counted: &Counted<'_>,
+    messages: &[Placed],
+    plans: &HashMap<SourceId, Plan>,
+) -> Result<Reservation, NotCounted> {
+    let records: usize = plans.values().map(Plan::len).sum();
+    let bytes = plans.values().map(|plan| plan.bytes).sum();
+    let takes = Together::takes(messages.len() + records);
+    takes.map_err(|error| NotCounted::TooMany(Refusal::TooLarge(error.to_string())))?;
+    counted.held.beside(bytes).map_err(|refusal| match refusal {
+        Refusal::TooLarge(_) => NotCounted::TooMany(refusal),
+        refusal => NotCounted::Refused(refusal),
+    })
+}
+
 /// The records of a plan as messages.
-fn records<'a>(org: &'a Org, id: SourceId, plan: &'a mut Plan) -> impl Iterator<Item = Entry> + 'a {
+fn records<'a>(
+    org: &'a Org,
+    id: SourceId,
+    (source, plan): (&Source, &Plan),
+) -> impl Iterator<Item = Entry> + use<'a> {
     let expected = plan.expected;
-    let records = std::mem::take(&mut plan.records).into_iter();
-    records.map(move |(part, body)| {
+    source.records(plan).into_iter().map(move |(part, body)| {
         let entry = Entry {
             subject: crate::totals::subject(org, id, part),
             headers: Vec::new(),

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use axum::http::HeaderMap;
 use bytes::Bytes;
 use hyper::body::Body;
-use ratchet_codec::payload::validate;
+use ratchet_codec::payload::{validate, PayloadError};
 use twox_hash::XxHash3_64;
 
 use crate::access::Access;
@@ -24,7 +24,7 @@ use crate::series::{Series, Staged};
 use crate::settings::Limits;
 use crate::spread::{Placed, Spread, Spreads};
 use crate::tally::Tally;
-use crate::trace::traceparent;
+use crate::trace::{traceparent, RequestTrace, RequestTraces};
 use crate::wire::Malformed;
 
 /// Bodies larger than this are decoded where they hold up nobody else.
@@ -41,6 +41,8 @@ pub struct Gateway {
     pub known: Shelf,
     /// Without it every point goes home.
     pub spreads: Option<Arc<dyn Spreads>>,
+    /// Without it no request has a trace of its own.
+    pub traces: Option<Arc<dyn RequestTraces>>,
     pub metrics: Metrics,
 }
 
@@ -49,9 +51,8 @@ pub type Refused = (Option<Org>, Refusal);
 
 /// A request whose bytes are all there.
 pub(crate) struct Admitted {
-    org: Org,
     pub(crate) content: Bytes,
-    held: Reservation,
+    pub(crate) held: Reservation,
     pub(crate) traceparent: Option<String>,
 }
 
@@ -70,32 +71,39 @@ impl Gateway {
         unframe: impl FnOnce(Bytes) -> Result<(Bytes, Coding), Refusal>,
         json: bool,
     ) -> Result<Tally, Refused> {
-        let mut admitted = self.admit(protocol, headers, body, unframe).await?;
-        let org = admitted.org.clone();
-        let of_org = |refusal| (Some(org.clone()), refusal);
+        let mut asked = self.authorize(protocol, headers)?;
+        let org = asked.org.clone();
+        let taken = match self.admit(&mut asked, body, unframe).await {
+            Ok(admitted) => self.otlp_admitted(org, admitted, json).await,
+            Err(refusal) => Err(refusal),
+        };
+        asked.end(taken, |tally| tally)
+    }
+
+    async fn otlp_admitted(
+        self: &Arc<Self>,
+        org: Org,
+        mut admitted: Admitted,
+        json: bool,
+    ) -> Result<Tally, Refusal> {
         let Admitted { content, held, .. } = &mut admitted;
-        let elements = otlp::elements(content, json).map_err(of_org)?;
-        let needed = elements.bytes() + GROWTH * content.len();
-        held.grow(needed).map_err(of_org)?;
+        let elements = otlp::elements(content, json)?;
+        held.grow(elements.bytes() + GROWTH * content.len())?;
         let read = if json {
             otlp::from_json
         } else {
             otlp::from_protobuf
         };
-        let request = at_length(content.len(), || read(content)).map_err(of_org)?;
-        let tally = if otlp::needs_series(&request) {
-            // In a task of its own: whoever hangs up must not end it between stored and known.
-            let (this, org) = (self.clone(), org.clone());
-            let stored =
-                tokio::spawn(async move { this.otlp_cumulative(&org, &request, &admitted).await });
-            let ended = |_| Refusal::Unavailable("the request was broken off".to_owned());
-            stored.await.map_err(ended).and_then(|stored| stored)
-        } else {
-            self.otlp_plain(&org, &request, &admitted).await
-        };
-        let tally = tally.map_err(of_org)?;
-        self.metrics.book(&org, protocol, &tally);
-        Ok(tally)
+        let request = at_length(content.len(), || read(content))?;
+        if !otlp::needs_series(&request) {
+            return self.otlp_plain(&org, &request, &admitted).await;
+        }
+        // In a task of its own: whoever hangs up must not end it between stored and known.
+        let this = self.clone();
+        let stored =
+            tokio::spawn(async move { this.otlp_cumulative(&org, &request, &admitted).await });
+        let ended = |_| Refusal::Unavailable("the request was broken off".to_owned());
+        stored.await.map_err(ended)?
     }
 
     async fn otlp_plain(
@@ -105,7 +113,7 @@ impl Gateway {
         admitted: &Admitted,
     ) -> Result<Tally, Refusal> {
         let mut batch = self.batch(org);
-        let mut staged = Staged::new(self.series.no_room(), [].into_iter());
+        let mut staged = Staged::new(self.series.no_quota(), [].into_iter());
         let (length, resources) = (admitted.content.len(), &request.resource_metrics);
         at_length(length, || otlp::convert(resources, &mut batch, &mut staged));
         let (messages, tally) = batch.into_placed();
@@ -120,22 +128,32 @@ impl Gateway {
         (headers, body): (&HeaderMap, B),
         version: RemoteWrite,
     ) -> Result<(Tally, Written), Refused> {
+        let mut asked = self.authorize(protocol, headers)?;
         let snappy = |body| Ok((body, Coding::Snappy));
-        let mut admitted = self.admit(protocol, headers, body, snappy).await?;
-        let org = admitted.org.clone();
-        let of_org = |refusal| (Some(org.clone()), refusal);
-        let Admitted { content, held, .. } = &mut admitted;
-        held.grow(GROWTH * content.len()).map_err(of_org)?;
-        let malformed = |error: Malformed| {
-            let text = format!("not a remote write request: {error}");
-            of_org(Refusal::Malformed(text))
+        let taken = match self.admit(&mut asked, body, snappy).await {
+            Ok(admitted) => {
+                self.remote_write_admitted(&asked.org, admitted, version)
+                    .await
+            }
+            Err(refusal) => Err(refusal),
         };
-        let decoded = at_length(content.len(), || self.decode(&org, content, version));
+        asked.end(taken, |(tally, _)| tally)
+    }
+
+    async fn remote_write_admitted(
+        &self,
+        org: &Org,
+        mut admitted: Admitted,
+        version: RemoteWrite,
+    ) -> Result<(Tally, Written), Refusal> {
+        let Admitted { content, held, .. } = &mut admitted;
+        held.grow(GROWTH * content.len())?;
+        let malformed =
+            |error: Malformed| Refusal::Malformed(format!("not a remote write request: {error}"));
+        let decoded = at_length(content.len(), || self.decode(org, content, version));
         let (messages, tally, written) = decoded.map_err(malformed)?;
-        let trace = admitted.traceparent.as_deref();
-        let stored = self.store(&org, &messages, trace).await;
-        stored.map_err(of_org)?;
-        self.metrics.book(&org, protocol, &tally);
+        self.store(org, &messages, admitted.traceparent.as_deref())
+            .await?;
         Ok((tally, written))
     }
 
@@ -178,40 +196,42 @@ impl Gateway {
         (headers, body): (&HeaderMap, B),
         coding: Coding,
     ) -> Result<(), Refused> {
+        let mut asked = self.authorize(protocol, headers)?;
         let unframe = |body| Ok((body, coding));
-        let admitted = self.admit(protocol, headers, body, unframe).await?;
-        let org = admitted.org;
-        let of_org = |refusal| (Some(org.clone()), refusal);
-        let malformed = |error: ratchet_codec::payload::PayloadError| {
-            let text = format!("not a message ({}): {error}", error.reason());
-            of_org(Refusal::Malformed(text))
+        let taken = match self.admit(&mut asked, body, unframe).await {
+            Ok(admitted) => self.native_admitted(&asked.org, admitted).await,
+            Err(refusal) => Err(refusal),
+        };
+        asked.end(taken, |tally| tally).map(|_| ())
+    }
+
+    async fn native_admitted(&self, org: &Org, admitted: Admitted) -> Result<Tally, Refusal> {
+        let malformed = |error: PayloadError| {
+            Refusal::Malformed(format!("not a message ({}): {error}", error.reason()))
         };
         let header = validate(&admitted.content).map_err(malformed)?;
         let (points, max) = (header.points as usize, self.limits.points);
         if points > max {
             let text = format!("the message has {points} points, more than {max}");
-            return Err(of_org(Refusal::TooLarge(text)));
+            return Err(Refusal::TooLarge(text));
         }
         let times = self.limits.reach.from(SystemTime::now());
         let checked = times.check(header.min_ts);
         if let Err(reason) = checked.and_then(|()| times.check(header.max_ts)) {
             let text = format!("the message has a point out of reach: {}", reason.name());
-            return Err(of_org(Refusal::Malformed(text)));
+            return Err(Refusal::Malformed(text));
         }
-        let trace = admitted.traceparent.as_deref();
         // It stays whole: any partition of the spread may count any point.
         let hash = XxHash3_64::oneshot(&admitted.content);
         let times_ms = (header.min_ts, header.max_ts);
-        let spread = self.spread_of(&org);
+        let spread = self.spread_of(org);
         let placed = Placed {
             partition: spread.and_then(|spread| spread.partition(times_ms, hash)),
             body: admitted.content,
         };
-        let stored = self.store(&org, &[placed], trace).await;
-        stored.map_err(of_org)?;
-        self.metrics
-            .book(&org, protocol, &Tally::of(header.points.into()));
-        Ok(())
+        self.store(org, &[placed], admitted.traceparent.as_deref())
+            .await?;
+        Ok(Tally::of(header.points.into()))
     }
 
     pub(crate) fn batch(&self, org: &Org) -> Batch {
@@ -222,25 +242,35 @@ impl Gateway {
         self.spreads.as_ref()?.of(org)
     }
 
+    /// Finds out who asks. Nothing of a request is read before.
+    fn authorize(&self, protocol: &'static str, headers: &HeaderMap) -> Result<Asked<'_>, Refused> {
+        let org = self.access.authorize(headers);
+        let org = org.map_err(|refusal| (None, refusal))?;
+        let parent = traceparent(headers);
+        let traces = self.traces.as_deref();
+        let trace = traces.and_then(|traces| traces.begin(parent.as_deref(), &org, protocol));
+        Ok(Asked {
+            gateway: self,
+            org,
+            protocol,
+            parent,
+            trace,
+        })
+    }
+
     async fn admit<B: Body<Data = Bytes>>(
         &self,
-        protocol: &'static str,
-        headers: &HeaderMap,
+        asked: &mut Asked<'_>,
         body: B,
         unframe: impl FnOnce(Bytes) -> Result<(Bytes, Coding), Refusal>,
-    ) -> Result<Admitted, Refused> {
-        let org = self
-            .access
-            .authorize(headers)
-            .map_err(|refusal| (None, refusal))?;
-        let held = self.budget.reservation(&org);
-        let content = self.content(protocol, body, unframe, held).await;
-        let (content, held) = content.map_err(|refusal| (Some(org.clone()), refusal))?;
+    ) -> Result<Admitted, Refusal> {
+        let held = self.budget.reservation(&asked.org);
+        let (content, held) = self.content(asked.protocol, body, unframe, held).await?;
+        let own = asked.trace.as_ref().map(|trace| trace.traceparent());
         Ok(Admitted {
-            org,
             content,
             held,
-            traceparent: traceparent(headers),
+            traceparent: own.or(asked.parent.take()),
         })
     }
 
@@ -287,6 +317,42 @@ impl Gateway {
         let bytes: usize = messages.iter().map(|placed| placed.body.len()).sum();
         self.metrics.messages.inc_by(messages.len() as u64);
         self.metrics.message_bytes.inc_by(bytes as u64);
+    }
+}
+
+/// A request of somebody known.
+struct Asked<'a> {
+    gateway: &'a Gateway,
+    org: Org,
+    protocol: &'static str,
+    /// Its header `traceparent`.
+    parent: Option<String>,
+    trace: Option<Box<dyn RequestTrace>>,
+}
+
+impl Asked<'_> {
+    /// Books how it ended.
+    fn end<T>(
+        self,
+        taken: Result<T, Refusal>,
+        tally: impl FnOnce(&T) -> &Tally,
+    ) -> Result<T, Refused> {
+        match taken {
+            Ok(taken) => {
+                let tally = tally(&taken);
+                self.gateway.metrics.book(&self.org, self.protocol, tally);
+                if let Some(trace) = self.trace {
+                    trace.stored(tally);
+                }
+                Ok(taken)
+            }
+            Err(refusal) => {
+                if let Some(trace) = self.trace {
+                    trace.refused(&refusal);
+                }
+                Err((Some(self.org), refusal))
+            }
+        }
     }
 }
 

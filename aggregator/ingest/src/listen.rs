@@ -29,6 +29,7 @@ use crate::series::Series;
 use crate::servers::Servers;
 use crate::settings::IngestSettings;
 use crate::spread::Spreads;
+use crate::trace::RequestTraces;
 use crate::{grpc, http};
 
 /// How long requests in progress may go on when the process stops.
@@ -63,6 +64,7 @@ pub async fn start(
     settings: &IngestSettings,
     nats: &Servers,
     spreads: Option<Arc<dyn Spreads>>,
+    traces: Option<Arc<dyn RequestTraces>>,
 ) -> anyhow::Result<Running> {
     let metrics = Metrics::default();
     let gateway = Arc::new(Gateway {
@@ -76,6 +78,7 @@ pub async fn start(
         series: Series::new(settings.series_max, settings.first_point, now_nanos()),
         known: Shelf::new(settings.known_mib as usize * 1024 * 1024),
         spreads,
+        traces,
         metrics,
     });
     let (stop, _) = watch::channel(false);

@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::publish::{describe, server_error};
 
 /// Messages of a batch; a server takes 1,000.
-pub const BATCH_MAX: usize = 1_000;
+const BATCH_MAX: usize = 1_000;
 /// Bytes of a batch that takes no more groups.
 const BATCH_BYTES: usize = 16 << 20;
 /// Groups that wait; who comes then is told to come later.
@@ -58,6 +58,9 @@ pub enum NotTogether {
     Outdated,
     #[error("too much is being stored at the moment")]
     Busy,
+    /// Of so many messages no batch is made.
+    #[error("{0} messages are too many to be stored at once")]
+    TooMany(usize),
     /// Not stored, for certain.
     #[error("{0}")]
     Refused(String),
@@ -102,15 +105,17 @@ impl Together {
         Self { waiting }
     }
 
+    /// Whether so many messages can be stored as one group.
+    pub fn takes(messages: usize) -> Result<(), NotTogether> {
+        match messages {
+            0..=BATCH_MAX => Ok(()),
+            more => Err(NotTogether::TooMany(more)),
+        }
+    }
+
     /// Stores a group of messages, and tells the sequence of the first one: the others follow it.
     pub async fn store(&self, entries: Vec<Entry>, within: Duration) -> Result<u64, NotTogether> {
-        if entries.len() > BATCH_MAX {
-            let text = format!(
-                "{} messages are too many to be stored at once",
-                entries.len()
-            );
-            return Err(NotTogether::Refused(text));
-        }
+        Self::takes(entries.len())?;
         let (answer, answered) = oneshot::channel();
         let until = Instant::now() + within;
         let group = Group {

@@ -1,6 +1,11 @@
-//! The trace that a request is part of, by the header `traceparent` of W3C Trace Context.
+//! Traces of requests, and the one that a request is part of by the header `traceparent` of W3C
+//! Trace Context.
 
 use axum::http::HeaderMap;
+
+use crate::organization::Org;
+use crate::refusal::Refusal;
+use crate::tally::Tally;
 
 pub const TRACEPARENT: &str = "traceparent";
 /// `00-`, the trace, `-`, the span, `-`, the flags.
@@ -8,6 +13,30 @@ const LENGTH: usize = 55;
 const DASHES: [usize; 3] = [2, 35, 52];
 /// No version of the format.
 const FORBIDDEN: &str = "ff";
+
+/// Makes traces of requests.
+pub trait RequestTraces: Send + Sync {
+    /// Begins the trace of a request, if it is to have one; below its parent, the well-formed
+    /// header of its sender, if there is one.
+    fn begin(
+        &self,
+        parent: Option<&str>,
+        org: &Org,
+        protocol: &'static str,
+    ) -> Option<Box<dyn RequestTrace>>;
+}
+
+/// The trace of a request until that ends. One that is dropped before was given up.
+pub trait RequestTrace: Send + Sync {
+    /// The header that its messages go on with.
+    fn traceparent(&self) -> String;
+
+    /// What it brought is stored, as far as it was taken.
+    fn stored(self: Box<Self>, tally: &Tally);
+
+    /// It is not taken.
+    fn refused(self: Box<Self>, refusal: &Refusal);
+}
 
 /// The header as it goes on with the messages of the request; none if it is not well formed, or
 /// there are several.

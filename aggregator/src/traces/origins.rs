@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use opentelemetry::trace::{Span as _, SpanKind, Tracer as _};
+use opentelemetry::trace::{SpanKind, Tracer as _};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::{SdkTracer, Span};
 
@@ -68,11 +68,4 @@ impl Origin {
             ])
             .start_with_context(&self.tracer, &self.context)
     }
-}
-
-/// The header by which whoever reads an emission goes on with its first trace.
-pub fn traceparent(spans: &Spans) -> Option<String> {
-    let context = spans.first()?.span_context();
-    let (trace, span) = (context.trace_id(), context.span_id());
-    Some(format!("00-{trace}-{span}-01"))
 }

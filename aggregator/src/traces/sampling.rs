@@ -1,4 +1,4 @@
-//! Which messages are traced.
+//! Which messages and requests are traced.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -8,8 +8,9 @@ use opentelemetry::trace::TraceContextExt;
 use opentelemetry::Context;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use parking_lot::Mutex;
+use ratchet_ingest::trace::TRACEPARENT;
 
-/// Messages that may be traced within a second: whoever sends decides on its header, so the header
+/// Traces that may begin within a second: whoever sends decides on its header, so the header
 /// alone must not.
 const PER_SECOND_MAX: u32 = 100;
 
@@ -37,20 +38,35 @@ impl Budget {
     }
 }
 
-struct Headers<'a>(&'a HeaderMap);
+/// The headers of a message.
+pub struct Headers<'a>(pub Option<&'a HeaderMap>);
 
 impl Extractor for Headers<'_> {
     fn get(&self, key: &str) -> Option<&str> {
-        self.0.get(key).map(async_nats::HeaderValue::as_str)
+        self.0?.get(key).map(async_nats::HeaderValue::as_str)
     }
 
     fn keys(&self) -> Vec<&str> {
-        self.0.iter().map(|(name, _)| name.as_ref()).collect()
+        let headers = self.0.into_iter().flat_map(HeaderMap::iter);
+        headers.map(|(name, _)| name.as_ref()).collect()
+    }
+}
+
+/// The header `traceparent` of a request.
+pub struct Parent<'a>(pub Option<&'a str>);
+
+impl Extractor for Parent<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.filter(|_| key == TRACEPARENT)
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        vec![TRACEPARENT]
     }
 }
 
 impl Sampling {
-    /// Of messages that say nothing of it, one in so many; 0: none.
+    /// Of those that say nothing of it, one in so many; 0: none.
     pub fn new(one_in: u32) -> Self {
         Self {
             one_in: one_in.into(),
@@ -60,24 +76,20 @@ impl Sampling {
         }
     }
 
-    /// The context that a message's trace belongs to, if it is to be traced.
-    pub fn choose(&self, headers: Option<&HeaderMap>, stored_ms: i64) -> Option<Context> {
-        let context = match headers {
-            Some(headers) => self
-                .propagator
-                .extract_with_context(&Context::new(), &Headers(headers)),
-            None => Context::new(),
-        };
+    /// The context that a trace belongs to, if there is to be one.
+    pub fn choose(&self, carrier: &dyn Extractor, now_ms: i64) -> Option<Context> {
+        let propagator = &self.propagator;
+        let context = propagator.extract_with_context(&Context::new(), carrier);
         let parent = context.span().span_context().clone();
         let chosen = if parent.is_valid() {
             parent.is_sampled()
         } else {
             self.draw()
         };
-        (chosen && self.budget.lock().take(stored_ms)).then_some(context)
+        (chosen && self.budget.lock().take(now_ms)).then_some(context)
     }
 
-    /// Whether it is the turn of a message that says nothing.
+    /// Whether it is the turn of one that says nothing.
     fn draw(&self) -> bool {
         let seen = self.seen.fetch_add(1, Ordering::Relaxed);
         self.one_in > 0 && seen.is_multiple_of(self.one_in)
@@ -101,8 +113,12 @@ mod tests {
         let check = |one_in: u32, parent: Option<&str>, expected: [bool; 3]| {
             let sampling = Sampling::new(one_in);
             let headers = parent.map(headers);
-            let chosen = [0; 3].map(|ms| sampling.choose(headers.as_ref(), ms).is_some());
+            let message = Headers(headers.as_ref());
+            let chosen = [0; 3].map(|ms| sampling.choose(&message, ms).is_some());
             assert_eq!(chosen, expected, "{one_in} {parent:?}");
+            let sampling = Sampling::new(one_in);
+            let chosen = [0; 3].map(|ms| sampling.choose(&Parent(parent), ms).is_some());
+            assert_eq!(chosen, expected, "{one_in} {parent:?} of a request");
         };
         let asked = format!("00-{TRACE}-00f067aa0ba902b7-01");
         let denied = format!("00-{TRACE}-00f067aa0ba902b7-00");
@@ -117,7 +133,8 @@ mod tests {
     #[test]
     fn a_trace_goes_on_under_its_parent() {
         let asked = format!("00-{TRACE}-00f067aa0ba902b7-01");
-        let context = Sampling::new(0).choose(Some(&headers(&asked)), 0).unwrap();
+        let context = Sampling::new(0).choose(&Headers(Some(&headers(&asked))), 0);
+        let context = context.unwrap();
         let parent = context.span().span_context().clone();
         assert_eq!(parent.trace_id().to_string(), TRACE);
         assert_eq!(parent.span_id().to_string(), "00f067aa0ba902b7");
@@ -127,7 +144,8 @@ mod tests {
     fn a_second_has_its_most() {
         let sampling = Sampling::new(1);
         let chosen = |ms: i64| {
-            let chosen = (0..PER_SECOND_MAX + 5).filter(|_| sampling.choose(None, ms).is_some());
+            let chosen =
+                (0..PER_SECOND_MAX + 5).filter(|_| sampling.choose(&Headers(None), ms).is_some());
             chosen.count() as u32
         };
         assert_eq!(chosen(1_500), PER_SECOND_MAX);

@@ -37,7 +37,7 @@ async fn gateway(stage: &Stage) -> (ratchet_ingest::Running, Sender) {
     let own = ["gateway", "--ingest-http", "127.0.0.1:0"];
     let nats = ["--nats-url", &stage.server.url];
     let flags = Flags::parse_from(own.iter().chain(&nats).chain(&ANONYMOUS));
-    let running = ratchet_ingest::start(&flags.ingest, &flags.servers, None).await;
+    let running = ratchet_ingest::start(&flags.ingest, &flags.servers, None, None).await;
     let running = running.unwrap();
     let until = Instant::now() + WITHIN;
     while !running.is_ready() {

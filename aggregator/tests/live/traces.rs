@@ -13,11 +13,13 @@ use axum::Router;
 use futures::StreamExt;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message as _;
 use ratchet_codec::payload::write::MessageBuilder;
 use ratchet_rules::Aggregate;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::output::{assert_same, collect};
 use crate::process::free_address;
@@ -192,6 +194,70 @@ async fn a_message_is_followed_to_its_emission() {
     let headers = emitted(&stage).await;
     assert_eq!(headers.last(), Some(&Some(next)));
     assert_eq!(headers.iter().flatten().count(), 1, "{headers:?}");
+    assert_eq!(aggregator.terminate().await, Some(0));
+}
+
+/// Sends a native message by way of the gateway, and tells the status of the answer.
+async fn request(at: &str, parent: Option<&str>, body: &[u8]) -> String {
+    let mut stream = TcpStream::connect(at).await.unwrap();
+    let parent = parent.map_or_else(String::new, |it| format!("traceparent: {it}\r\n"));
+    let length = body.len();
+    let head = format!(
+        "POST /api/v1/messages HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{parent}\
+         content-length: {length}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(body).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer.split(' ').nth(1).unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_is_followed_into_the_stream() {
+    let stage = Stage::new().await;
+    let rules = [rule("sum", Aggregate::Sum, 2, &["host"])];
+    stage.configure("acme", now_ms() - 60_000, &rules).await;
+    let received = Received::default();
+    let (endpoint, at) = (receiver(received.clone()).await, free_address());
+    let traced = ["--traces-endpoint", &endpoint, "--traces-one-in", "0"];
+    let own = ["--ingest-http", &at, "--ingest-anonymous", "acme"];
+    let flags = [&traced[..], &own].concat();
+    let aggregator = stage.aggregator_with(&flags).await;
+    let body = |value: f64| {
+        let mut builder = MessageBuilder::new();
+        // Matches no rule, so that nothing of it is emitted.
+        let tags = [("host", "a"), ("env", "dev")];
+        builder.point("cpu", &tags, now_ms(), value).unwrap();
+        builder.finish().unwrap()
+    };
+    let (asked, other) = (format!("00-{TRACE}-{PARENT}-01"), TRACE.replace('4', "5"));
+    let refused = format!("00-{other}-{PARENT}-01");
+    assert_eq!(request(&at, None, &body(1.0)).await, "204");
+    assert_eq!(request(&at, Some(&refused), b"no message").await, "400");
+    assert_eq!(request(&at, Some(&asked), &body(2.0)).await, "204");
+    let found = spans(&received, 5).await;
+    assert_eq!(found.len(), 5, "{found:#?}");
+    let of = |trace: &str, name: &str| {
+        let span = |span: &&Span| hex(&span.trace_id) == trace && span.name == name;
+        found.iter().find(span).expect(name)
+    };
+    let taken = of(TRACE, "ratchet.request");
+    assert_eq!(hex(&taken.parent_span_id), PARENT);
+    let told = attributes(taken);
+    assert_eq!(told["ratchet.org"], "acme");
+    assert_eq!(told["ratchet.protocol"], "native-http");
+    assert_eq!(told["ratchet.points"], "1");
+    let message = of(TRACE, "ratchet.message");
+    assert_eq!(message.parent_span_id, taken.span_id);
+    for name in ["ratchet.aggregate", "ratchet.wait"] {
+        assert_eq!(of(TRACE, name).parent_span_id, message.span_id, "{name}");
+    }
+    let refused = of(&other, "ratchet.request");
+    assert_eq!(attributes(refused)["ratchet.refused"], "malformed");
+    // It is its sender's mistake.
+    let code = refused.status.as_ref().map_or(0, |status| status.code);
+    assert_eq!(code, StatusCode::Unset as i32);
     assert_eq!(aggregator.terminate().await, Some(0));
 }
 

@@ -24,8 +24,19 @@ pub struct Plan {
     pub(super) now: Instant,
     /// Where the first part has to be stored until then.
     pub expected: u64,
-    /// Records by part, the first part first; nothing where nothing has to be stored.
-    pub records: Vec<(usize, Vec<u8>)>,
+    /// What its records take, at most.
+    pub bytes: usize,
+}
+
+impl Plan {
+    /// How many records there are to store.
+    pub fn len(&self) -> usize {
+        self.touched.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.touched.is_empty()
+    }
 }
 
 impl Source {
@@ -76,8 +87,11 @@ impl Source {
         if !touched.is_empty() {
             touched.insert(0);
         }
+        let known = touched.iter().filter_map(|part| self.parts.get(*part));
+        let known: usize = known.map(|part| part.bytes).sum();
+        let new: usize = updates.iter().map(|(.., point)| bytes_of(point)).sum();
         Plan {
-            records: self.records(&updates, &touched),
+            bytes: known + new,
             updates,
             touched,
             now,
@@ -88,10 +102,12 @@ impl Source {
         }
     }
 
-    fn records(
+    /// The records of a plan by part, the first part first; none where nothing has to be stored.
+    pub fn records(
         &self,
-        updates: &[(Key, usize, Observed)],
-        touched: &BTreeSet<usize>,
+        Plan {
+            updates, touched, ..
+        }: &Plan,
     ) -> Vec<(usize, Vec<u8>)> {
         let is_new = |key: &Key| updates.binary_search_by_key(key, |(key, ..)| *key).is_ok();
         let mut new: HashMap<usize, Vec<(Key, &Observed)>> = HashMap::new();

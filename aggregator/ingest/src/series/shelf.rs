@@ -54,7 +54,7 @@ pub struct LockedSource {
 }
 
 /// How many series may come, and what their first points count for.
-pub struct Room {
+pub struct Quota {
     free: usize,
     first: FirstPoint,
     /// Of a series that began later, in nanoseconds since the epoch, nothing was ever known that is
@@ -132,19 +132,19 @@ impl Series {
         self.max.div_ceil(SHARE)
     }
 
-    /// No room: for points that need none.
-    pub fn no_room(&self) -> Room {
-        self.room(0, UNIX_EPOCH)
+    /// For points that need none.
+    pub fn no_quota(&self) -> Quota {
+        self.quota(0, UNIX_EPOCH)
     }
 
     /// `oldest` is the moment from which on nothing was removed of what is stored.
-    fn room(&self, free: usize, oldest: SystemTime) -> Room {
+    fn quota(&self, free: usize, oldest: SystemTime) -> Quota {
         let oldest = oldest.duration_since(UNIX_EPOCH).unwrap_or_default();
         let since = match oldest {
             Duration::ZERO => 0,
             oldest => u64::try_from((oldest + MARGIN).as_nanos()).unwrap_or(u64::MAX),
         };
-        Room {
+        Quota {
             free,
             first: self.first,
             since: self.began.max(since),
@@ -234,13 +234,13 @@ impl Locked<'_> {
         self.iter_mut().for_each(|(_, source)| source.outdate());
     }
 
-    /// Room beside what is remembered now. `oldest` is the moment from which on nothing was removed
-    /// of what is stored: the first of all if nothing ever was.
-    pub fn room(&self, oldest: SystemTime) -> Room {
+    /// What is left beside what is remembered now. `oldest` is the moment from which on nothing was
+    /// removed of what is stored: the first of all if nothing ever was.
+    pub fn quota(&self, oldest: SystemTime) -> Quota {
         let own = self.org.remembered.load(Relaxed);
         let free = self.series.max.saturating_sub(self.series.len());
         let series = self.series;
-        series.room(series.share().saturating_sub(own).min(free), oldest)
+        series.quota(series.share().saturating_sub(own).min(free), oldest)
     }
 
     /// Counts what came since, so that others see it.
@@ -259,14 +259,14 @@ impl Drop for Locked<'_> {
     }
 }
 
-impl Room {
+impl Quota {
     /// Of so many series, whose first points only say where they stand.
     #[cfg(test)]
     pub fn of(free: usize) -> Self {
-        Series::new(0, FirstPoint::Drop, 0).room(free, UNIX_EPOCH)
+        Series::new(0, FirstPoint::Drop, 0).quota(free, UNIX_EPOCH)
     }
 
-    /// Takes room for something of this weight.
+    /// Takes its part for something of this weight.
     pub fn take(&mut self, weight: usize) -> Result<(), Reason> {
         let left = self.free.checked_sub(weight);
         self.free = left.ok_or(Reason::TooManySeries)?;
@@ -303,13 +303,13 @@ mod tests {
     #[test]
     fn first_points() {
         let check = |first, start, time, counted: bool| {
-            let room = Series::new(8, first, BEGAN).no_room();
+            let quota = Series::new(8, first, BEGAN).no_quota();
             let expected = if counted {
                 Step::Rise(Total::Int(5))
             } else {
                 Step::First
             };
-            assert_eq!(room.first(&point(start, time)), expected, "{first:?}");
+            assert_eq!(quota.first(&point(start, time)), expected, "{first:?}");
         };
         check(FirstPoint::Auto, 1_000, 1_001, true);
         check(FirstPoint::Auto, 999, 1_001, false);
@@ -330,7 +330,7 @@ mod tests {
             (oldest_s + 60, oldest, true),
         ] {
             let start = start_s * 1_000_000_000;
-            let step = series.room(1, oldest).first(&point(start, start + 1));
+            let step = series.quota(1, oldest).first(&point(start, start + 1));
             assert_eq!(step != Step::First, counted, "{start_s} {oldest:?}");
         }
     }
@@ -356,7 +356,7 @@ mod tests {
                 .lock(org, vec![1], SOON)
                 .await
                 .unwrap()
-                .room(UNIX_EPOCH)
+                .quota(UNIX_EPOCH)
                 .free
         };
         // A quarter of all is what an organization may have.

@@ -266,10 +266,13 @@ mod tests {
     struct Kept(Vec<Option<Vec<u8>>>);
 
     impl Kept {
-        fn keep(&mut self, plan: &Plan) {
-            for (part, record) in &plan.records {
+        fn keep(&mut self, source: &Source, plan: &Plan) {
+            let records = source.records(plan);
+            let bytes: usize = records.iter().map(|(_, record)| record.len()).sum();
+            assert!(bytes <= plan.bytes, "{bytes}, not {}", plan.bytes);
+            for (part, record) in records {
                 self.0.resize(self.0.len().max(part + 1), None);
-                self.0[*part] = Some(record.clone());
+                self.0[part] = Some(record);
             }
         }
 
@@ -289,12 +292,12 @@ mod tests {
     }
 
     fn parts_of(plan: &Plan) -> Vec<usize> {
-        plan.records.iter().map(|(part, _)| *part).collect()
+        plan.touched.iter().copied().collect()
     }
 
     /// Stores a plan, and takes it as stored.
     fn store(source: &mut Source, kept: &mut Kept, plan: Plan, sequence: u64) {
-        kept.keep(&plan);
+        kept.keep(source, &plan);
         source.commit(plan, sequence);
     }
 
@@ -303,7 +306,7 @@ mod tests {
         let now = Instant::now();
         let (mut source, mut kept) = (Source::default(), Kept::default());
         let first = source.plan(points(0..20_000), now);
-        let parts = first.records.len();
+        let parts = first.len();
         assert!(parts > 2, "{parts}");
         store(&mut source, &mut kept, first, 1);
         // One series of the last part, and a new one.
@@ -329,7 +332,7 @@ mod tests {
         let before = kept.0[1].clone();
         let later = source.plan(points(6_999..7_000), now);
         assert_eq!(parts_of(&later), [0, 1]);
-        kept.keep(&later);
+        kept.keep(&source, &later);
         kept.0[1] = before;
         assert_eq!(kept.restored(now).err(), Some(NotARecord));
         kept.0[1] = None;
@@ -364,7 +367,8 @@ mod tests {
         assert_eq!(parts_of(&plan), [0, 1]);
         store(&mut source, &mut kept, plan, 1);
         let plan = source.plan(of(40, 2), now);
-        let largest = plan.records.iter().map(|(_, record)| record.len()).max();
+        let records = source.records(&plan);
+        let largest = records.iter().map(|(_, record)| record.len()).max();
         assert!(largest.unwrap() <= PART_BYTES_MAX, "{largest:?}");
         // The old record of a part may still have what moved.
         let before = kept.found(now);
@@ -399,7 +403,7 @@ mod tests {
         let (mut source, mut kept) = (Source::default(), Kept::default());
         let plan = source.plan(points(0..3), now);
         store(&mut source, &mut kept, plan, 4);
-        assert!(!source.is_due(now) && source.plan_again(now).records.is_empty());
+        assert!(!source.is_due(now) && source.plan_again(now).is_empty());
         let later = now + WRITTEN_MAX;
         // Whoever else read it meanwhile knows as well how old it is, and who was silent.
         source.outdate();

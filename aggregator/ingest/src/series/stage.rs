@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::record::bytes_of;
 use super::rise::{rise, Observed, Step};
-use super::shelf::Room;
+use super::shelf::Quota;
 use super::source::{Source, SourceId, WEIGHT_BYTES};
 use super::Key;
 use crate::tally::Reason;
@@ -16,7 +16,7 @@ const POINT_BYTES_MAX: usize = 128 * 1024;
 pub type Updates = HashMap<Key, Observed>;
 
 pub struct Staged<'a> {
-    room: Room,
+    quota: Quota,
     sources: HashMap<SourceId, StagedSource<'a>>,
 }
 
@@ -26,14 +26,14 @@ struct StagedSource<'a> {
 }
 
 impl<'a> Staged<'a> {
-    pub fn new(room: Room, sources: impl Iterator<Item = (SourceId, &'a Source)>) -> Self {
+    pub fn new(quota: Quota, sources: impl Iterator<Item = (SourceId, &'a Source)>) -> Self {
         let staged = |source| StagedSource {
             source,
             updates: Updates::new(),
         };
         let sources = sources.map(|(id, source)| (id, staged(source)));
         Self {
-            room,
+            quota,
             sources: sources.collect(),
         }
     }
@@ -48,8 +48,8 @@ impl<'a> Staged<'a> {
         let step = match known.or_else(|| staged.source.point(key)) {
             Some(before) => rise(before, &now),
             None => {
-                self.room.take(1 + bytes_of(&now) / WEIGHT_BYTES)?;
-                self.room.first(&now)
+                self.quota.take(1 + bytes_of(&now) / WEIGHT_BYTES)?;
+                self.quota.first(&now)
             }
         };
         if step != Step::Repeated {
@@ -83,7 +83,7 @@ mod tests {
     fn nothing_is_known_before_it_is_committed() {
         let mut source = Source::default();
         let step = |source: &Source, time, total| {
-            let mut staged = Staged::new(Room::of(8), [(7, source)].into_iter());
+            let mut staged = Staged::new(Quota::of(8), [(7, source)].into_iter());
             let step = staged.step(7, 1, at(time, total));
             (
                 step,
@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn series_are_limited() {
         let source = Source::default();
-        let mut staged = Staged::new(Room::of(2), [(7, &source)].into_iter());
+        let mut staged = Staged::new(Quota::of(2), [(7, &source)].into_iter());
         for (key, expected) in [
             (1, Ok(Step::First)),
             (2, Ok(Step::First)),

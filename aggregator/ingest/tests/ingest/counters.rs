@@ -275,3 +275,31 @@ async fn resources_of_a_collector_are_remembered_one_by_one() {
     second.stop().await;
     setup.end().await;
 }
+
+/// A few points rewrite whole records, which wait for the stream in memory.
+#[tokio::test(flavor = "multi_thread")]
+async fn records_wait_within_the_memory_of_requests() {
+    const SERIES: i64 = 20_000;
+    let setup = Setup::new(&["--ingest-series-max", "200000"]).await;
+    let of = |step: usize, ts: i64| {
+        let series = (0..SERIES).step_by(step);
+        let rising = |n| metric(&format!("c{n}"), sum(2, true, vec![old(ts, n)]));
+        request(series.map(rising).collect()).encode_to_vec()
+    };
+    let ts = now();
+    let all = setup.send_otlp(&of(1, ts)).await;
+    assert_eq!(all.status, 200, "{}", all.text());
+    let small = setup.another(&["--ingest-memory-mib", "1"]).await;
+    let some = of(500, ts + 1);
+    let answer = send(small.http.unwrap(), &some).await;
+    assert_eq!(answer.status, 413, "{}", answer.text());
+    assert!(answer
+        .text()
+        .contains("bytes that an organization may have"));
+    let one = send(small.http.unwrap(), &of(SERIES as usize, ts + 2)).await;
+    assert_eq!(one.status, 200, "{}", one.text());
+    let answer = setup.send_otlp(&some).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    small.stop().await;
+    setup.end().await;
+}

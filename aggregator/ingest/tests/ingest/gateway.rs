@@ -69,7 +69,7 @@ async fn begin(tokens: &str, url: &str, flags: &[&str]) -> Running {
         url,
     ];
     let flags = Flags::parse_from(own.iter().chain(flags));
-    let running = ratchet_ingest::start(&flags.ingest, &flags.servers, None);
+    let running = ratchet_ingest::start(&flags.ingest, &flags.servers, None, None);
     running.await.unwrap()
 }
 

@@ -127,7 +127,7 @@ fn converted(requests: &[ExportMetricsServiceRequest]) -> (Vec<Vec<Point>>, Vec<
         let ids = sources(resources).collect();
         let locked = runtime.block_on(series.lock(&org, ids, Duration::from_secs(1)));
         let mut locked = locked.unwrap();
-        let mut staged = Staged::new(locked.room(UNIX_EPOCH), locked.iter());
+        let mut staged = Staged::new(locked.quota(UNIX_EPOCH), locked.iter());
         convert(resources, &mut batch, &mut staged);
         let updates: Vec<_> = staged.into_updates().collect();
         assert!(updates.is_empty() || needs_series(request));
