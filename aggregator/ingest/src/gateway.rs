@@ -72,20 +72,19 @@ impl Gateway {
         json: bool,
     ) -> Result<Tally, Refused> {
         let mut asked = self.authorize(protocol, headers)?;
-        let org = asked.org.clone();
-        let taken = match self.admit(&mut asked, body, unframe).await {
-            Ok(admitted) => self.otlp_admitted(org, admitted, json).await,
-            Err(refusal) => Err(refusal),
-        };
+        let taken = self.take_otlp(&mut asked, body, unframe, json).await;
         asked.end(taken, |tally| tally)
     }
 
-    async fn otlp_admitted(
+    async fn take_otlp<B: Body<Data = Bytes>>(
         self: &Arc<Self>,
-        org: Org,
-        mut admitted: Admitted,
+        asked: &mut Asked<'_>,
+        body: B,
+        unframe: impl FnOnce(Bytes) -> Result<(Bytes, Coding), Refusal>,
         json: bool,
     ) -> Result<Tally, Refusal> {
+        let mut admitted = self.admit(asked, body, unframe).await?;
+        let org = asked.org.clone();
         let Admitted { content, held, .. } = &mut admitted;
         let elements = otlp::elements(content, json)?;
         held.grow(elements.bytes() + GROWTH * content.len())?;
@@ -129,23 +128,19 @@ impl Gateway {
         version: RemoteWrite,
     ) -> Result<(Tally, Written), Refused> {
         let mut asked = self.authorize(protocol, headers)?;
-        let snappy = |body| Ok((body, Coding::Snappy));
-        let taken = match self.admit(&mut asked, body, snappy).await {
-            Ok(admitted) => {
-                self.remote_write_admitted(&asked.org, admitted, version)
-                    .await
-            }
-            Err(refusal) => Err(refusal),
-        };
+        let taken = self.take_remote_write(&mut asked, body, version).await;
         asked.end(taken, |(tally, _)| tally)
     }
 
-    async fn remote_write_admitted(
+    async fn take_remote_write<B: Body<Data = Bytes>>(
         &self,
-        org: &Org,
-        mut admitted: Admitted,
+        asked: &mut Asked<'_>,
+        body: B,
         version: RemoteWrite,
     ) -> Result<(Tally, Written), Refusal> {
+        let snappy = |body| Ok((body, Coding::Snappy));
+        let mut admitted = self.admit(asked, body, snappy).await?;
+        let org = &asked.org;
         let Admitted { content, held, .. } = &mut admitted;
         held.grow(GROWTH * content.len())?;
         let malformed =
@@ -197,15 +192,18 @@ impl Gateway {
         coding: Coding,
     ) -> Result<(), Refused> {
         let mut asked = self.authorize(protocol, headers)?;
-        let unframe = |body| Ok((body, coding));
-        let taken = match self.admit(&mut asked, body, unframe).await {
-            Ok(admitted) => self.native_admitted(&asked.org, admitted).await,
-            Err(refusal) => Err(refusal),
-        };
+        let taken = self.take_native(&mut asked, body, coding).await;
         asked.end(taken, |tally| tally).map(|_| ())
     }
 
-    async fn native_admitted(&self, org: &Org, admitted: Admitted) -> Result<Tally, Refusal> {
+    async fn take_native<B: Body<Data = Bytes>>(
+        &self,
+        asked: &mut Asked<'_>,
+        body: B,
+        coding: Coding,
+    ) -> Result<Tally, Refusal> {
+        let admitted = self.admit(asked, body, |body| Ok((body, coding))).await?;
+        let org = &asked.org;
         let malformed = |error: PayloadError| {
             Refusal::Malformed(format!("not a message ({}): {error}", error.reason()))
         };

@@ -3,6 +3,7 @@
 use crate::fault::RecordFault;
 use ratchet_codec::payload::Header;
 use ratchet_rules::Rule;
+use wide::u32x4;
 use zerocopy::{FromBytes, IntoBytes};
 
 pub use ratchet_api::Record;
@@ -79,14 +80,21 @@ impl Checker {
     }
 
     fn first_bad(&self, records: &[Record], header: &Header) -> Option<usize> {
-        if self.is_single() {
-            let windows = |rule: usize| u32::from(rule < self.length_of.len());
-            return first_bad(records, header, windows);
+        let rules = self.length_of.len() as u32;
+        if self.is_single() && are_below([rules, header.sets, 1, header.points], records) {
+            return None;
         }
-        let (length_of, spans) = (&self.length_of[..], &self.spans[..]);
-        first_bad(records, header, |rule| {
-            let length = length_of.get(rule).copied().unwrap_or(u32::MAX);
-            spans.get(length as usize).copied().unwrap_or(0)
+        let windows = |rule: u32| {
+            let length = self.length_of.get(rule as usize).copied();
+            let span = self.spans.get(length.unwrap_or(u32::MAX) as usize);
+            span.copied().unwrap_or(0)
+        };
+        // With one branch a record.
+        records.iter().position(|record| {
+            let good = (record.window < windows(record.rule))
+                & (record.set < header.sets)
+                & (record.count.wrapping_sub(1) < header.points);
+            !good
         })
     }
 
@@ -133,14 +141,59 @@ const BLANK: Record = Record {
     value: 0.0,
 };
 
-/// One pass with one branch a record, because some messages have thousands of them. `windows` says
-/// how many the message touches of a rule; none of one that is not there.
-#[inline(always)]
-fn first_bad(records: &[Record], header: &Header, windows: impl Fn(usize) -> u32) -> Option<usize> {
-    records.iter().position(|record| {
-        let good = (record.window < windows(record.rule as usize))
-            & (record.set < header.sets)
-            & (record.count.wrapping_sub(1) < header.points);
-        !good
-    })
+/// Whether the rule, tag-set, window and count less one of every record are below these limits, of
+/// which none is more than 2³¹. Without a branch, because some messages have thousands of records:
+/// a number from 0 to the last one that is good leaves no sign bit, neither its own nor that of its
+/// distance from there.
+#[inline(never)]
+fn are_below(limits: [u32; 4], records: &[Record]) -> bool {
+    let (last, one) = (u32x4::new(limits) - u32x4::ONE, u32x4::new([0, 0, 0, 1]));
+    let mut seen = u32x4::ZERO;
+    for record in records {
+        let Record {
+            rule,
+            set,
+            window,
+            count,
+            ..
+        } = *record;
+        let numbers = u32x4::new([rule, set, window, count]) - one;
+        seen |= numbers | (last - numbers);
+    }
+    seen.to_array().iter().all(|bits| bits >> 31 == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_number_of_a_record_has_its_limit() {
+        const LIMITS: [u32; 4] = [3, 5, 1, 1 << 31];
+        let check = |[rule, set, window, count]: [u32; 4], expected| {
+            let good = Record { count: 1, ..BLANK };
+            let record = Record {
+                rule,
+                set,
+                window,
+                count,
+                value: f64::NAN,
+            };
+            let found = are_below(LIMITS, &[good, record, good]);
+            assert_eq!(found, expected, "{record:?}");
+        };
+        check([2, 4, 0, 1], true);
+        check([0, 0, 0, 1 << 31], true);
+        check([0, 0, 0, 0], false);
+        check([0, 0, 0, (1 << 31) + 1], false);
+        for beyond in [5, 1 << 31, (1 << 31) + 4, u32::MAX] {
+            check([beyond, 0, 0, 1], false);
+            check([0, beyond, 0, 1], false);
+            check([0, 0, beyond, 1], false);
+        }
+        check([3, 0, 0, 1], false);
+        check([0, 0, 1, 1], false);
+        assert!(are_below(LIMITS, &[]));
+        assert!(!are_below([0, 5, 1, 9], &[Record { count: 1, ..BLANK }]));
+    }
 }
