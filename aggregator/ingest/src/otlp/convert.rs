@@ -12,7 +12,7 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message as _;
 use twox_hash::{XxHash3_128, XxHash3_64};
 
-use super::tags::{self, Inherited, Tags};
+use super::tags::{self, Tags};
 use crate::batch::Batch;
 use crate::buckets::{label, Buckets, Ladder};
 use crate::series::{Key, Observed, SourceId, Staged, Step, Total};
@@ -59,9 +59,10 @@ fn has_cumulative(resource: &ResourceMetrics) -> bool {
 pub fn convert(resources: &[ResourceMetrics], batch: &mut Batch, staged: &mut Staged<'_>) {
     for resource in resources {
         let source = source(resource.resource.as_ref());
-        for scope in &resource.scope_metrics {
-            let (owner, library) = (resource.resource.as_ref(), scope.scope.as_ref());
-            let inherited = tags::inherited(owner, library, &mut batch.tally);
+        let of_resource = tags::of_resource(resource.resource.as_ref(), &mut batch.tally);
+        let scopes = resource.scope_metrics.iter();
+        for scope in scopes.filter(|scope| !scope.metrics.is_empty()) {
+            let inherited = tags::inherited(&of_resource, scope.scope.as_ref(), &mut batch.tally);
             for metric in &scope.metrics {
                 Converter {
                     metric,
@@ -112,7 +113,7 @@ impl Times {
 struct Converter<'a, 'b, 's> {
     metric: &'a Metric,
     source: SourceId,
-    inherited: &'a Inherited,
+    inherited: &'a Tags<'a>,
     batch: &'b mut Batch,
     staged: &'b mut Staged<'s>,
 }

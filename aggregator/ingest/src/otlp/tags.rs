@@ -1,6 +1,7 @@
 //! Attributes as tags.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use base64::Engine as _;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
@@ -11,66 +12,113 @@ use serde_json::Value as Json;
 
 use crate::tally::{Ignored, Tally};
 
-/// Tags that every point of a scope has: those of its scope before those of its resource.
-pub type Inherited = Vec<(String, String)>;
-/// Tags of one point.
+/// Tags, each key once.
 pub type Tags<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
+
+/// From so many tags on, a key is looked up among those that are known, not compared with each.
+const FEW: usize = 32;
 
 /// Keys of what identifies a scope, as OpenTelemetry names them where there are only tags.
 const SCOPE_NAME: &str = "otel.scope.name";
 const SCOPE_VERSION: &str = "otel.scope.version";
 const SCOPE_PREFIX: &str = "otel.scope.";
 
-/// The tags of a scope and its resource.
-pub fn inherited(
-    resource: Option<&Resource>,
-    scope: Option<&InstrumentationScope>,
-    tally: &mut Tally,
-) -> Inherited {
-    let mut tags = Inherited::new();
-    if let Some(scope) = scope {
-        add(&mut tags, SCOPE_NAME.to_owned(), scope.name.clone());
-        add(&mut tags, SCOPE_VERSION.to_owned(), scope.version.clone());
-        for attribute in &scope.attributes {
-            let key = format!("{SCOPE_PREFIX}{}", attribute.key);
-            add(&mut tags, key, text(attribute, tally).into_owned());
-        }
-    }
-    for attribute in resource.map_or(&[][..], |resource| &resource.attributes) {
-        let value = text(attribute, tally).into_owned();
-        add(&mut tags, attribute.key.clone(), value);
-    }
-    tags
+/// Collects tags; the first of a key stays.
+struct Collector<'a> {
+    tags: Tags<'a>,
+    /// Keys, where there are more than a few.
+    known: HashSet<Cow<'a, str>>,
 }
 
-/// The first of a key stays.
-fn add(tags: &mut Inherited, key: String, value: String) {
-    if !value.is_empty() && tags.iter().all(|(known, _)| *known != key) {
-        tags.push((key, value));
+impl<'a> Collector<'a> {
+    fn with_capacity(tags: usize) -> Self {
+        Self {
+            tags: Tags::with_capacity(tags),
+            known: HashSet::new(),
+        }
     }
+
+    fn has(&self, key: &str) -> bool {
+        match self.known.is_empty() {
+            true => self.tags.iter().any(|(known, _)| known == key),
+            false => self.known.contains(key),
+        }
+    }
+
+    fn push(&mut self, key: Cow<'a, str>, value: Cow<'a, str>) {
+        if !self.known.is_empty() {
+            self.known.insert(key.clone());
+        } else if self.tags.len() == FEW {
+            let keys = self.tags.iter().map(|(key, _)| key.clone());
+            self.known = keys.chain([key.clone()]).collect();
+        }
+        self.tags.push((key, value));
+    }
+
+    fn add(&mut self, key: Cow<'a, str>, value: Cow<'a, str>) {
+        if !value.is_empty() && !self.has(&key) {
+            self.push(key, value);
+        }
+    }
+}
+
+/// The tags of a resource.
+pub fn of_resource<'a>(resource: Option<&'a Resource>, tally: &mut Tally) -> Tags<'a> {
+    let attributes = resource.map_or(&[][..], |resource| &resource.attributes);
+    let mut tags = Collector::with_capacity(attributes.len());
+    for attribute in attributes {
+        tags.add(attribute.key.as_str().into(), text(attribute, tally));
+    }
+    tags.tags
+}
+
+/// Tags that every point of a scope has: those of the scope before those of its resource.
+pub fn inherited<'a>(
+    resource: &'a Tags<'_>,
+    scope: Option<&'a InstrumentationScope>,
+    tally: &mut Tally,
+) -> Tags<'a> {
+    let own = scope.map_or(0, |scope| 2 + scope.attributes.len());
+    let mut tags = Collector::with_capacity(own + resource.len());
+    if let Some(scope) = scope {
+        tags.add(SCOPE_NAME.into(), scope.name.as_str().into());
+        tags.add(SCOPE_VERSION.into(), scope.version.as_str().into());
+        for attribute in &scope.attributes {
+            let key = format!("{SCOPE_PREFIX}{}", attribute.key);
+            tags.add(key.into(), text(attribute, tally));
+        }
+    }
+    with_others(tags, resource, None)
 }
 
 /// The tags of a point: its own attributes before those that it inherits. `reserved` is a key that
 /// the point gets from elsewhere.
 pub fn of_point<'a>(
     attributes: &'a [KeyValue],
-    inherited: &'a Inherited,
+    inherited: &'a Tags<'_>,
     reserved: Option<&str>,
     tally: &mut Tally,
 ) -> Tags<'a> {
-    let mut tags = Tags::with_capacity(attributes.len() + inherited.len() + 1);
+    let mut tags = Collector::with_capacity(attributes.len() + inherited.len() + 1);
     for attribute in attributes {
         let key = attribute.key.as_str();
-        if Some(key) != reserved && tags.iter().all(|(known, _)| known != key) {
-            tags.push((key.into(), text(attribute, tally)));
+        if Some(key) != reserved && !tags.has(key) {
+            tags.push(key.into(), text(attribute, tally));
         }
     }
-    let own = tags.len();
-    for (key, value) in inherited {
-        if Some(key.as_str()) != reserved && tags[..own].iter().all(|(known, _)| known != key) {
-            tags.push((key.into(), value.into()));
-        }
-    }
+    with_others(tags, inherited, reserved)
+}
+
+/// Adds tags, of which no two have one key, where theirs is not known before.
+fn with_others<'a>(own: Collector<'a>, others: &'a Tags<'_>, reserved: Option<&str>) -> Tags<'a> {
+    let new =
+        |(key, _): &&(Cow<'_, str>, Cow<'_, str>)| Some(key.as_ref()) != reserved && !own.has(key);
+    let others: Vec<_> = others.iter().filter(new).collect();
+    let mut tags = own.tags;
+    let borrowed = |(key, value): &'a (Cow<'_, str>, Cow<'_, str>)| {
+        (Cow::Borrowed(key.as_ref()), Cow::Borrowed(value.as_ref()))
+    };
+    tags.extend(others.into_iter().map(borrowed));
     tags
 }
 

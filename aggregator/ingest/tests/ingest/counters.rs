@@ -1,7 +1,7 @@
 //! Totals that are stored with what was made of them: whichever process takes them, and whenever
 //! one ends, what was counted counts once.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -85,18 +85,41 @@ async fn several_processes_take_one_series_at_the_same_time() {
     setup.end().await;
 }
 
+/// How far a sender is.
+#[derive(Default)]
+struct Progress {
+    stop: AtomicBool,
+    sent: AtomicI64,
+    refused: AtomicI64,
+}
+
+impl Progress {
+    /// Waits until so many more are sent.
+    async fn after(&self, more: i64) {
+        let wanted = self.sent.load(Ordering::Relaxed) + more;
+        let sent = async {
+            while self.sent.load(Ordering::Relaxed) < wanted {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let within = Duration::from_secs(120);
+        let sent = tokio::time::timeout(within, sent).await;
+        sent.expect("the sender goes on");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_server_loses_and_doubles_nothing() {
     let mut setup = Setup::new(&["--ingest-store-timeout-ms", "2000"]).await;
     let second = setup.another(&["--ingest-store-timeout-ms", "2000"]).await;
     let gateways = [setup.at, second.http.unwrap()];
     let (ts, url) = (now(), setup.nats.url.clone());
-    let stop = Arc::new(AtomicBool::new(false));
-    let stopped = stop.clone();
+    let progress = Arc::new(Progress::default());
+    let told = progress.clone();
     let sending = tokio::spawn(async move {
-        let (mut sent, mut refused) = (0, 0);
         let mut gateway = gateways.iter().cycle();
-        while !stopped.load(Ordering::Relaxed) {
+        while !told.stop.load(Ordering::Relaxed) {
+            let sent = told.sent.load(Ordering::Relaxed);
             let body = counter(ts + sent, 3 * sent);
             loop {
                 let answer = send(*gateway.next().unwrap(), &body).await;
@@ -104,20 +127,25 @@ async fn a_killed_server_loses_and_doubles_nothing() {
                     break;
                 }
                 assert_eq!(answer.status, 503, "{}", answer.text());
-                refused += 1;
+                told.refused.fetch_add(1, Ordering::Relaxed);
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
-            sent += 1;
+            told.sent.fetch_add(1, Ordering::Relaxed);
         }
-        (sent, refused)
     });
-    for round in 0..5 {
-        tokio::time::sleep(Duration::from_millis(200 + 90 * round)).await;
+    // However slow the machine is, something was stored before each kill, and some kill came while
+    // something was being stored.
+    let mut round = 0;
+    while round < 5 || progress.refused.load(Ordering::Relaxed) == 0 {
+        assert!(round < 50, "no kill came while something was being stored");
+        progress.after(3).await;
+        tokio::time::sleep(Duration::from_millis(13 * (round % 7))).await;
         setup.nats.restart().await;
+        round += 1;
     }
-    stop.store(true, Ordering::Relaxed);
-    let (sent, refused) = sending.await.unwrap();
-    assert!(sent > 10 && refused > 0, "{sent} sent, {refused} refused");
+    progress.stop.store(true, Ordering::Relaxed);
+    sending.await.unwrap();
+    let sent = progress.sent.load(Ordering::Relaxed);
     let client = async_nats::connect(&url).await.unwrap();
     setup.context = async_nats::jetstream::new(client);
     let expected = 3 * (sent - 1);

@@ -33,7 +33,9 @@ pub async fn judged_for_all(stage: &Stage) {
         held(MESSAGES)
     );
     assert_eq!(stage.desk.of_fleet(&stage.fast, 2).await, "pass");
+    stage.serve(&stage.fast);
     assert_eq!(stage.desk.of_fleet(&stage.slow, 2).await, "fail");
+    stage.serve(&stage.slow);
     let refused = stage.desk.countersign(&configured).await;
     assert_eq!(refused["error"], "unknown-configuration");
     let own = sign::countersign(&stage.key(), &promotion);
