@@ -54,17 +54,18 @@ impl Spreads for KnownSpreads {
 
 impl Spread for KnownSpread {
     fn partition(&self, (oldest_ms, newest_ms): (i64, i64), hash: u64) -> Option<u32> {
-        let mut all = None;
-        for run in self.timeline.runs(oldest_ms, newest_ms) {
-            let latest_ms = run.configuration.latest_window_start_ms(newest_ms);
-            let same = *all.get_or_insert(run.spread) == run.spread;
-            if !same || latest_ms >= self.until_ms {
-                return None;
-            }
+        let mut runs = self.timeline.runs(oldest_ms, newest_ms);
+        let spread = runs.next()?.spread;
+        if spread == 1 || runs.any(|run| run.spread != spread) {
+            return None;
         }
-        let spread = all.filter(|spread| *spread > 1)?;
         let partition = spread::partition_of(&self.org, spread, self.partitions, hash);
         Some(partition)
+    }
+
+    fn is_certain(&self, (oldest_ms, newest_ms): (i64, i64)) -> bool {
+        let mut runs = self.timeline.runs(oldest_ms, newest_ms);
+        runs.all(|run| run.configuration.latest_window_start_ms(newest_ms) < self.until_ms)
     }
 }
 
@@ -120,13 +121,29 @@ mod tests {
 
     fn check(known_ms: i64, times_ms: (i64, i64), is_spread: bool) {
         let spread = spread(known_ms).expect("it was spread once");
-        let mut places: Vec<_> = (0..64).map(|n| spread.partition(times_ms, n)).collect();
+        let certain = spread.is_certain(times_ms);
+        let place = |n| spread.partition(times_ms, n).filter(|_| certain);
+        let mut places: Vec<_> = (0..64).map(place).collect();
         places.sort_unstable();
         places.dedup();
         if is_spread {
             assert!(places.len() == 3 && !places.contains(&None), "{places:?}");
         } else {
             assert_eq!(places, [None], "{times_ms:?} at {known_ms}");
+        }
+    }
+
+    /// What is stored and comes again is dropped only if it comes in the same messages.
+    #[test]
+    fn what_comes_again_is_cut_as_before() {
+        let cut = |known_ms: i64, ts: i64| -> Vec<_> {
+            let spread = spread(known_ms).expect("it was spread once");
+            (0..64).map(|n| spread.partition((ts, ts), n)).collect()
+        };
+        for ts in [500_000, 599_999, 600_000, 650_000, 720_000, 899_999] {
+            let known = [700_000, 705_000, 890_500, 950_000];
+            let cuts = known.map(|known_ms| cut(known_ms, ts));
+            assert!(cuts.iter().all(|it| *it == cuts[0]), "{ts}: {cuts:?}");
         }
     }
 

@@ -29,7 +29,9 @@ const entrySchema = z.strictObject({
   org: z.string().refine((org) => org === '*' || isOrganizationName(org), 'must be a name or *'),
   role: z.enum(roles),
 });
-const fileSchema = z.array(entrySchema).max(10_000);
+/** As many as an aggregator reads: three for each of ten thousand organizations, and some. */
+const tokensMax = 32_768;
+const fileSchema = z.array(entrySchema).max(tokensMax);
 
 type Entry = z.output<typeof entrySchema>;
 

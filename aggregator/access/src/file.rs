@@ -13,9 +13,9 @@ use sha2::{Digest, Sha256};
 
 use crate::{Principal, Role};
 
-/// The most tokens in a file.
-pub const TOKENS_MAX: usize = 10_000;
-const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// The most tokens in a file: three for each of ten thousand organizations, and some.
+pub const TOKENS_MAX: usize = 32_768;
+const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// A longer token is nobody's.
 const TOKEN_BYTES_MAX: usize = 1024;
 

@@ -28,10 +28,12 @@ pub struct Batch {
     pub tally: Tally,
 }
 
-/// A message that takes more points, and the partition that is to have it.
+/// A message that takes more points, and the partition that is to have it if that is certain.
 struct Open {
     partition: Option<u32>,
     builder: MessageBuilder,
+    oldest_ms: i64,
+    newest_ms: i64,
 }
 
 impl Batch {
@@ -87,6 +89,7 @@ impl Batch {
             }
             match self.open[index].builder.point(metric, tags, ts, value) {
                 Ok(()) => {
+                    self.open[index].reach(ts);
                     self.open.swap(index, last);
                     self.tally.written += 1;
                     return Ok(());
@@ -105,7 +108,7 @@ impl Batch {
     /// The messages, in the order in which they were filled.
     pub fn into_placed(mut self) -> (Vec<Placed>, Tally) {
         for open in std::mem::take(&mut self.open) {
-            self.done.extend(open.finish());
+            self.done.extend(open.finish(self.spread.as_deref()));
         }
         (self.done, self.tally)
     }
@@ -143,7 +146,12 @@ impl Batch {
         }
         let mut builder = MessageBuilder::new();
         builder.point(metric, tags, ts, value).map_err(reason)?;
-        self.open.push(Open { partition, builder });
+        self.open.push(Open {
+            partition,
+            builder,
+            oldest_ms: ts,
+            newest_ms: ts,
+        });
         self.tally.written += 1;
         Ok(())
     }
@@ -153,17 +161,24 @@ impl Batch {
             return Err(Reason::TooManyMessages);
         }
         let open = self.open.remove(index);
-        self.done.extend(open.finish());
+        self.done.extend(open.finish(self.spread.as_deref()));
         Ok(())
     }
 }
 
 impl Open {
+    fn reach(&mut self, ts: i64) {
+        self.oldest_ms = self.oldest_ms.min(ts);
+        self.newest_ms = self.newest_ms.max(ts);
+    }
+
     /// `None` for one that took no point.
-    fn finish(mut self) -> Option<Placed> {
+    fn finish(mut self, spread: Option<&dyn Spread>) -> Option<Placed> {
+        let times_ms = (self.oldest_ms, self.newest_ms);
+        let certain = spread.is_some_and(|spread| spread.is_certain(times_ms));
         let body = self.builder.finish().ok()?.into();
         Some(Placed {
-            partition: self.partition,
+            partition: self.partition.filter(|_| certain),
             body,
         })
     }
@@ -233,23 +248,48 @@ mod tests {
         check(&[0, 10, 20, 30, 40, 0], &[1, 1, 1, 1, 1, 1]);
     }
 
-    /// Series by the length of their metric, and none of what is older than a second.
-    struct ByHash;
+    /// Series by their hash, and none of what is older than a second; certain before so many
+    /// milliseconds.
+    struct ByHash(i64);
 
     impl Spread for ByHash {
         fn partition(&self, (oldest_ms, _): (i64, i64), hash: u64) -> Option<u32> {
             (oldest_ms >= 1_000).then_some((hash % 3) as u32)
         }
+
+        fn is_certain(&self, (_, newest_ms): (i64, i64)) -> bool {
+            newest_ms < self.0
+        }
     }
 
-    #[test]
-    fn a_series_goes_to_one_partition() {
-        let mut batch = batch(1_000).spread(Some(Arc::new(ByHash)));
+    /// Three hundred points of thirty series, from 900 ms on.
+    fn spread(certain_until_ms: i64) -> (Vec<Placed>, Tally) {
+        let mut batch = batch(1_000).spread(Some(Arc::new(ByHash(certain_until_ms))));
         for n in 0..300 {
             let tag = [("n", format!("{}", n % 30))];
             batch.point(b"m", &tag, 900 + n, 0.0).unwrap();
         }
-        let (placed, tally) = batch.into_placed();
+        batch.into_placed()
+    }
+
+    #[test]
+    fn messages_are_the_same_wherever_they_go() {
+        let bodies = |placed: &[Placed]| -> Vec<_> {
+            let bodies = placed.iter().map(|placed| placed.body.clone());
+            bodies.collect()
+        };
+        let (home, _) = spread(0);
+        assert!(home.iter().all(|placed| placed.partition.is_none()));
+        assert_eq!(home.len(), 4);
+        for certain_until_ms in [1_100, 1_198, i64::MAX] {
+            let (placed, _) = spread(certain_until_ms);
+            assert_eq!(bodies(&placed), bodies(&home), "{certain_until_ms}");
+        }
+    }
+
+    #[test]
+    fn a_series_goes_to_one_partition() {
+        let (placed, tally) = spread(i64::MAX);
         let points = |placed: &Placed| validate(&placed.body).unwrap().points;
         let mut found: Vec<_> = placed.iter().map(|p| (p.partition, points(p))).collect();
         found.sort_unstable();

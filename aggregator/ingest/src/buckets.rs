@@ -108,7 +108,7 @@ fn rung(end: i64, scale: i32) -> i64 {
         let floor = end >> shift;
         floor + i64::from(floor << shift != end)
     } else {
-        end.saturating_mul(1_i64 << (-scale).min(62))
+        end.saturating_mul(1_i64 << scale.unsigned_abs().min(62))
     }
 }
 
@@ -147,6 +147,8 @@ mod tests {
     #[test]
     fn rungs_of_exponential_buckets() {
         let check = |end, scale, expected| assert_eq!(rung(end, scale), expected, "{end} {scale}");
+        check(0, i32::MIN, 0);
+        check(1, i32::MIN, 1 << 62);
         check(0, 0, 0);
         check(3, 0, 3);
         check(1, 1, 1);

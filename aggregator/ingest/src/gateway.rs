@@ -142,9 +142,13 @@ impl Gateway {
         let mut admitted = self.admit(asked, body, snappy).await?;
         let org = &asked.org;
         let Admitted { content, held, .. } = &mut admitted;
-        held.grow(GROWTH * content.len())?;
         let malformed =
             |error: Malformed| Refusal::Malformed(format!("not a remote write request: {error}"));
+        let table = match version {
+            RemoteWrite::V1 => 0,
+            RemoteWrite::V2 => remote_write::table_bytes(content).map_err(malformed)?,
+        };
+        held.grow(table + GROWTH * content.len())?;
         let decoded = at_length(content.len(), || self.decode(org, content, version));
         let (messages, tally, written) = decoded.map_err(malformed)?;
         self.store(org, &messages, admitted.traceparent.as_deref())
@@ -223,6 +227,7 @@ impl Gateway {
         let hash = XxHash3_64::oneshot(&admitted.content);
         let times_ms = (header.min_ts, header.max_ts);
         let spread = self.spread_of(org);
+        let spread = spread.filter(|spread| spread.is_certain(times_ms));
         let placed = Placed {
             partition: spread.and_then(|spread| spread.partition(times_ms, hash)),
             body: admitted.content,

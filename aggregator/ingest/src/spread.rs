@@ -15,9 +15,13 @@ pub trait Spreads: Send + Sync {
 
 /// How the points of one organization are spread.
 pub trait Spread: Send + Sync {
-    /// Where a message goes, by its oldest and its newest point and by a hash; `None` for home,
-    /// which is always right.
+    /// Where points of a series go, by the oldest and the newest and by a hash; `None` for home,
+    /// which is always right. This is how requests are cut into messages: for points whose time has
+    /// come it does not change, so that a request that comes again is cut as it was before.
     fn partition(&self, times_ms: (i64, i64), hash: u64) -> Option<u32>;
+
+    /// Whether nothing can make that wrong that is not known yet. Else their message goes home.
+    fn is_certain(&self, times_ms: (i64, i64)) -> bool;
 }
 
 /// A message, and the partition that is to have it; `None` for home.

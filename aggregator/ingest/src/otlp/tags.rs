@@ -7,7 +7,7 @@ use base64::Engine as _;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue};
 use opentelemetry_proto::tonic::resource::v1::Resource;
-use ratchet_codec::payload::MAX_STRING_LEN;
+use ratchet_codec::payload::{MAX_KEYS, MAX_STRING_LEN};
 use serde_json::Value as Json;
 
 use crate::tally::{Ignored, Tally};
@@ -17,6 +17,10 @@ pub type Tags<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
 
 /// From so many tags on, a key is looked up among those that are known, not compared with each.
 const FEW: usize = 32;
+
+/// Inherited tags that are kept: a point that has so many, and perhaps another value of one of them
+/// or none, is refused whatever the limit on tags is.
+const KEPT: usize = MAX_KEYS as usize + 2;
 
 /// Keys of what identifies a scope, as OpenTelemetry names them where there are only tags.
 const SCOPE_NAME: &str = "otel.scope.name";
@@ -56,7 +60,7 @@ impl<'a> Collector<'a> {
     }
 
     fn add(&mut self, key: Cow<'a, str>, value: Cow<'a, str>) {
-        if !value.is_empty() && !self.has(&key) {
+        if self.tags.len() < KEPT && !value.is_empty() && !self.has(&key) {
             self.push(key, value);
         }
     }

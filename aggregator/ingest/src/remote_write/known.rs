@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 
-use super::{v1, Written, NAME, STALE};
+use super::{v1, Series, Written, STALE};
 use crate::batch::MESSAGES_MAX;
 use crate::known::{Catalog, Composer, Misfit};
 use crate::reach::Times;
@@ -162,10 +162,9 @@ type Labels<'a> = (&'a [u8], Vec<(&'a [u8], &'a [u8])>);
 /// The name and the tags; `None` without a name.
 fn parse(labels: &[u8]) -> Result<Option<Labels<'_>>, Malformed> {
     let mut reader = Reader::new(labels);
-    let mut tags = Vec::new();
+    let mut series = Series::default();
     while let Some((field, value)) = reader.field()? {
-        tags.push(v1::label(value.bytes(field)?)?);
+        series.add_label(v1::label(value.bytes(field)?)?);
     }
-    let name = tags.iter().position(|(key, _)| *key == NAME);
-    Ok(name.map(|at| (tags.remove(at).1, tags)))
+    Ok(series.name.map(|name| (name, series.labels)))
 }

@@ -10,7 +10,9 @@ mod v2;
 
 pub use known::{decode as decode_known, Decoded};
 pub use v1::decode as decode_v1;
-pub use v2::decode as decode_v2;
+pub use v2::{decode as decode_v2, table_bytes};
+
+use ratchet_codec::payload::MAX_KEYS;
 
 use crate::batch::Batch;
 use crate::tally::{Ignored, Reason};
@@ -19,6 +21,12 @@ use crate::wire::{Malformed, Reader};
 const NAME: &[u8] = b"__name__";
 /// The value that says that a series has ended; other NaNs are values.
 pub const STALE: u64 = 0x7ff0_0000_0000_0002;
+
+/// Labels that are kept of a series besides its name: one that has so many is refused, whatever the
+/// limit on tags is. A label of two bytes on the wire takes 32 here.
+const LABELS_KEPT: usize = MAX_KEYS as usize;
+/// The field of a series that holds a sample, in both versions.
+const SAMPLES: u32 = 2;
 
 /// What was taken in, for the headers of remote write 2.0. Markers of staleness count: they are
 /// dealt with.
@@ -34,43 +42,57 @@ struct Sample {
     ts: i64,
 }
 
-/// One series of a request. Its buffers are used again for the next one.
+/// What the points of one series have in common. Its buffer is used again for the next one.
 #[derive(Default)]
 struct Series<'a> {
-    labels: Vec<(&'a [u8], &'a [u8])>,
-    samples: Vec<Sample>,
-    histograms: Vec<&'a [u8]>,
+    name: Option<&'a [u8]>,
+    labels: Labels<'a>,
     exemplars: u64,
 }
 
+type Labels<'a> = Vec<(&'a [u8], &'a [u8])>;
+
 impl<'a> Series<'a> {
     fn clear(&mut self) {
+        self.name = None;
         self.labels.clear();
-        self.samples.clear();
-        self.histograms.clear();
         self.exemplars = 0;
     }
 
-    fn add_sample(&mut self, bytes: &'a [u8]) -> Result<(), Malformed> {
-        self.samples.push(sample(bytes)?);
-        Ok(())
+    fn add_label(&mut self, (key, value): (&'a [u8], &'a [u8])) {
+        if key == NAME && self.name.is_none() {
+            self.name = Some(value);
+        } else if self.labels.len() < LABELS_KEPT {
+            self.labels.push((key, value));
+        }
     }
 
-    /// Puts the series' points into the batch.
-    fn store(&mut self, batch: &mut Batch, written: &mut Written) -> Result<(), Malformed> {
+    /// Puts the series' points into the batch as they are read from its bytes: they may be many,
+    /// and their labels may come after them.
+    fn store(
+        &self,
+        bytes: &[u8],
+        histograms: u32,
+        batch: &mut Batch,
+        written: &mut Written,
+    ) -> Result<(), Malformed> {
         batch.tally.ignore(Ignored::Exemplar, self.exemplars);
-        let at = self.labels.iter().position(|(key, _)| *key == NAME);
-        let name = at.map_or(&[][..], |at| self.labels.remove(at).1);
-        for sample in &self.samples {
-            match store_sample(batch, name, &self.labels, *sample) {
-                Ok(()) => written.samples += 1,
-                Err(reason) => reject(batch, reason, name),
-            }
-        }
-        for bytes in &self.histograms {
-            let histogram = histogram::Histogram::read(bytes)?;
-            match histogram.store(batch, name, &self.labels) {
-                Ok(()) => written.histograms += 1,
+        let name = self.name.unwrap_or_default();
+        let mut reader = Reader::new(bytes);
+        while let Some((field, value)) = reader.field()? {
+            let (stored, count) = if field == SAMPLES {
+                let sample = sample(value.bytes(field)?)?;
+                let stored = store_sample(batch, name, &self.labels, sample);
+                (stored, &mut written.samples)
+            } else if field == histograms {
+                let histogram = histogram::Histogram::read(value.bytes(field)?)?;
+                let stored = histogram.store(batch, name, &self.labels);
+                (stored, &mut written.histograms)
+            } else {
+                continue;
+            };
+            match stored {
+                Ok(()) => *count += 1,
                 Err(reason) => reject(batch, reason, name),
             }
         }

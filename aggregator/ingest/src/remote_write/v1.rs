@@ -6,6 +6,10 @@ use crate::wire::{Malformed, Reader};
 
 /// Fields of a request; those not named here are reserved or hold metadata.
 const TIMESERIES: u32 = 1;
+/// Fields of a series.
+const LABELS: u32 = 1;
+const EXEMPLARS: u32 = 3;
+const HISTOGRAMS: u32 = 4;
 
 /// Puts the samples of a request into the batch.
 pub fn decode(body: &[u8], batch: &mut Batch) -> Result<Written, Malformed> {
@@ -15,8 +19,9 @@ pub fn decode(body: &[u8], batch: &mut Batch) -> Result<Written, Malformed> {
     while let Some((field, value)) = request.field()? {
         if field == TIMESERIES {
             series.clear();
-            read(value.bytes(field)?, &mut series)?;
-            series.store(batch, &mut written)?;
+            let bytes = value.bytes(field)?;
+            read(bytes, &mut series)?;
+            series.store(bytes, HISTOGRAMS, batch, &mut written)?;
         }
     }
     Ok(written)
@@ -26,10 +31,8 @@ fn read<'a>(bytes: &'a [u8], series: &mut Series<'a>) -> Result<(), Malformed> {
     let mut reader = Reader::new(bytes);
     while let Some((field, value)) = reader.field()? {
         match field {
-            1 => series.labels.push(label(value.bytes(field)?)?),
-            2 => series.add_sample(value.bytes(field)?)?,
-            3 => series.exemplars += 1,
-            4 => series.histograms.push(value.bytes(field)?),
+            LABELS => series.add_label(label(value.bytes(field)?)?),
+            EXEMPLARS => series.exemplars += 1,
             _ => {}
         }
     }

@@ -6,6 +6,8 @@ use crate::wire::{Malformed, Reader, Value};
 
 const SYMBOLS: u32 = 4;
 const TIMESERIES: u32 = 5;
+/// The field of a series that holds a histogram.
+const HISTOGRAMS: u32 = 3;
 /// Symbols of a request; each takes 16 bytes here, and 2 on the wire at least.
 const SYMBOLS_MAX: usize = 1_000_000;
 
@@ -23,21 +25,35 @@ pub fn decode(body: &[u8], batch: &mut Batch) -> Result<Written, Malformed> {
     while let Some((field, value)) = request.field()? {
         if field == TIMESERIES {
             series.clear();
-            read(value.bytes(field)?, &symbols, &mut series)?;
-            series.store(batch, &mut written)?;
+            let bytes = value.bytes(field)?;
+            read(bytes, &symbols, &mut series)?;
+            series.store(bytes, HISTOGRAMS, batch, &mut written)?;
         }
     }
     Ok(written)
 }
 
+/// What the table of a request's symbols takes in memory, known before it is made.
+pub fn table_bytes(body: &[u8]) -> Result<usize, Malformed> {
+    Ok(count_symbols(body)? * size_of::<&[u8]>())
+}
+
+fn count_symbols(body: &[u8]) -> Result<usize, Malformed> {
+    let (mut count, mut request) = (0, Reader::new(body));
+    while let Some((field, _)) = request.field()? {
+        count += usize::from(field == SYMBOLS);
+    }
+    if count > SYMBOLS_MAX {
+        return Err(CROWDED);
+    }
+    Ok(count)
+}
+
 fn symbols(body: &[u8]) -> Result<Vec<&[u8]>, Malformed> {
-    let mut symbols = Vec::new();
+    let mut symbols = Vec::with_capacity(count_symbols(body)?);
     let mut request = Reader::new(body);
     while let Some((field, value)) = request.field()? {
         if field == SYMBOLS {
-            if symbols.len() == SYMBOLS_MAX {
-                return Err(CROWDED);
-            }
             symbols.push(value.bytes(field)?);
         }
     }
@@ -60,8 +76,6 @@ fn read<'a>(
                 }
             }
             (1, value) => refer(value.varint(field)?, symbols, &mut name, series)?,
-            (2, value) => series.add_sample(value.bytes(field)?)?,
-            (3, value) => series.histograms.push(value.bytes(field)?),
             (4, _) => series.exemplars += 1,
             _ => {}
         }
@@ -83,7 +97,7 @@ fn refer<'a>(
     let symbol = *symbols.get(at).ok_or(NO_SYMBOL)?;
     match name.take() {
         None => *name = Some(symbol),
-        Some(name) => series.labels.push((name, symbol)),
+        Some(name) => series.add_label((name, symbol)),
     }
     Ok(())
 }

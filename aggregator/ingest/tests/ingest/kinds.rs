@@ -3,9 +3,7 @@
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
-use opentelemetry_proto::tonic::common::v1::{
-    AnyValue, ArrayValue, InstrumentationScope, KeyValue, KeyValueList,
-};
+use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue};
 use opentelemetry_proto::tonic::metrics::v1::exponential_histogram_data_point::Buckets;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value;
@@ -70,7 +68,7 @@ pub fn request(metrics: Vec<Metric>) -> ExportMetricsServiceRequest {
     with_owner(Vec::new(), InstrumentationScope::default(), metrics)
 }
 
-fn with_owner(
+pub fn with_owner(
     attributes: Vec<KeyValue>,
     scope: InstrumentationScope,
     metrics: Vec<Metric>,
@@ -115,7 +113,7 @@ pub fn sum(temporality: i32, is_monotonic: bool, points: Vec<NumberDataPoint>) -
 }
 
 /// What a gateway that runs since `TS - 2 s` makes of requests, one after the other.
-fn converted(requests: &[ExportMetricsServiceRequest]) -> (Vec<Vec<Point>>, Vec<Tally>) {
+pub fn converted(requests: &[ExportMetricsServiceRequest]) -> (Vec<Vec<Point>>, Vec<Tally>) {
     let series = Series::new(1_000, FirstPoint::Auto, nanos(TS - 2_000));
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let org = Org::parse("acme").unwrap();
@@ -148,7 +146,7 @@ fn converted(requests: &[ExportMetricsServiceRequest]) -> (Vec<Vec<Point>>, Vec<
     (found, tallies)
 }
 
-fn check(what: &str, requests: &[ExportMetricsServiceRequest], expected: &[&[Point]]) {
+pub fn check(what: &str, requests: &[ExportMetricsServiceRequest], expected: &[&[Point]]) {
     assert_eq!(converted(requests).0, expected, "{what}");
 }
 
@@ -345,73 +343,6 @@ fn summaries() {
         &[summary(TS, 3, 9.0), summary(TS + 1, 5, 14.0)],
         &[&all[0], &all[1]],
     );
-}
-
-#[test]
-fn attributes_become_tags() {
-    let list = |values: Vec<Any>| {
-        let values = values
-            .into_iter()
-            .map(|value| AnyValue { value: Some(value) });
-        Any::ArrayValue(ArrayValue {
-            values: values.collect(),
-        })
-    };
-    let map = Any::KvlistValue(KeyValueList {
-        values: vec![text("x", "y")],
-    });
-    let resource = vec![
-        text("service.name", "cart"),
-        text("env", "prod"),
-        text("none", ""),
-    ];
-    let scope = InstrumentationScope {
-        name: "lib".to_owned(),
-        version: "1.2".to_owned(),
-        attributes: vec![text("kind", "db")],
-        ..InstrumentationScope::default()
-    };
-    let mut data = number(TS, Value::AsInt(1));
-    data.attributes = vec![
-        text("env", "dev"),
-        attribute("http.status_code", Any::IntValue(200)),
-    ];
-    let requests = [with_owner(
-        resource,
-        scope,
-        vec![metric("m", gauge(vec![data]))],
-    )];
-    let name = "m{env=dev,http.status_code=200,otel.scope.kind=db,otel.scope.name=lib,\
-                otel.scope.version=1.2,service.name=cart}";
-    check("layers", &requests, &[&[point(name, TS, 1.0)]]);
-    let mut data = number(TS, Value::AsInt(1));
-    data.attributes = vec![
-        attribute("a", Any::BoolValue(true)),
-        attribute("b", Any::DoubleValue(0.5)),
-        attribute("c", Any::BytesValue(vec![1, 2])),
-        attribute(
-            "d",
-            list(vec![Any::IntValue(1), Any::StringValue("x".to_owned())]),
-        ),
-        attribute("e", map),
-        KeyValue {
-            key: "f".to_owned(),
-            ..KeyValue::default()
-        },
-    ];
-    let requests = [request(vec![metric("m", gauge(vec![data]))])];
-    let name = r#"m{a=true,b=0.5,c=AQI=,d=[1,"x"],e={"x":"y"}}"#;
-    check("values", &requests, &[&[point(name, TS, 1.0)]]);
-}
-
-#[test]
-fn long_values_are_cut_where_a_character_ends() {
-    let mut data = number(TS, Value::AsInt(1));
-    data.attributes = vec![text("k", &"é".repeat(600)), text("l", &"x".repeat(2_000))];
-    let (found, tallies) = converted(&[request(vec![metric("m", gauge(vec![data]))])]);
-    let name = format!("m{{k={},l={}}}", "é".repeat(512), "x".repeat(1_024));
-    assert_eq!(found, [vec![point(&name, TS, 1.0)]]);
-    assert_eq!(tallies[0].ignored.values().sum::<u64>(), 2);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The gateway from outside: what each protocol's points become, on a real NATS server.
 
+mod attributes;
 mod call;
 mod client;
 mod counters;

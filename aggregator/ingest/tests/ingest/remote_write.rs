@@ -100,6 +100,40 @@ fn single_samples_are_refused_and_the_rest_is_kept() {
     assert_eq!(rows, 9);
 }
 
+/// The parts of a series may come in any order, and empty ones are short on the wire.
+#[test]
+fn labels_may_come_last_and_be_any_number() {
+    let timeseries = series(&[("a", "b"), ("__name__", "m")], &[(TS, 1.0)]);
+    let of_series = |parts: &[&[u8]]| {
+        let bytes = parts.concat();
+        let length = bytes.len();
+        let mut varint = vec![0x0a];
+        let mut rest = length;
+        while rest >= 0x80 {
+            varint.push(rest as u8 | 0x80);
+            rest >>= 7;
+        }
+        varint.push(rest as u8);
+        [varint, bytes].concat()
+    };
+    let whole = timeseries.encode_to_vec();
+    let only = |keep: fn(&mut v1::TimeSeries)| {
+        let mut part = timeseries.clone();
+        keep(&mut part);
+        part.encode_to_vec()
+    };
+    let (labels, samples) = (only(|it| it.samples.clear()), only(|it| it.labels.clear()));
+    let expected = decode(&of_series(&[&whole]), decode_v1).unwrap();
+    assert_eq!(expected.0, [point("m{a=b}", TS, 1.0)]);
+    let turned = decode(&of_series(&[&samples, &labels]), decode_v1).unwrap();
+    assert_eq!(turned, expected);
+    let empty = [0x0a, 0x00].repeat(100_000);
+    let (points, written, tally) = decode(&of_series(&[&whole, &empty]), decode_v1).unwrap();
+    assert_eq!((points.len(), written.samples), (0, 0));
+    let reasons: Vec<_> = tally.rejected.keys().map(|it| it.name()).collect();
+    assert_eq!(reasons, ["too-many-tags"]);
+}
+
 fn native(histogram: Histogram) -> v1::TimeSeries {
     v1::TimeSeries {
         histograms: vec![histogram],

@@ -23,7 +23,7 @@ pub const TAKE_OVER: Duration = Duration::from_secs(20);
 /// A request for messages lasts so long; it also says that its process lives.
 const PULL: Duration = Duration::from_secs(5);
 /// Messages delivered and not settled.
-const PENDING_MAX: i64 = 8192;
+pub const PENDING_MAX: usize = 8192;
 const GROUP: &str = "forwarder";
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 const LAG_EVERY: Duration = Duration::from_secs(5);
@@ -56,7 +56,7 @@ async fn create(stream: &Stream, settings: &RemoteWriteSettings) -> Result<Pull,
         },
         ack_policy: AckPolicy::Explicit,
         ack_wait: ACK_WAIT,
-        max_ack_pending: PENDING_MAX,
+        max_ack_pending: PENDING_MAX as i64,
         filter_subject: SUBJECTS.to_owned(),
         priority_policy: PriorityPolicy::PinnedClient,
         priority_groups: vec![GROUP.to_owned()],

@@ -12,6 +12,7 @@ use super::backoff::Backoff;
 use super::batch::{Encoder, Request};
 use super::client::{Answer, Client, THROTTLED};
 use super::consumer;
+use super::neighbours::{Neighbours, CROWDING};
 use super::queue::Item;
 use crate::emission::Emission;
 use crate::metrics::OutputMetrics;
@@ -24,6 +25,7 @@ pub struct Delivery {
     /// Requests that may be under way at a time. Whoever waits to try again has none.
     pub permits: Semaphore,
     pub patience: Duration,
+    pub neighbours: Neighbours,
 }
 
 impl Delivery {
@@ -82,8 +84,12 @@ impl Delivery {
         let mut backoff = Backoff::new();
         loop {
             let (reason, detail, after) = match self.send(org, &request.body).await {
-                Answer::Taken => return self.metrics.sent(org, request.samples),
+                Answer::Taken => {
+                    self.neighbours.served(org, Instant::now());
+                    return self.metrics.sent(org, request.samples);
+                }
                 Answer::Refused { reason, detail } => {
+                    self.neighbours.served(org, Instant::now());
                     return self.give_up(org, request, &reason, &detail);
                 }
                 Answer::Retry {
@@ -94,6 +100,9 @@ impl Delivery {
             };
             if reason == THROTTLED && age(published_ms) > self.patience {
                 return self.give_up(org, request, reason, &detail);
+            }
+            if self.neighbours.failed(org, Instant::now()) {
+                return self.give_up(org, request, CROWDING, &detail);
             }
             let wait = backoff.next(after);
             self.metrics.retried(reason);

@@ -15,6 +15,7 @@ use super::batch::Encoder;
 use super::client::{Client, ClientError};
 use super::consumer::{self, Reader, PROGRESS_EVERY};
 use super::delivery::{age, Delivery};
+use super::neighbours::Neighbours;
 use super::queue::{Item, Offered, Queues};
 use super::settings::RemoteWriteSettings;
 use crate::emission::{EmissionError, Envelope};
@@ -56,6 +57,7 @@ impl Forwarder {
             metrics: metrics.clone(),
             permits: Semaphore::new(settings.parallel as usize),
             patience: settings.patience(),
+            neighbours: Neighbours::default(),
         };
         Ok(Self {
             nats,
@@ -110,7 +112,9 @@ impl Forwarder {
         };
         let org = item.envelope.org.clone();
         let redelivered = message.info().is_ok_and(|info| info.delivered > 1);
-        match self.queues.offer(item, reply.clone()) {
+        let offered = self.queues.offer(item, reply.clone());
+        self.delivery.neighbours.count(self.queues.len());
+        match offered {
             Offered::New if redelivered => {
                 self.gathering = Some(Instant::now() + GATHERED_AFTER);
             }
@@ -156,6 +160,7 @@ impl Forwarder {
         for reply in self.queues.settle(&org, &items) {
             answer(&self.nats, reply, AckKind::Ack).await;
         }
+        self.delivery.neighbours.count(self.queues.len());
         self.send(org);
     }
 

@@ -22,6 +22,7 @@ mod consumer;
 mod credentials;
 mod delivery;
 mod forwarder;
+mod neighbours;
 mod proto;
 mod queue;
 mod settings;

@@ -134,6 +134,11 @@ impl Queues {
         waiting.map(|(org, _)| org.clone()).collect()
     }
 
+    /// Messages that are here.
+    pub fn len(&self) -> usize {
+        self.replies.len()
+    }
+
     /// Where to acknowledge each message that is here, in stream order.
     pub fn replies(&self) -> impl Iterator<Item = &Subject> {
         self.replies.values()

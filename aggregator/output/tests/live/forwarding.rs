@@ -198,6 +198,42 @@ async fn one_organization_that_waits_holds_up_nobody_and_patience_ends() {
     forwarder.stop().await;
 }
 
+/// More than the consumer delivers waits for one that the receiver fails for, and for it alone.
+#[tokio::test]
+async fn one_organization_that_fails_does_not_crowd_out_others() {
+    let bed = Bed::new(None).await;
+    let receiver = Receiver::start().await;
+    receiver.script(&[("beta", 503, Some("0")); 20_000]);
+    let one = ["--remote-write-samples", "2"];
+    let forwarder = Running::start(&bed, &receiver.url(), &one).await;
+    let mut published = publish(&bed, 0, 1).await;
+    let retries = || forwarder.metric("remote_write_retries_total{reason=\"server-error\"}");
+    let mut round = 1;
+    while retries() < 8.0 {
+        assert!(round < 500, "{} retries", retries());
+        published.extend(publish(&bed, round, 1).await);
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        round += 1;
+    }
+    for index in 0..8_300 {
+        let start_ms = second_ago(600) / 600_000 * 600_000 + 1000 * (round + index);
+        bed.publish("beta", "cpu", start_ms, &["a"]).await;
+    }
+    published.extend(publish(&bed, round + 8_300, 2).await);
+    published.retain(|(org, ..), _| org != "beta");
+    eventually("the others", async || {
+        let mut found = receiver.samples();
+        found.retain(|(org, ..), _| org != "beta");
+        found == published
+    })
+    .await;
+    let labels = r#"{org="beta",reason="crowding"}"#;
+    let dropped = format!("remote_write_dropped_samples_total{labels}");
+    assert!(forwarder.metric(&dropped) > 0.0);
+    receiver.assert_kept_the_protocol();
+    forwarder.stop().await;
+}
+
 #[tokio::test]
 async fn a_restart_in_the_middle_loses_nothing() {
     let bed = Bed::new(None).await;
