@@ -1,7 +1,7 @@
 //! The way of a request, whatever its protocol: who sends it, its bytes, its points, the stream.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use axum::http::HeaderMap;
 use bytes::Bytes;
@@ -18,6 +18,7 @@ use crate::metrics::{Metrics, ProtocolLabel};
 use crate::organization::Org;
 use crate::otlp::{self, ExportMetricsServiceRequest};
 use crate::publish::{Manner, Publisher};
+use crate::rates::Rates;
 use crate::refusal::Refusal;
 use crate::remote_write::{self, Decoded, Written};
 use crate::series::{Series, Staged};
@@ -36,6 +37,7 @@ pub struct Gateway {
     pub limits: Limits,
     pub access: Access,
     pub budget: Budget,
+    pub rates: Rates,
     pub publisher: Publisher,
     pub series: Series,
     pub known: Shelf,
@@ -249,6 +251,8 @@ impl Gateway {
     fn authorize(&self, protocol: &'static str, headers: &HeaderMap) -> Result<Asked<'_>, Refused> {
         let org = self.access.authorize(headers);
         let org = org.map_err(|refusal| (None, refusal))?;
+        let checked = self.rates.check(&org, Instant::now());
+        checked.map_err(|refusal| (Some(org.clone()), refusal))?;
         let parent = traceparent(headers);
         let traces = self.traces.as_deref();
         let trace = traces.and_then(|traces| traces.begin(parent.as_deref(), &org, protocol));
@@ -344,6 +348,8 @@ impl Asked<'_> {
             Ok(taken) => {
                 let tally = tally(&taken);
                 self.gateway.metrics.book(&self.org, self.protocol, tally);
+                let rates = &self.gateway.rates;
+                rates.charge(&self.org, tally.written, Instant::now());
                 if let Some(trace) = self.trace {
                     trace.stored(tally);
                 }

@@ -26,6 +26,7 @@ pub mod metrics;
 pub mod organization;
 pub mod otlp;
 pub mod publish;
+pub mod rates;
 pub mod reach;
 pub mod refusal;
 pub mod remote_write;

@@ -25,6 +25,7 @@ use crate::gateway::Gateway;
 use crate::known::Shelf;
 use crate::metrics::{Metrics, ProtocolLabel};
 use crate::publish::Publisher;
+use crate::rates::Rates;
 use crate::series::Series;
 use crate::servers::Servers;
 use crate::settings::IngestSettings;
@@ -74,6 +75,7 @@ pub async fn start(
             settings.anonymous.clone(),
         ),
         budget: Budget::new(settings.memory_mib as usize * 1024 * 1024),
+        rates: Rates::new(settings.org_points_per_s),
         publisher: Publisher::connect(nats, settings, metrics.clone()).await?,
         series: Series::new(settings.series_max, settings.first_point, now_nanos()),
         known: Shelf::new(settings.known_mib as usize * 1024 * 1024),

@@ -1,5 +1,7 @@
 //! Why a request is refused as a whole, and how each protocol says so.
 
+use std::time::Duration;
+
 use axum::http::StatusCode;
 
 /// What a sender is told; every refusal is one of these.
@@ -21,6 +23,11 @@ pub enum Refusal {
     Slow,
     #[error("too much is being taken in at the moment")]
     Overloaded,
+    #[error("the organization has sent more than {points_per_s} points a second")]
+    TooFast {
+        points_per_s: u32,
+        retry_after: Duration,
+    },
     #[error("{0}")]
     Unavailable(String),
 }
@@ -49,7 +56,7 @@ impl Refusal {
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unsupported(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
-            Self::Overloaded => StatusCode::TOO_MANY_REQUESTS,
+            Self::Overloaded | Self::TooFast { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -61,7 +68,7 @@ impl Refusal {
             Self::NoToken | Self::WrongToken => code::UNAUTHENTICATED,
             Self::Forbidden(_) => code::PERMISSION_DENIED,
             Self::Malformed(_) => code::INVALID_ARGUMENT,
-            Self::TooLarge(_) | Self::Overloaded => code::RESOURCE_EXHAUSTED,
+            Self::TooLarge(_) | Self::Overloaded | Self::TooFast { .. } => code::RESOURCE_EXHAUSTED,
             Self::Unsupported(_) => code::UNIMPLEMENTED,
             Self::Slow => code::DEADLINE_EXCEEDED,
             Self::Unavailable(_) => code::UNAVAILABLE,
@@ -72,6 +79,7 @@ impl Refusal {
     pub fn retry_after_s(&self) -> Option<u32> {
         match self {
             Self::Overloaded => Some(RETRY_OVERLOADED_S),
+            Self::TooFast { retry_after, .. } => Some(retry_after.as_secs_f64().ceil() as u32),
             Self::Unavailable(_) => Some(RETRY_UNAVAILABLE_S),
             _ => None,
         }
@@ -88,6 +96,7 @@ impl Refusal {
             Self::Unsupported(_) => "unsupported",
             Self::Slow => "slow",
             Self::Overloaded => "overloaded",
+            Self::TooFast { .. } => "too-fast",
             Self::Unavailable(_) => "unavailable",
         }
     }

@@ -90,6 +90,15 @@ pub struct IngestSettings {
     )]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub memory_mib: u32,
+    /// Points a second that each organization may send through this process, on average; beyond it
+    /// requests are refused for now. With 0 there is no limit.
+    #[arg(
+        id = "ingest-org-points-per-s",
+        long = "ingest-org-points-per-s",
+        env = "RATCHET_INGEST_ORG_POINTS_PER_S",
+        default_value_t = 0
+    )]
+    pub org_points_per_s: u32,
     /// The most bytes of a body as it is sent.
     #[arg(id = "ingest-body-max", long = "ingest-body-max", default_value_t = 8 * MIB)]
     pub body_max: usize,

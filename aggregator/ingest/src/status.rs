@@ -93,6 +93,12 @@ mod tests {
             );
         };
         check(Refusal::Overloaded, 8, Some(1));
+        let retry_after = std::time::Duration::from_millis(6_001);
+        let too_fast = Refusal::TooFast {
+            points_per_s: 9,
+            retry_after,
+        };
+        check(too_fast, 8, Some(7));
         check(Refusal::TooLarge("big".to_owned()), 8, None);
         check(Refusal::Unavailable("away".to_owned()), 14, Some(5));
         check(Refusal::Malformed("bad".to_owned()), 3, None);

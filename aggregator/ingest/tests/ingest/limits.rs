@@ -172,6 +172,31 @@ async fn points_beyond_the_limit_are_refused_and_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_organization_beyond_its_rate_waits_and_others_do_not() {
+    let setup = Setup::new(&["--ingest-org-points-per-s", "2"]).await;
+    let send = async |org: &str| {
+        let body = native(now(), &[1.0; 60]);
+        setup.send(org, "/api/v1/messages", &[], &body).await
+    };
+    assert_eq!(send("acme").await.status, 204);
+    let refused = send("acme").await;
+    assert_eq!(refused.status, 429, "{}", refused.text());
+    assert!(
+        refused.text().contains("2 points a second"),
+        "{}",
+        refused.text()
+    );
+    // Twenty points were there, and forty are owed.
+    let wait: u32 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((15..=20).contains(&wait), "{wait} s");
+    assert_eq!(send("globex").await.status, 204);
+    let labels = r#"{org="acme",reason="too-fast"}"#;
+    let counted = setup.figure(&format!("ratchet_ingest_refused_requests_total{labels}"));
+    assert_eq!(counted, 1.0);
+    setup.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_request_of_many_hours_becomes_a_message_an_hour() {
     let setup = Setup::new(&[]).await;
     let ts = now();
