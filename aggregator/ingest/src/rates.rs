@@ -1,8 +1,8 @@
 //! How many points an organization may send in a second.
 //!
 //! A token bucket that may go into debt: what a request holds is known when it is stored, and is
-//! charged then. Whoever is in debt is told when to come back, before anything of a request is read.
-//! So one request may exceed the rate, and a rate holds on average.
+//! charged then. Whoever is in debt is told when to come back, before a body is read. So one
+//! request may exceed the rate, and a rate holds on average.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

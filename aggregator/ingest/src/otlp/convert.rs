@@ -150,7 +150,6 @@ impl Converter<'_, '_, '_> {
             Some(Data::Summary(summary)) => {
                 self.each(&summary.data_points, |this, point| this.summary(point));
             }
-            // JSON whose data is malformed looks the same: the sender is told.
             None => self.batch.tally.reject(Reason::NoValue, &metric.name),
         }
     }

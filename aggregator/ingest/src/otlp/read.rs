@@ -1,7 +1,9 @@
 //! Bytes to generated types, with a bound on what those will take in memory.
 
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::metrics::v1::Metric;
 use prost::Message as _;
+use serde_json::Value as Json;
 
 use crate::refusal::Refusal;
 use crate::wire::{Malformed, Reader, Value};
@@ -10,6 +12,16 @@ use crate::wire::{Malformed, Reader, Value};
 const ELEMENT_BYTES: usize = 256;
 /// Elements of a request; a point has one and one more for each attribute and exemplar.
 const ELEMENTS_MAX: usize = 2_000_000;
+
+/// What a metric of OTLP/JSON may have; one of them.
+const KINDS: [&str; 5] = [
+    "gauge",
+    "sum",
+    "histogram",
+    "exponentialHistogram",
+    "summary",
+];
+const NAME_CHARS_MAX: usize = 80;
 
 /// What a request will take in memory, known before anything is allocated. Two bytes on the wire
 /// can become a point of 150 bytes, so the length alone tells little.
@@ -54,8 +66,47 @@ pub fn from_protobuf(body: &[u8]) -> Result<ExportMetricsServiceRequest, Refusal
 }
 
 pub fn from_json(body: &[u8]) -> Result<ExportMetricsServiceRequest, Refusal> {
-    serde_json::from_slice(body)
-        .map_err(|error| Refusal::Malformed(format!("not an export request in JSON: {error}")))
+    let malformed = |error| Refusal::Malformed(format!("not an export request in JSON: {error}"));
+    let request: ExportMetricsServiceRequest = serde_json::from_slice(body).map_err(malformed)?;
+    if metrics(&request).all(|metric| metric.data.is_some()) {
+        return Ok(request);
+    }
+    // Data that cannot be read looks as if there were none.
+    let told: Json = serde_json::from_slice(body).map_err(malformed)?;
+    match unread(&told, &request) {
+        None => Ok(request),
+        Some((name, kind)) => {
+            let name: String = name.chars().take(NAME_CHARS_MAX).collect();
+            let text = format!("not an export request in JSON: the {kind} of metric {name:?}");
+            Err(Refusal::Malformed(text))
+        }
+    }
+}
+
+fn metrics(request: &ExportMetricsServiceRequest) -> impl Iterator<Item = &Metric> {
+    let resources = request.resource_metrics.iter();
+    let scopes = resources.flat_map(|resource| &resource.scope_metrics);
+    scopes.flat_map(|scope| &scope.metrics)
+}
+
+/// Name and kind of the first metric that has data, none of which was read.
+fn unread<'a>(
+    told: &'a Json,
+    request: &'a ExportMetricsServiceRequest,
+) -> Option<(&'a str, &'static str)> {
+    let list = |of: &'a Json, names: [&str; 2]| {
+        let found = names.iter().find_map(|name| of.get(name)?.as_array());
+        found.into_iter().flatten()
+    };
+    let resources = list(told, ["resourceMetrics", "resource_metrics"]);
+    let scopes = resources.flat_map(|it| list(it, ["scopeMetrics", "scope_metrics"]));
+    let all = scopes.flat_map(|it| list(it, ["metrics", "metrics"]));
+    let mut both = all.zip(metrics(request));
+    both.find_map(|(told, metric)| {
+        let kind = KINDS.iter().find(|kind| told.get(kind).is_some());
+        let kind = kind.filter(|_| metric.data.is_none())?;
+        Some((metric.name.as_str(), *kind))
+    })
 }
 
 fn malformed(error: Malformed) -> Refusal {
@@ -121,8 +172,36 @@ fn values_in(content: &[u8]) -> usize {
 mod tests {
     use super::*;
     use opentelemetry_proto::tonic::metrics::v1::{
-        metric::Data, Gauge, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics,
+        metric::Data, Gauge, NumberDataPoint, ResourceMetrics, ScopeMetrics,
     };
+
+    #[test]
+    fn json_that_cannot_be_read_is_refused() {
+        let check = |metric: &str, expected: Result<bool, &str>| {
+            let scope = format!(r#"{{"metrics":[{{"name":"good","gauge":{{}}}},{metric}]}}"#);
+            let body = format!(r#"{{"resourceMetrics":[{{}},{{"scopeMetrics":[{{}},{scope}]}}]}}"#);
+            match (from_json(body.as_bytes()), expected) {
+                (Ok(request), Ok(has_data)) => {
+                    let last = metrics(&request).last().unwrap();
+                    assert_eq!(last.data.is_some(), has_data, "{metric}");
+                }
+                (Err(Refusal::Malformed(text)), Err(part)) => {
+                    assert!(text.contains(part), "{metric}: {text}");
+                }
+                (found, _) => panic!("{metric}: {found:?}"),
+            }
+        };
+        let point = r#"{"timeUnixNano":"1","count":"1","sum":2}"#;
+        let histogram =
+            |points: &str| format!(r#"{{"name":"h","histogram":{{"dataPoints":[{points}]}}}}"#);
+        check(&histogram(point), Ok(true));
+        check(r#"{"name":"bare"}"#, Ok(false));
+        let infinite = point.replace("2}", "\"Infinity\"}");
+        let both = histogram(&format!("{point},{infinite}"));
+        check(&both, Err("the histogram of metric \"h\""));
+        check(r#"{"name":"s","sum":7}"#, Err("the sum of metric \"s\""));
+        check(r#"{"name":7}"#, Err("in JSON"));
+    }
 
     #[test]
     fn elements_are_counted_before_they_are_made() {
