@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { workloadA } from '../workloads/workloads.ts';
-import { contest, medianAddedMs, type Pair, planOf } from './contest.ts';
+import { contest, medianAddedMs, middleRound, type Pair, planOf } from './contest.ts';
 import { FakeServer } from './fake-server.fixture.ts';
 import type { Histogram } from './latency.ts';
 import { Templates } from './templates.ts';
@@ -26,7 +26,7 @@ test('an interruption ends the load', async () => {
     say: () => undefined,
     signal: interrupt.signal,
   };
-  const plan = { slices: 1, sliceMs: 1_000, swaps: 1, share: 0.5 };
+  const plan = { rounds: 1, slices: 1, sliceMs: 1_000, swaps: 1, share: 0.5 };
   await assert.rejects(contest(bench, plan), { name: 'AbortError' });
   const before = published;
   await sleep(50);
@@ -47,6 +47,47 @@ test('one pair of slices does not decide the median of the pairs', () => {
   check([same, same, pair(stalled, slice(0))], (added) => added === 0);
   const slower = pair(slice(0), slice(100));
   check([slower, slower, pair(stalled, slice(0))], (added) => added > 5 && added < 10);
+});
+
+test('one round in which the machine stands still does not decide', () => {
+  const histogram = (slow: number) => ({
+    bounds: [0.001, 0.01, 1],
+    counts: [10_000 - slow, 10_000, 10_000],
+  });
+  const round = (slowWithout: number, slowWith: number) => ({
+    swaps: 1,
+    swapMaxMs: 1,
+    pairs: [{ quiet: histogram(slowWithout), swapping: histogram(slowWith) }],
+  });
+  const check = (slow: readonly [number, number][], expected: number) => {
+    const rounds = slow.map(([without, swapping]) => round(without, swapping));
+    assert.equal(middleRound(rounds), rounds[expected]);
+  };
+  check([[0, 20]], 0);
+  check(
+    [
+      [20, 21],
+      [0, 5_000],
+      [20, 20],
+    ],
+    0,
+  );
+  check(
+    [
+      [5_000, 20],
+      [20, 21],
+      [20, 20],
+    ],
+    2,
+  );
+  check(
+    [
+      [0, 0],
+      [0, 5_000],
+    ],
+    1,
+  );
+  assert.throws(() => middleRound([]), /has a round/);
 });
 
 test('every slice with swaps has one', () => {

@@ -1,4 +1,5 @@
 /** The measurement: slices of one load with and without swaps, in turns. */
+import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { within } from '../../control/within.ts';
 import { median } from '../evolve/curves.ts';
@@ -8,8 +9,11 @@ import type { Swapper } from './swapper.ts';
 import type { Templates } from './templates.ts';
 
 export interface Plan {
+  readonly rounds: number;
+  /** Of a round. */
   readonly slices: number;
   readonly sliceMs: number;
+  /** Of a round. */
   readonly swaps: number;
   /** Part of the capacity. */
   readonly share: number;
@@ -29,13 +33,18 @@ export interface Capacity {
   readonly kept: number;
 }
 
-export interface Contest {
-  readonly capacity: Capacity;
-  readonly perSecond: number;
+/** Slices in which each side has the same time, one after the other. */
+export interface Round {
   readonly swaps: number;
   /** How long the slowest swap took, until the other module served. */
   readonly swapMaxMs: number;
   readonly pairs: readonly Pair[];
+}
+
+export interface Contest {
+  readonly capacity: Capacity;
+  readonly perSecond: number;
+  readonly rounds: readonly Round[];
   readonly failed: number;
   readonly skipped: number;
 }
@@ -76,10 +85,10 @@ export async function contest(bench: Bench, plan: Plan): Promise<Contest> {
       `${capacity.kept.toFixed(0)}; the load is ${perSecond}`,
   );
   const load = new Load(bench.producer, bench.org, bench.templates, perSecond);
-  const measured = await inSlices(bench, plan).finally(() => load.stop());
+  const rounds = await inRounds(bench, plan).finally(() => load.stop());
   const { failed, skipped } = load.stats;
   await drained(bench);
-  return { capacity, perSecond, failed, skipped, ...measured };
+  return { capacity, perSecond, failed, skipped, rounds };
 }
 
 /** So many slices of a time that each of those with swaps has one. */
@@ -92,11 +101,20 @@ export function planOf(
   return { slices, sliceMs: ms / slices };
 }
 
-async function inSlices(
-  bench: Bench,
-  plan: Plan,
-): Promise<Pick<Contest, 'swaps' | 'swapMaxMs' | 'pairs'>> {
+/** The load goes on from one round to the next: nothing has to settle again. */
+async function inRounds(bench: Bench, plan: Plan): Promise<readonly Round[]> {
   await sleep(SETTLE_MS, undefined, { signal: bench.signal });
+  const rounds: Round[] = [];
+  while (rounds.length < plan.rounds) {
+    const round = await inSlices(bench, plan);
+    rounds.push(round);
+    const added = addedMs(round.pairs).toFixed(2);
+    bench.say(`round ${rounds.length} of ${plan.rounds}: swaps add ${added} ms to the p99.9`);
+  }
+  return rounds;
+}
+
+async function inSlices(bench: Bench, plan: Plan): Promise<Round> {
   const pairs: Pair[] = [];
   const told = Math.max(1, Math.round(TOLD_EVERY_MS / plan.sliceMs));
   let swaps = 0;
@@ -151,6 +169,20 @@ export function together(pairs: readonly Pair[]): Pair {
 
 export function p999(histogram: Histogram): number {
   return quantileMs(histogram, 0.999);
+}
+
+/** Milliseconds that swaps add to the 99.9th percentile of all messages. */
+export function addedMs(pairs: readonly Pair[]): number {
+  const { quiet, swapping } = together(pairs);
+  return p999(swapping) - p999(quiet);
+}
+
+/** That of which half of the others add more, half less; of two, the one that adds more. */
+export function middleRound(rounds: readonly Round[]): Round {
+  const sorted = [...rounds].sort((a, b) => addedMs(a.pairs) - addedMs(b.pairs));
+  const middle = sorted[Math.floor(sorted.length / 2)];
+  assert(middle !== undefined, 'a contest has a round');
+  return middle;
 }
 
 /**
