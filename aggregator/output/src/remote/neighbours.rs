@@ -21,6 +21,8 @@ const CROWDED: usize = PENDING_MAX / 4 * 3;
 const ALONE_MIN: u32 = 5;
 /// After so long it is not known any more whom the receiver serves.
 const KNOWN_FOR: Duration = Duration::from_secs(600);
+/// So many organizations fail before those are looked for whose failures are long past.
+const PRUNED_FROM: usize = PENDING_MAX;
 
 #[derive(Default)]
 pub struct Neighbours {
@@ -62,12 +64,18 @@ impl Neighbours {
             return false;
         };
         let is_recent = |moment: Instant| now.duration_since(moment) < KNOWN_FOR;
-        seen.failing.retain(|_, failing| is_recent(failing.last));
+        if seen.failing.len() >= PRUNED_FROM && !seen.failing.contains_key(org) {
+            seen.failing.retain(|_, failing| is_recent(failing.last));
+        }
         let failing = seen.failing.entry(org.into()).or_insert(Failing {
             last: now,
             alone: 0,
         });
-        failing.alone += u32::from(served > failing.last);
+        if !is_recent(failing.last) {
+            failing.alone = 0;
+        } else if served > failing.last {
+            failing.alone += 1;
+        }
         failing.last = now;
         failing.alone >= ALONE_MIN
             && is_recent(served)
@@ -113,5 +121,7 @@ mod tests {
         // Others are not read any more: it was known shortly before.
         check(full, ".x.x.x.x.x.xxxx", true);
         check(full, ".x.x.x.x.x.x=x", false);
+        check(full, ".x.x.x.x.x.x=.x.x.x.x.x", false);
+        check(full, ".x.x.x.x.x.x=.x.x.x.x.x.x", true);
     }
 }
