@@ -7,6 +7,7 @@
 //! promoted; [`output`] forwards what is emitted and answers queries of it.
 #![forbid(unsafe_code)]
 
+pub mod behind;
 pub mod capture;
 pub mod checkpoint;
 pub mod chronicle;

@@ -17,6 +17,7 @@ use ratchet_trust::{FloorStore, PrivateKey, TrustRoot};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
+use crate::behind::{self, Behind, BehindQueue};
 use crate::capture::{self, Capture, Rate, SampleQueue, SplitKey};
 use crate::demotions::Demotions;
 use crate::directory::Directory;
@@ -72,8 +73,7 @@ pub async fn run(settings: RunSettings) -> anyhow::Result<()> {
         () = stop.wait() => return Ok(()),
     };
     let context = provisioned.context.clone();
-    let queues = (prepared.event_queue, prepared.samples);
-    let jobs = spawn_publishers(&context, &shared, queues);
+    let jobs = prepared.queues.publish(&client, &context, &shared);
     let Provisioned {
         configurations,
         active,
@@ -134,21 +134,32 @@ async fn shut_down(gateway: Option<Arc<ratchet_ingest::Running>>, output: Output
     tracing::info!("stopped");
 }
 
-/// Starts what tells of the serving threads' work; returns the queue of promotions to be measured.
-fn spawn_publishers(
-    context: &Context,
-    shared: &Arc<Shared>,
-    (event_queue, samples): (EventQueue, SampleQueue),
-) -> mpsc::Sender<measure::Job> {
-    tokio::spawn(events::publish(context.clone(), event_queue));
-    tokio::spawn(capture::run(
-        context.clone(),
-        samples,
-        shared.events.clone(),
-    ));
-    let (jobs, job_queue) = mpsc::channel(measure::QUEUE_MAX);
-    tokio::spawn(measure::run(context.clone(), shared.clone(), job_queue));
-    jobs
+/// What the serving threads tell of their work.
+struct Queues {
+    events: EventQueue,
+    behind: BehindQueue,
+    samples: SampleQueue,
+}
+
+impl Queues {
+    /// Starts to publish what they hold; returns the queue of promotions to be measured.
+    fn publish(
+        self,
+        client: &Client,
+        context: &Context,
+        shared: &Arc<Shared>,
+    ) -> mpsc::Sender<measure::Job> {
+        tokio::spawn(events::publish(context.clone(), self.events));
+        tokio::spawn(behind::publish(client.clone(), self.behind));
+        tokio::spawn(capture::run(
+            context.clone(),
+            self.samples,
+            shared.events.clone(),
+        ));
+        let (jobs, job_queue) = mpsc::channel(measure::QUEUE_MAX);
+        tokio::spawn(measure::run(context.clone(), shared.clone(), job_queue));
+        jobs
+    }
 }
 
 /// How far the start has come.
@@ -198,9 +209,8 @@ impl Progress {
 struct Prepared {
     shared: Arc<Shared>,
     exposition: Exposition,
-    samples: SampleQueue,
+    queues: Queues,
     wanted: Wanted,
-    event_queue: EventQueue,
     trust: TrustRoot,
     floors: Arc<Mutex<FloorStore>>,
 }
@@ -227,6 +237,7 @@ impl Prepared {
         let tenant_metrics = TenantMetrics::new(metrics.labels());
         exposition.add(|registry| tenant_metrics.register(registry));
         let (events, event_queue) = Events::new(metrics.clone());
+        let (behind, behind_queue) = Behind::new();
         let rate = Rate {
             one_in: settings.capture_one_in,
             per_second: settings.capture_per_second,
@@ -243,6 +254,7 @@ impl Prepared {
             metrics,
             tenant_metrics,
             events,
+            behind,
             status: StatusBoard::default(),
             traces: Arc::new(Traces::new(&settings.observe.traces)?),
             lateness: settings.lateness(),
@@ -258,9 +270,12 @@ impl Prepared {
         Ok(Self {
             shared,
             exposition,
-            samples,
+            queues: Queues {
+                events: event_queue,
+                behind: behind_queue,
+                samples,
+            },
             wanted,
-            event_queue,
             trust,
             floors,
         })

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ratchet_sandbox::Engine;
 
+use crate::behind::Behind;
 use crate::capture::Capture;
 use crate::demotions::Demotions;
 use crate::directory::Directory;
@@ -27,6 +28,7 @@ pub struct Shared {
     pub metrics: Metrics,
     pub tenant_metrics: TenantMetrics,
     pub events: Events,
+    pub behind: Behind,
     pub status: StatusBoard,
     pub traces: Arc<Traces>,
     pub lateness: Lateness,
@@ -47,6 +49,7 @@ pub mod tests {
     use ratchet_sandbox::{Engine, Kind, Limits};
 
     use super::Shared;
+    use crate::behind::Behind;
     use crate::capture::{Capture, Rate, SplitKey};
     use crate::demotions::Demotions;
     use crate::directory::Directory;
@@ -88,6 +91,7 @@ pub mod tests {
             metrics,
             tenant_metrics,
             events,
+            behind: Behind::new().0,
             status: StatusBoard::default(),
             traces: Arc::default(),
             lateness: Lateness::Milliseconds(0),

@@ -130,6 +130,21 @@ describe('partitions', () => {
     await assert.rejects(sent);
   });
 
+  test('only gateways hear who is behind, and only aggregators say it', async () => {
+    const heard: string[] = [];
+    const callback = (_: Error | null, { subject }: { subject: string }) => {
+      heard.push(subject);
+    };
+    connections.producer.subscribe('behind.*', { callback, max: 1 });
+    await connections.producer.flush();
+    await refused('producer', 'behind.acme');
+    await subscriptionRefused('aggregator', 'behind.*');
+    connections.aggregator.publish('behind.acme');
+    await connections.aggregator.flush();
+    await connections.producer.flush();
+    assert.deepEqual(heard, ['behind.acme']);
+  });
+
   test('a repeated message id is stored once', async () => {
     const js = jetstream(connections.producer);
     assert.equal((await js.publish('ingest.acme', 'x', { msgID: 'one' })).duplicate, false);

@@ -11,6 +11,7 @@ use twox_hash::XxHash3_64;
 
 use crate::access::Access;
 use crate::batch::Batch;
+use crate::behind::Behind;
 use crate::body::{self, Coding};
 use crate::budget::{Budget, Reservation};
 use crate::known::Shelf;
@@ -38,6 +39,7 @@ pub struct Gateway {
     pub access: Access,
     pub budget: Budget,
     pub rates: Rates,
+    pub behind: Behind,
     pub publisher: Publisher,
     pub series: Series,
     pub known: Shelf,
@@ -251,7 +253,9 @@ impl Gateway {
     fn authorize(&self, protocol: &'static str, headers: &HeaderMap) -> Result<Asked<'_>, Refused> {
         let org = self.access.authorize(headers);
         let org = org.map_err(|refusal| (None, refusal))?;
-        let checked = self.rates.check(&org, Instant::now());
+        let now = Instant::now();
+        let checked = self.rates.check(&org, now);
+        let checked = checked.and_then(|()| self.behind.check(&org, now));
         checked.map_err(|refusal| (Some(org.clone()), refusal))?;
         let parent = traceparent(headers);
         let traces = self.traces.as_deref();

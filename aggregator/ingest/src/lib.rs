@@ -12,6 +12,7 @@
 
 pub mod access;
 pub mod batch;
+pub mod behind;
 pub mod body;
 pub mod buckets;
 pub mod budget;

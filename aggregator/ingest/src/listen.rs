@@ -20,6 +20,7 @@ use tokio::sync::{watch, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 
 use crate::access::Access;
+use crate::behind::Behind;
 use crate::budget::Budget;
 use crate::gateway::Gateway;
 use crate::known::Shelf;
@@ -76,6 +77,7 @@ pub async fn start(
         ),
         budget: Budget::new(settings.memory_mib as usize * 1024 * 1024),
         rates: Rates::new(settings.org_points_per_s),
+        behind: Behind::default(),
         publisher: Publisher::connect(nats, settings, metrics.clone()).await?,
         series: Series::new(settings.series_max, settings.first_point, now_nanos()),
         known: Shelf::new(settings.known_mib as usize * 1024 * 1024),
@@ -105,6 +107,9 @@ pub async fn start(
     let sweeper = gateway.clone();
     let sweep = async move { sweeper.known.sweep_for_ever().await };
     running.chores.push(tokio::spawn(sweep));
+    let listener = gateway.clone();
+    let listen = async move { listener.behind.listen(listener.publisher.client()).await };
+    running.chores.push(tokio::spawn(listen));
     running.chores.push(tokio::spawn(figures(gateway)));
     Ok(running)
 }

@@ -90,6 +90,10 @@ impl Publisher {
         })
     }
 
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
     pub fn is_connected(&self) -> bool {
         self.client.connection_state() == State::Connected
     }

@@ -28,6 +28,8 @@ pub enum Refusal {
         points_per_s: u32,
         retry_after: Duration,
     },
+    #[error("more of the organization waits to be aggregated than its neighbours can bear")]
+    Behind,
     #[error("{0}")]
     Unavailable(String),
 }
@@ -56,7 +58,7 @@ impl Refusal {
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unsupported(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
-            Self::Overloaded | Self::TooFast { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Overloaded | Self::TooFast { .. } | Self::Behind => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -68,7 +70,9 @@ impl Refusal {
             Self::NoToken | Self::WrongToken => code::UNAUTHENTICATED,
             Self::Forbidden(_) => code::PERMISSION_DENIED,
             Self::Malformed(_) => code::INVALID_ARGUMENT,
-            Self::TooLarge(_) | Self::Overloaded | Self::TooFast { .. } => code::RESOURCE_EXHAUSTED,
+            Self::TooLarge(_) | Self::Overloaded | Self::TooFast { .. } | Self::Behind => {
+                code::RESOURCE_EXHAUSTED
+            }
             Self::Unsupported(_) => code::UNIMPLEMENTED,
             Self::Slow => code::DEADLINE_EXCEEDED,
             Self::Unavailable(_) => code::UNAVAILABLE,
@@ -78,7 +82,7 @@ impl Refusal {
     /// Present where the same request may succeed later.
     pub fn retry_after_s(&self) -> Option<u32> {
         match self {
-            Self::Overloaded => Some(RETRY_OVERLOADED_S),
+            Self::Overloaded | Self::Behind => Some(RETRY_OVERLOADED_S),
             Self::TooFast { retry_after, .. } => Some(retry_after.as_secs_f64().ceil() as u32),
             Self::Unavailable(_) => Some(RETRY_UNAVAILABLE_S),
             _ => None,
@@ -97,6 +101,7 @@ impl Refusal {
             Self::Slow => "slow",
             Self::Overloaded => "overloaded",
             Self::TooFast { .. } => "too-fast",
+            Self::Behind => "behind",
             Self::Unavailable(_) => "unavailable",
         }
     }

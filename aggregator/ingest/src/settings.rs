@@ -48,8 +48,8 @@ pub struct IngestSettings {
     #[arg(value_parser = org)]
     pub anonymous: Option<Org>,
     /// User at NATS; it needs the rights to publish to `ingest.*`, `ingest.*.*` and `totals.*.*.*`,
-    /// to read the last of these, to ask about the stream INGEST, and to read the bucket
-    /// `configurations`.
+    /// to read the last of these, to ask about the stream INGEST, to read the bucket
+    /// `configurations`, and to subscribe to `behind.*`.
     #[arg(
         id = "ingest-nats-user",
         long = "ingest-nats-user",

@@ -93,6 +93,7 @@ mod tests {
             );
         };
         check(Refusal::Overloaded, 8, Some(1));
+        check(Refusal::Behind, 8, Some(1));
         let retry_after = std::time::Duration::from_millis(6_001);
         let too_fast = Refusal::TooFast {
             points_per_s: 9,

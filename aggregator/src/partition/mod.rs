@@ -11,6 +11,7 @@
 //! may be served by nobody for a while, or by two at a time, and what is emitted stays the same;
 //! `docs/exactly-once.md` goes through the cases.
 
+mod crowd;
 mod cuts;
 mod fallback;
 mod figures;
@@ -45,6 +46,10 @@ use crate::checkpoint::{Checkpoint, Checkpoints};
 use crate::shared::Shared;
 use crate::traces::Journey;
 
+/// Messages that wait for their turn; more wait in the channel, in stream order. The more there
+/// are, the more of one organization are served at a time: its state is fetched from memory once
+/// for all of them.
+const WAITING_MAX: usize = 8192;
 /// Messages between the reader and the worker.
 const INPUTS_MAX: usize = 1024;
 /// Their bytes, counted in permits of one KiB.
@@ -92,6 +97,14 @@ impl Input {
             Self::Message { received_us, .. } => Some(received_us.div_euclid(1_000)),
             Self::Part { received_ms, .. } | Self::Tick { received_ms, .. } => Some(*received_ms),
             Self::Save | Self::Refresh(_) | Self::Stop => None,
+        }
+    }
+
+    /// What it holds of [`INPUT_KIB_MAX`].
+    fn kib(&self) -> usize {
+        match self {
+            Self::Message { permit, .. } | Self::Part { permit, .. } => permit.num_permits(),
+            Self::Tick { .. } | Self::Save | Self::Refresh(_) | Self::Stop => 0,
         }
     }
 }
@@ -162,20 +175,21 @@ pub fn start(
         ..
     } = checkpoint;
     tracing::info!(number, position, head, epoch, "partition starts");
+    let bytes = Arc::new(Semaphore::new(INPUT_KIB_MAX));
     let reader = Reader {
         partition: number,
         context: context.clone(),
         next: position,
         replay_until: head,
         inputs: inputs.clone(),
-        bytes: Arc::new(Semaphore::new(INPUT_KIB_MAX)),
+        bytes: bytes.clone(),
         stopped,
         shared: shared.clone(),
         reading,
     };
     let connections = shared.connections.clone();
     let publish_seconds = shared.metrics.publish_seconds.clone();
-    let worker = Worker::new(shared, number, checkpoint, outputs);
+    let worker = Worker::new(shared, number, checkpoint, bytes, outputs);
     let worker = std::thread::Builder::new()
         .name(format!("partition-{number}"))
         .spawn(move || worker.run(worker_inputs))?;

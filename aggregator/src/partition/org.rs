@@ -64,6 +64,8 @@ pub struct OrgState {
     view: View,
     pub merger: Merger,
     pub watermark: Watermark,
+    /// When the server received its newest message.
+    pub heard_ms: Option<i64>,
     /// At the organization's home: parts of windows that are spread.
     gather: Gather,
     pub served: Vec<Served>,
@@ -93,6 +95,7 @@ impl OrgState {
             view: View::default(),
             merger: Merger::new(limits.merge(), shared.lateness),
             watermark: start.watermark,
+            heard_ms: None,
             served: Vec::new(),
             metrics: OrgMetrics::new(&shared.metrics, &org),
             status: shared.status.of(&org),

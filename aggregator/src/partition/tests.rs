@@ -110,7 +110,7 @@ impl Feed {
     /// Serves it all: whose windows were emitted, in order, and what was saved last.
     fn serve(self) -> (Vec<String>, Checkpoint) {
         let (outputs, mut emitted) = mpsc::channel(4096);
-        let worker = Worker::new(self.shared.clone(), 0, start(), outputs);
+        let worker = Worker::new(self.shared.clone(), 0, start(), self.bytes.clone(), outputs);
         self.inputs.try_send(Input::Stop).unwrap();
         worker.run(self.receiver);
         let (mut subjects, mut saved) = (Vec::new(), None);
@@ -193,7 +193,7 @@ fn what_is_open_at_a_tick_is_read_again() {
     let directory = tempfile::tempdir().unwrap();
     let mut feed = Feed::new(directory.path(), "{}", &["acme"]);
     let (outputs, mut emitted) = mpsc::channel(4096);
-    let worker = Worker::new(feed.shared.clone(), 0, start(), outputs);
+    let worker = Worker::new(feed.shared.clone(), 0, start(), feed.bytes.clone(), outputs);
     let receiver = std::mem::replace(&mut feed.receiver, mpsc::channel(1).1);
     let working = std::thread::spawn(move || worker.run(receiver));
     let mut saved = || loop {

@@ -9,6 +9,7 @@
 //! Nothing else depends on the order: organizations share no state, and what one of them emits goes
 //! to subjects of its own.
 
+use std::collections::vec_deque::Iter;
 use std::collections::{HashMap, VecDeque};
 
 /// Credit of a round at the weight 100: some messages, and little enough not to be noticed.
@@ -53,6 +54,15 @@ impl<T> Turns<T> {
     pub fn has(&self, org: &str) -> bool {
         let line = self.lines.get(org);
         line.is_some_and(|line| !line.waiting.is_empty())
+    }
+
+    /// What waits, by organization.
+    pub fn waiting(&self) -> impl Iterator<Item = (&str, Iter<'_, T>)> {
+        let waiting = self
+            .lines
+            .iter()
+            .filter(|(_, line)| !line.waiting.is_empty());
+        waiting.map(|(org, line)| (org.as_str(), line.waiting.iter()))
     }
 
     /// Queues something behind all that waits, for each organization that has something waiting;

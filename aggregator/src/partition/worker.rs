@@ -1,5 +1,6 @@
 //! The thread that serves a partition: one message at a time, each organization's in stream order.
 
+mod hold;
 mod message;
 mod ticks;
 
@@ -7,15 +8,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, Semaphore};
 
+use super::crowd::Crowd;
 use super::cuts::Cuts;
 use super::instances::Instances;
 use super::org::{OrgState, Start};
 use super::outbox::{Gone, Outbox};
 use super::publisher::Output;
 use super::turns::Turns;
-use super::Input;
+use super::{Input, WAITING_MAX};
 use crate::checkpoint::Checkpoint;
 use crate::identity::Org;
 use crate::metrics::PartitionLag;
@@ -23,11 +25,6 @@ use crate::parts;
 use crate::shared::Shared;
 use crate::spread::Place;
 use crate::watermark::Watermark;
-
-/// Messages that wait for their turn; more wait in the channel, in stream order. The more there
-/// are, the more of one organization are served at a time: its state is fetched from memory once
-/// for all of them.
-const WAITING_MAX: usize = 8192;
 
 /// What waits for the turn of its organization.
 enum Waiting {
@@ -58,6 +55,7 @@ pub struct Worker {
     newest_tick_ms: Option<i64>,
     /// Ticks that somebody has not come to.
     cuts: Cuts,
+    crowd: Crowd,
     last_save_ms: i64,
     place: Place,
     instances: Instances,
@@ -70,6 +68,7 @@ impl Worker {
         shared: Arc<Shared>,
         partition: u32,
         saved: Checkpoint,
+        bytes: Arc<Semaphore>,
         outputs: mpsc::Sender<Output>,
     ) -> Self {
         let place = Place {
@@ -85,6 +84,7 @@ impl Worker {
             tick_ms: saved.tick_ms,
             newest_tick_ms: saved.tick_ms,
             cuts: Cuts::default(),
+            crowd: Crowd::new(bytes, Instant::now()),
             last_save_ms: 0,
             place,
             instances: Instances::default(),
@@ -137,6 +137,7 @@ impl Worker {
                 tracing::error!(partition = self.place.partition, "the publisher is gone");
                 return;
             }
+            self.hold_off(&turns);
         }
         // A stop saves what is settled, so that the next owner reads as little as it can.
         let served = self.serve_waiting(&mut turns);

@@ -7,6 +7,7 @@ mod crowd;
 mod demotion;
 mod edit;
 mod fleet;
+mod flood;
 mod foreign;
 mod forward;
 mod gateway;

@@ -36,14 +36,14 @@ const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(1);
 /// as long.
 const LATER_MS: i64 = 3_000;
 
-fn quiet_rules() -> [Rule; 2] {
+pub fn quiet_rules() -> [Rule; 2] {
     [
         rule("max", Aggregate::Max, 2, &["zone"]),
         rule("sum", Aggregate::Sum, 1, &["host"]),
     ]
 }
 
-fn noisy_rules() -> Vec<Rule> {
+pub fn noisy_rules() -> Vec<Rule> {
     let rule = |n: usize| {
         let none = format!("none-{n}");
         rule(&format!("r{n:03}"), Aggregate::Sum, 1, &["host", &none])
@@ -51,17 +51,22 @@ fn noisy_rules() -> Vec<Rule> {
     (0..NOISY_RULES).map(rule).collect()
 }
 
-/// One message of the noisy one; the status of the answer.
-async fn send_noise(at: &str) -> std::io::Result<String> {
+/// So many points of the noisy one.
+pub fn noise(points: usize) -> Vec<u8> {
     let mut builder = MessageBuilder::new();
     let ts = now_ms();
-    for point in 0..NOISY_POINTS {
+    for point in 0..points {
         // No tags come again, so that nothing that is remembered makes it cheap.
         let (host, own) = (format!("h{}", point % 50), format!("{ts}-{point}"));
         let tags = [("host", host.as_str()), ("env", "prod"), ("own", &own)];
         builder.point("cpu", &tags, ts, point as f64).unwrap();
     }
-    let body = builder.finish().unwrap();
+    builder.finish().unwrap()
+}
+
+/// One message of the noisy one; the status of the answer.
+pub async fn send_noise(at: &str, points: usize) -> std::io::Result<String> {
+    let body = noise(points);
     let mut stream = TcpStream::connect(at).await?;
     let length = body.len();
     let head = format!(
@@ -81,14 +86,14 @@ async fn make_noise(at: String, stop: Arc<AtomicBool>) -> usize {
     let mut sent = 0;
     while !stop.load(Ordering::Relaxed) {
         interval.tick().await;
-        assert_eq!(send_noise(&at).await.unwrap(), "204");
+        assert_eq!(send_noise(&at, NOISY_POINTS).await.unwrap(), "204");
         sent += 1;
     }
     sent
 }
 
 /// Sends for a while; how long each request took to be acknowledged.
-async fn send_for(sender: &mut Sender, duration: Duration) -> Vec<Duration> {
+pub async fn send_for(sender: &mut Sender, duration: Duration) -> Vec<Duration> {
     let mut interval = tokio::time::interval(QUIET_EVERY);
     let until = Instant::now() + duration;
     let mut took = Vec::new();
@@ -128,7 +133,7 @@ async fn delays_ms(stage: &Stage, org: &str) -> Vec<(i64, i64)> {
 }
 
 /// An aggregator that takes in points of the quiet one without a token.
-async fn gateway(stage: &Stage, quiet: &str, at: &str) -> Aggregator {
+pub async fn gateway(stage: &Stage, quiet: &str, at: &str) -> Aggregator {
     let tokens = stage.directory.path().join("ingest.json");
     std::fs::write(&tokens, TOKENS).unwrap();
     let tokens = tokens.to_str().unwrap();

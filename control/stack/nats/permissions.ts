@@ -84,7 +84,7 @@ const aggregator: Permissions = {
     ...['INGEST', 'TRAINING', 'VALIDATION', 'AGGREGATES', 'LATE'].flatMap(reads),
     ...['EVENTS', 'MEASURED'].flatMap(info),
     ...['tick.*', 'parts.*.*.*', 'training.*.*', 'validation.*.*', 'evt.*.*'],
-    ...['aggregates.*', 'late.*', 'late.*.*'],
+    ...['aggregates.*', 'late.*', 'late.*.*', 'behind.*'],
     ...['$KV.leases.>', '$KV.checkpoints.>', unpin, sweep],
   ],
   subscribe: [`${inboxPrefix('aggregator')}.>`, 'shadow.>', '$SRV.>'],
@@ -100,12 +100,12 @@ const forwarder: Permissions = {
 
 const producer: Permissions = {
   // A gateway keeps the totals of series, asks how full the stream is, and how organizations are
-  // spread over it.
+  // spread over it; it hears whom aggregators cannot keep up with.
   publish: [
     ...['ingest.*', 'ingest.*.*', 'totals.*.*.*', '$JS.API.DIRECT.GET.INGEST.totals.*.*.*'],
     ...[...info('INGEST'), ...reads('KV_configurations')],
   ],
-  subscribe: [`${inboxPrefix('producer')}.>`],
+  subscribe: [`${inboxPrefix('producer')}.>`, 'behind.*'],
 };
 
 const operator: Permissions = {

@@ -1,7 +1,9 @@
 //! Senders that are slow, too many or too large at a time.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
+use ratchet_ingest::behind::subject;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -193,6 +195,37 @@ async fn an_organization_beyond_its_rate_waits_and_others_do_not() {
     let labels = r#"{org="acme",reason="too-fast"}"#;
     let counted = setup.figure(&format!("ratchet_ingest_refused_requests_total{labels}"));
     assert_eq!(counted, 1.0);
+    setup.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_organization_that_is_behind_is_sent_away_for_a_moment() {
+    let setup = Setup::new(&[]).await;
+    let send = async |org: &str| {
+        let body = native(now(), &[1.0]);
+        setup.send(org, "/api/v1/messages", &[], &body).await
+    };
+    // Until the gateway listens nobody hears it.
+    let mut told = 0;
+    let refused = loop {
+        let client = setup.context.client();
+        client.publish(subject("acme"), "".into()).await.unwrap();
+        client.flush().await.unwrap();
+        let answer = send("acme").await;
+        if answer.status == 429 {
+            break answer;
+        }
+        told += 1;
+        assert!(answer.status == 204 && told < 500, "{}", answer.text());
+    };
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    assert!(refused.text().contains("behind"), "{}", refused.text());
+    assert_eq!(send("globex").await.status, 204);
+    let labels = r#"{org="acme",reason="behind"}"#;
+    let counted = setup.figure(&format!("ratchet_ingest_refused_requests_total{labels}"));
+    assert!(counted >= 1.0);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(send("acme").await.status, 204);
     setup.end().await;
 }
 

@@ -156,7 +156,7 @@ fn serve(shared: &Arc<Shared>, script: &[Step], from: &Checkpoint) -> Vec<Output
         inputs.try_send(input(sequence, step, permit)).unwrap();
     }
     let (outputs, mut given) = mpsc::channel(script.len() * 4);
-    let worker = Worker::new(shared.clone(), 0, from.clone(), outputs);
+    let worker = Worker::new(shared.clone(), 0, from.clone(), bytes, outputs);
     inputs.try_send(Input::Stop).unwrap();
     worker.run(receiver);
     std::iter::from_fn(|| given.try_recv().ok()).collect()

@@ -52,6 +52,7 @@ impl Worker {
             return Ok(());
         };
         org.replaying = replayed;
+        org.heard_ms = Some(received_ms);
         org.journey = trace;
         let arrival = Arrival {
             sequence,

@@ -6,6 +6,7 @@ use super::super::outbox::Gone;
 use super::super::turns::Turns;
 use super::{Waiting, Worker};
 use crate::checkpoint::Checkpoint;
+use crate::events::now_ms;
 use crate::identity::Org;
 
 /// Stream time between two saves when nothing was emitted.
@@ -23,6 +24,7 @@ impl Worker {
         let newest_ms = self.newest_tick_ms.max(Some(received_ms));
         (self.newest_tick_ms, self.tick_ms) = (newest_ms, newest_ms);
         self.take_in(sequence);
+        self.crowd.ticked(now_ms() - received_ms);
         for org in self.shared.directory.spread_organizations() {
             if !turns.has(org.as_str()) {
                 self.add_if_spread(org);
