@@ -6,13 +6,9 @@ use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 
-use crate::gateway::Sender;
-use crate::neighbours::neighbours;
-use crate::noise::{gateway, noise, noisy_rules, quiet_rules, send_for, send_noise};
+use crate::noise::{noise, send_for, send_noise, Street};
 use crate::output::{assert_same, collect};
-use crate::process::free_address;
 use crate::stage::Stage;
-use crate::traffic::{now_ms, Oracle, Publisher};
 
 /// Some more than those at which it is a crowd.
 const MESSAGES: usize = 8_000;
@@ -51,18 +47,14 @@ async fn answered(at: &str, status: &str, within: Duration) -> Duration {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_leaves_no_room_for_others_is_sent_away_until_there_is_some() {
-    let stage = Stage::new().await;
-    let [noisy, quiet] = neighbours(["noisy", "quiet"]);
-    let from_ms = now_ms() - 60_000;
-    stage.configure(&noisy, from_ms, &noisy_rules()).await;
-    stage.configure(&quiet, from_ms, &quiet_rules()).await;
-    let at = free_address();
-    let aggregator = gateway(&stage, &quiet, &at).await;
-    let oracle = Oracle::new(&quiet_rules());
-    let mut sender = Sender {
-        at: at.clone(),
-        source: Publisher::new(stage.context.clone(), &quiet, 53, oracle),
-    };
+    let Street {
+        stage,
+        noisy,
+        quiet,
+        aggregator,
+        mut sender,
+    } = Street::new(53).await;
+    let at = sender.at.clone();
     send_for(&mut sender, IDLE).await;
     assert_eq!(send_noise(&at, 1).await.unwrap(), "204");
     let over = Arc::new(AtomicBool::new(false));

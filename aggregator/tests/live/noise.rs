@@ -36,14 +36,14 @@ const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(1);
 /// as long.
 const LATER_MS: i64 = 3_000;
 
-pub fn quiet_rules() -> [Rule; 2] {
+fn quiet_rules() -> [Rule; 2] {
     [
         rule("max", Aggregate::Max, 2, &["zone"]),
         rule("sum", Aggregate::Sum, 1, &["host"]),
     ]
 }
 
-pub fn noisy_rules() -> Vec<Rule> {
+fn noisy_rules() -> Vec<Rule> {
     let rule = |n: usize| {
         let none = format!("none-{n}");
         rule(&format!("r{n:03}"), Aggregate::Sum, 1, &["host", &none])
@@ -132,8 +132,39 @@ async fn delays_ms(stage: &Stage, org: &str) -> Vec<(i64, i64)> {
     messages.map(delay).collect().await
 }
 
+/// Two organizations of one partition, and their gateway.
+pub struct Street {
+    pub stage: Stage,
+    pub noisy: String,
+    pub quiet: String,
+    pub aggregator: Aggregator,
+    /// Of the quiet one.
+    pub sender: Sender,
+}
+
+impl Street {
+    pub async fn new(seed: u64) -> Self {
+        let stage = Stage::new().await;
+        let [noisy, quiet] = neighbours(["noisy", "quiet"]);
+        let from_ms = now_ms() - 60_000;
+        stage.configure(&noisy, from_ms, &noisy_rules()).await;
+        stage.configure(&quiet, from_ms, &quiet_rules()).await;
+        let at = free_address();
+        let aggregator = gateway(&stage, &quiet, &at).await;
+        let oracle = Oracle::new(&quiet_rules());
+        let source = Publisher::new(stage.context.clone(), &quiet, seed, oracle);
+        Self {
+            sender: Sender { at, source },
+            stage,
+            noisy,
+            quiet,
+            aggregator,
+        }
+    }
+}
+
 /// An aggregator that takes in points of the quiet one without a token.
-pub async fn gateway(stage: &Stage, quiet: &str, at: &str) -> Aggregator {
+async fn gateway(stage: &Stage, quiet: &str, at: &str) -> Aggregator {
     let tokens = stage.directory.path().join("ingest.json");
     std::fs::write(&tokens, TOKENS).unwrap();
     let tokens = tokens.to_str().unwrap();
@@ -145,19 +176,14 @@ pub async fn gateway(stage: &Stage, quiet: &str, at: &str) -> Aggregator {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_times_the_load_for_a_while_is_hardly_noticed_by_a_neighbour() {
-    let stage = Stage::new().await;
-    let [noisy, quiet] = neighbours(["noisy", "quiet"]);
-    let from_ms = now_ms() - 60_000;
-    stage.configure(&noisy, from_ms, &noisy_rules()).await;
-    stage.configure(&quiet, from_ms, &quiet_rules()).await;
-    let at = free_address();
-    let aggregator = gateway(&stage, &quiet, &at).await;
-    let oracle = Oracle::new(&quiet_rules());
-    let source = Publisher::new(stage.context.clone(), &quiet, 51, oracle);
-    let mut sender = Sender {
-        at: at.clone(),
-        source,
-    };
+    let Street {
+        stage,
+        noisy,
+        quiet,
+        aggregator,
+        mut sender,
+    } = Street::new(51).await;
+    let at = sender.at.clone();
     send_for(&mut sender, IDLE).await;
     let noise_ms = now_ms();
     let stop = Arc::new(AtomicBool::new(false));
