@@ -1,14 +1,12 @@
 //! Senders that are slow, too many or too large at a time.
 
-use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ratchet_ingest::behind::subject;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
-use tokio::task::JoinSet;
 
-use crate::client::{answer, begin, until_closed};
+use crate::client::{answer, begin, until_closed, PATIENCE};
 use crate::gateway::Setup;
 use crate::prometheus::{request_v1, series, snappy};
 use crate::samples::{native, now};
@@ -56,26 +54,33 @@ async fn half_sent_requests_end() {
     setup.end().await;
 }
 
+/// Half of a body.
+const HALF: usize = 300 * 1024;
+
+/// So many requests of acme that send half of their bodies; these lie in memory.
+async fn held_back(setup: &Setup, requests: usize) -> Vec<TcpStream> {
+    let mut held = Vec::new();
+    for _ in 0..requests {
+        let mut stream = begin(setup.at, "/api/v1/write", &HEADERS, 2 * HALF).await;
+        stream.write_all(&vec![0; HALF]).await.unwrap();
+        held.push(stream);
+    }
+    let (until, all) = (Instant::now() + PATIENCE, (requests * HALF) as f64);
+    while setup.figure("ratchet_ingest_reserved_bytes") < all {
+        assert!(Instant::now() < until, "the bodies are not in memory");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    held
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn overload_is_refused_before_memory_grows() {
     let setup = Setup::new(&["--ingest-memory-mib", "1"]).await;
-    let half = 300 * 1024;
-    let mut held = Vec::new();
-    for _ in 0..2 {
-        let mut stream = begin(setup.at, "/api/v1/write", &HEADERS, 2 * half).await;
-        stream.write_all(&vec![0; half]).await.unwrap();
-        held.push(stream);
-    }
-    // Both bodies lie in memory once there is no room for a third one.
-    let refused = loop {
-        let mut third = begin(setup.at, "/api/v1/write", &HEADERS, 2 * half).await;
-        let _ = third.write_all(&vec![0; 2 * half]).await;
-        let refused = answer(&mut third).await;
-        if refused.status == 429 {
-            break refused;
-        }
-        assert_eq!(refused.status, 400, "{}", refused.text());
-    };
+    let held = held_back(&setup, 2).await;
+    let mut third = begin(setup.at, "/api/v1/write", &HEADERS, 2 * HALF).await;
+    let _ = third.write_all(&vec![0; 2 * HALF]).await;
+    let refused = answer(&mut third).await;
+    assert_eq!(refused.status, 429, "{}", refused.text());
     assert_eq!(refused.header("retry-after"), Some("1"));
     assert!(refused.text().contains("overloaded"), "{}", refused.text());
     drop(held);
@@ -86,33 +91,20 @@ async fn overload_is_refused_before_memory_grows() {
     setup.end().await;
 }
 
-/// Sends half of a body, and waits for an answer.
-async fn half_sent(at: SocketAddr, half: usize) -> u16 {
-    let mut stream = begin(at, "/api/v1/write", &HEADERS, 2 * half).await;
-    let _ = stream.write_all(&vec![0; half]).await;
-    answer(&mut stream).await.status
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_organization_leaves_room_for_others() {
     let setup = Setup::new(&["--ingest-memory-mib", "1"]).await;
-    let mut slow = JoinSet::new();
-    for _ in 0..4 {
-        slow.spawn(half_sent(setup.at, 300 * 1024));
-    }
-    // Three of them would fit, but for the share that one organization has.
-    for _ in 0..2 {
-        assert_eq!(slow.join_next().await.unwrap().unwrap(), 429);
-    }
+    let slow = held_back(&setup, 2).await;
     let values: Vec<_> = (0..24_000).map(f64::from).collect();
     let body = native(now(), &values);
     assert!((170..400).contains(&(body.len() / 1024)), "{}", body.len());
+    // It would fit, but for the share that one organization has.
     for (org, status) in [("acme", 429), ("globex", 204)] {
         let answer = setup.send(org, "/api/v1/messages", &[], &body).await;
         assert_eq!(answer.status, status, "{org}: {}", answer.text());
     }
     // It is back once nobody needs it.
-    slow.shutdown().await;
+    drop(slow);
     while setup
         .send("acme", "/api/v1/messages", &[], &body)
         .await
